@@ -1,0 +1,47 @@
+package v1alpha2
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ConditionType names one aspect of an object's state, for example PowerCycle.
+type ConditionType string
+
+// ConditionSeverity tells how much a condition that is False matters: Error, Warning, Info, or empty when it is True.
+type ConditionSeverity string
+
+// Severities of a condition whose status is False.
+const (
+	SeverityError   ConditionSeverity = "Error"
+	SeverityWarning ConditionSeverity = "Warning"
+	SeverityInfo    ConditionSeverity = "Info"
+)
+
+// Condition tells one aspect of an object's state. Its shape is that of Cluster API's v1beta1 contract, with severity,
+// which Sidero's clients read.
+type Condition struct {
+	// Type of the condition in CamelCase.
+	Type ConditionType `json:"type"`
+
+	// Status of the condition: True, False or Unknown.
+	Status corev1.ConditionStatus `json:"status"`
+
+	// Severity classifies a condition that is False: Error, Warning or Info.
+	// +optional
+	Severity ConditionSeverity `json:"severity,omitempty"`
+
+	// LastTransitionTime is when the condition last changed.
+	LastTransitionTime metav1.Time `json:"lastTransitionTime"`
+
+	// Reason for the last change, one word in CamelCase.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+
+	// Message for people about the last change.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// Conditions is the list of an object's conditions, one per type.
+type Conditions []Condition

@@ -1,0 +1,201 @@
+package v1alpha2
+
+// HardwareInformation is what a machine says of itself. In a ServerClass the same shape is a filter: what is absent or
+// zero there matches everything.
+type HardwareInformation struct {
+	// System is what the firmware says of the machine as a whole (SMBIOS structure 1).
+	// +optional
+	System *SystemInformation `json:"system,omitempty"`
+
+	// Compute lists the processors (SMBIOS structure 4).
+	// +optional
+	Compute *ComputeInformation `json:"compute,omitempty"`
+
+	// Memory lists the memory modules (SMBIOS structure 17).
+	// +optional
+	Memory *MemoryInformation `json:"memory,omitempty"`
+
+	// Storage lists the disks.
+	// +optional
+	Storage *StorageInformation `json:"storage,omitempty"`
+
+	// Network lists the network interfaces.
+	// +optional
+	Network *NetworkInformation `json:"network,omitempty"`
+}
+
+// SystemInformation is what the firmware says of the machine as a whole.
+type SystemInformation struct {
+	// UUID of the machine, lower case.
+	// +optional
+	UUID string `json:"uuid,omitempty"`
+	// Manufacturer of the machine.
+	// +optional
+	Manufacturer string `json:"manufacturer,omitempty"`
+	// ProductName of the machine.
+	// +optional
+	ProductName string `json:"productName,omitempty"`
+	// Version of the machine.
+	// +optional
+	Version string `json:"version,omitempty"`
+	// SerialNumber of the machine.
+	// +optional
+	SerialNumber string `json:"serialNumber,omitempty"`
+	// SKUNumber of the machine.
+	// +optional
+	SKUNumber string `json:"skuNumber,omitempty"`
+	// Family the machine belongs to.
+	// +optional
+	Family string `json:"family,omitempty"`
+}
+
+// Processor is one populated processor socket.
+type Processor struct {
+	// Manufacturer of the processor.
+	// +optional
+	Manufacturer string `json:"manufacturer,omitempty"`
+	// ProductName is the processor's version string.
+	// +optional
+	ProductName string `json:"productName,omitempty"`
+	// SerialNumber of the processor.
+	// +optional
+	SerialNumber string `json:"serialNumber,omitempty"`
+	// Speed in megahertz.
+	// +optional
+	Speed uint32 `json:"speed,omitempty"`
+	// CoreCount is the number of cores.
+	// +optional
+	CoreCount uint32 `json:"coreCount,omitempty"`
+	// ThreadCount is the number of threads.
+	// +optional
+	ThreadCount uint32 `json:"threadCount,omitempty"`
+}
+
+// ComputeInformation lists a machine's processors.
+type ComputeInformation struct {
+	// TotalCoreCount is the number of cores of all processors.
+	// +optional
+	TotalCoreCount uint32 `json:"totalCoreCount,omitempty"`
+	// TotalThreadCount is the number of threads of all processors.
+	// +optional
+	TotalThreadCount uint32 `json:"totalThreadCount,omitempty"`
+	// ProcessorCount is the number of populated sockets.
+	// +optional
+	ProcessorCount uint32 `json:"processorCount,omitempty"`
+	// Processors are the populated sockets.
+	// +optional
+	// +listType=atomic
+	Processors []*Processor `json:"processors,omitempty"`
+}
+
+// MemoryModule is one memory module.
+type MemoryModule struct {
+	// Manufacturer of the module.
+	// +optional
+	Manufacturer string `json:"manufacturer,omitempty"`
+	// ProductName is the module's part number.
+	// +optional
+	ProductName string `json:"productName,omitempty"`
+	// SerialNumber of the module.
+	// +optional
+	SerialNumber string `json:"serialNumber,omitempty"`
+	// Type of memory, for example DDR4.
+	// +optional
+	Type string `json:"type,omitempty"`
+	// Size in megabytes.
+	// +optional
+	Size uint32 `json:"size,omitempty"`
+	// Speed in megatransfers per second.
+	// +optional
+	Speed uint32 `json:"speed,omitempty"`
+}
+
+// MemoryInformation lists a machine's memory.
+type MemoryInformation struct {
+	// TotalSize of the memory as text, for example "32 GB".
+	// +optional
+	TotalSize string `json:"totalSize,omitempty"`
+	// ModuleCount is the number of modules.
+	// +optional
+	ModuleCount uint32 `json:"moduleCount,omitempty"`
+	// Modules are the populated memory slots.
+	// +optional
+	// +listType=atomic
+	Modules []*MemoryModule `json:"modules,omitempty"`
+}
+
+// StorageDevice is one disk.
+type StorageDevice struct {
+	// Type of disk: SSD, HDD, NVMe, SD or Unknown.
+	// +optional
+	Type string `json:"type,omitempty"`
+	// Size in bytes. Signed, unlike upstream's, because server-side apply cannot compare unsigned 64 bit numbers.
+	// +optional
+	Size int64 `json:"size,omitempty"`
+	// Model of the disk. Its key is productName, as upstream's.
+	// +optional
+	Model string `json:"productName,omitempty"`
+	// Serial number of the disk.
+	// +optional
+	Serial string `json:"serialNumber,omitempty"`
+	// Name of the disk as its driver gives it.
+	// +optional
+	Name string `json:"name,omitempty"`
+	// DeviceName is the path of the device node, for example /dev/sda.
+	// +optional
+	DeviceName string `json:"deviceName,omitempty"`
+	// UUID of the disk.
+	// +optional
+	UUID string `json:"uuid,omitempty"`
+	// WWID is the disk's world wide identifier.
+	// +optional
+	WWID string `json:"wwid,omitempty"`
+}
+
+// StorageInformation lists a machine's disks.
+type StorageInformation struct {
+	// TotalSize of the disks as text, for example "512 GB".
+	// +optional
+	TotalSize string `json:"totalSize,omitempty"`
+	// DeviceCount is the number of disks.
+	// +optional
+	DeviceCount uint32 `json:"deviceCount,omitempty"`
+	// Devices are the disks.
+	// +optional
+	// +listType=atomic
+	Devices []*StorageDevice `json:"devices,omitempty"`
+}
+
+// NetworkInterface is one network interface.
+type NetworkInterface struct {
+	// Index of the interface as the kernel counts.
+	// +optional
+	Index uint32 `json:"index,omitempty"`
+	// Name of the interface.
+	// +optional
+	Name string `json:"name,omitempty"`
+	// Flags of the interface as text, for example up|broadcast|multicast.
+	// +optional
+	Flags string `json:"flags,omitempty"`
+	// MTU in bytes.
+	// +optional
+	MTU uint32 `json:"mtu,omitempty"`
+	// MAC address, lower case with colons.
+	// +optional
+	MAC string `json:"mac,omitempty"`
+	// Addresses with their prefix length.
+	// +optional
+	// +listType=atomic
+	Addresses []string `json:"addresses,omitempty"`
+}
+
+// NetworkInformation lists a machine's network interfaces.
+type NetworkInformation struct {
+	// InterfaceCount is the number of interfaces.
+	// +optional
+	InterfaceCount uint32 `json:"interfaceCount,omitempty"`
+	// Interfaces are the network interfaces.
+	// +optional
+	// +listType=atomic
+	Interfaces []*NetworkInterface `json:"interfaces,omitempty"`
+}

@@ -1,0 +1,97 @@
+package v1alpha2
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ServerClassAny is the name of the ServerClass that every accepted server belongs to.
+const ServerClassAny = "any"
+
+// Qualifiers choose servers by what they are.
+type Qualifiers struct {
+	// Hardware filters: a server qualifies when it matches one of them.
+	// +optional
+	// +listType=atomic
+	Hardware []HardwareInformation `json:"hardware,omitempty"`
+
+	// LabelSelectors is upstream's older form of selector: a server qualifies when it carries any one of these labels.
+	// +optional
+	// +listType=atomic
+	LabelSelectors []map[string]string `json:"labelSelectors,omitempty"`
+}
+
+// ServerClassSpec tells which servers belong to a class and what they get when they are allocated through it.
+type ServerClassSpec struct {
+	// EnvironmentRef names the Environment that servers of the class boot. Only its name is used.
+	// +optional
+	EnvironmentRef *corev1.ObjectReference `json:"environmentRef,omitempty"`
+
+	// Qualifiers choose servers by what they are.
+	// +optional
+	Qualifiers Qualifiers `json:"qualifiers"`
+
+	// Selector chooses servers by their labels. An empty one chooses all.
+	// +optional
+	Selector metav1.LabelSelector `json:"selector"`
+
+	// ConfigPatches are JSON patch operations for the machine configuration of servers allocated through the class.
+	// +optional
+	// +listType=atomic
+	ConfigPatches []ConfigPatch `json:"configPatches,omitempty"`
+
+	// StrategicPatches are Talos strategic merge patches for servers allocated through the class.
+	// +optional
+	// +listType=atomic
+	StrategicPatches []string `json:"strategicPatches,omitempty"`
+
+	// BootFromDiskMethod is the way servers of the class are told to boot from disk: ipxe-exit, http-404 or ipxe-sanboot.
+	// +optional
+	BootFromDiskMethod BootFromDisk `json:"bootFromDiskMethod,omitempty"`
+}
+
+// ServerClassStatus lists the servers of a class.
+type ServerClassStatus struct {
+	// ServersAvailable are the names of the servers of the class that are not allocated, sorted.
+	// +listType=atomic
+	ServersAvailable []string `json:"serversAvailable"`
+
+	// ServersInUse are the names of the servers of the class that are allocated, sorted.
+	// +listType=atomic
+	ServersInUse []string `json:"serversInUse"`
+}
+
+// +genclient
+// +genclient:nonNamespaced
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ServerClass is a set of servers, chosen by hardware and labels, that machines are allocated from.
+type ServerClass struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// Standard object's metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec tells which servers belong to the class and what they get when they are allocated through it.
+	// +optional
+	Spec ServerClassSpec `json:"spec,omitempty"`
+
+	// Status lists the servers of the class.
+	// +optional
+	Status ServerClassStatus `json:"status,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ServerClassList is a list of ServerClasses.
+type ServerClassList struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// Standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// Items are the ServerClasses.
+	Items []ServerClass `json:"items"`
+}

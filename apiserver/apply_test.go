@@ -1,0 +1,121 @@
+package apiserver_test
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+)
+
+// applied is what a manager applies of a server: its spec.
+func applied(name string, spec map[string]any) *unstructured.Unstructured {
+	o := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": name}, "spec": spec}}
+	o.SetGroupVersionKind(v1alpha2.GroupVersion.WithKind("Server"))
+
+	return o
+}
+
+func (a api) apply(ctx context.Context, o *unstructured.Unstructured, owner string, options ...client.ApplyOption) error {
+	return a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o.DeepCopy()), append(options, client.FieldOwner(owner))...)
+}
+
+func testApplyConflict(t *testing.T, a api) {
+	const machine, person = "machine", "person"
+
+	s := server("conflict")
+	a.deleteLater(t, s)
+
+	must(t, a.apply(t.Context(), applied(s.Name, map[string]any{"hostname": "by-machine", "accepted": false, "cordoned": true}), machine))
+
+	theirs := applied(s.Name, map[string]any{"hostname": "by-person"})
+
+	err := a.apply(t.Context(), theirs, person)
+	if !apierrors.IsConflict(err) || !strings.Contains(err.Error(), machine) || !strings.Contains(err.Error(), ".spec.hostname") {
+		t.Fatalf("apply of another's field: %v", err)
+	}
+
+	must(t, a.apply(t.Context(), theirs, person, client.ForceOwnership))
+	a.reload(t, s)
+
+	if s.Spec.Hostname != "by-person" || !s.Spec.Cordoned {
+		t.Errorf("after force: %+v", s.Spec)
+	}
+
+	before := s.ResourceVersion
+	must(t, a.apply(t.Context(), theirs, person))
+	a.reload(t, s)
+
+	if s.ResourceVersion != before {
+		t.Error("the same apply again changed the object")
+	}
+
+	must(t, a.apply(t.Context(), applied(s.Name, map[string]any{"accepted": false}), machine))
+	a.reload(t, s)
+
+	if s.Spec.Hostname != "by-person" || s.Spec.Cordoned {
+		t.Errorf("after the machine gave up its fields: %+v", s.Spec)
+	}
+}
+
+// testLargestValues applies a server whose every field holds the largest value of its type.
+func testLargestValues(t *testing.T, a api) {
+	want := server("largest")
+	fill(reflect.ValueOf(&want.Spec).Elem())
+	want.Spec.PXEMode, want.Spec.BootFromDiskMethod = v1alpha2.PXEModeUEFI, v1alpha2.BootSANDisk
+	want.Spec.BMC.Interface, want.Spec.BMC.Port = "lanplus", math.MaxUint16
+	want.Spec.ConfigPatches[0].Op, want.Spec.ConfigPatches[0].Value.Raw = "add", []byte(`{"a":[1,"two",null]}`)
+
+	encoded, err := json.Marshal(want.Spec)
+	must(t, err)
+
+	var spec map[string]any
+	must(t, utiljson.Unmarshal(encoded, &spec)) // it keeps integers whole
+
+	got := server(want.Name)
+	a.deleteLater(t, got)
+
+	for _, owner := range []string{"first", "second"} { // the second compares each value with the first's
+		must(t, a.apply(t.Context(), applied(want.Name, spec), owner))
+	}
+
+	a.reload(t, got)
+
+	if !reflect.DeepEqual(got.Spec, want.Spec) {
+		t.Errorf("got  %+v\nwant %+v", got.Spec, want.Spec)
+	}
+}
+
+// fill gives every field below a value the largest value of its type, and lists one element.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0))
+	case reflect.String:
+		v.SetString(v.Type().Name() + "-ü-\U0001F5A5")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int32, reflect.Int64:
+		v.SetInt(1<<(v.Type().Bits()-1) - 1)
+	case reflect.Uint8, reflect.Uint32:
+		v.SetUint(1<<v.Type().Bits() - 1)
+	default:
+		panic("no largest value for " + v.Type().String())
+	}
+}

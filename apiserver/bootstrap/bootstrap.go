@@ -1,0 +1,157 @@
+// Package bootstrap puts into a fresh API what the rest of the appliance stands on: the namespace of its own objects, for
+// each of its components a user with the least rights, for people the roles sidero:viewer, sidero:operator and
+// sidero:admin, and the descriptors of the native kinds.
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	apiextensionsclient "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset/typed/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+const (
+	fieldManager = "sidero-bootstrap"
+	retryPeriod  = 200 * time.Millisecond
+)
+
+// Bootstrap applies the objects when it starts: what somebody changed in them is undone.
+type Bootstrap struct {
+	client kubernetes.Interface
+	crds   apiextensionsclient.CustomResourceDefinitionInterface
+	log    *slog.Logger
+	done   atomic.Bool
+}
+
+// Config is what a Bootstrap needs.
+type Config struct {
+	// Client may do everything: it hands out rights.
+	Client *rest.Config
+	Logger *slog.Logger
+}
+
+// New prepares a Bootstrap.
+func New(config Config) (*Bootstrap, error) {
+	client, err := kubernetes.NewForConfig(config.Client)
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+
+	extensions, err := apiextensionsclient.NewForConfig(config.Client)
+	if err != nil {
+		return nil, fmt.Errorf("make client of custom resources: %w", err)
+	}
+
+	return &Bootstrap{client: client, crds: extensions.CustomResourceDefinitions(), log: config.Logger}, nil
+}
+
+// Name identifies the component.
+func (*Bootstrap) Name() string { return "bootstrap" }
+
+// Ready tells whether the objects have been applied.
+func (b *Bootstrap) Ready(context.Context) error {
+	if !b.done.Load() {
+		return errors.New("namespaces, roles and descriptors have not been applied")
+	}
+
+	return nil
+}
+
+// Run applies the objects, trying again until it works, and then waits for ctx to end.
+func (b *Bootstrap) Run(ctx context.Context) error {
+	err := wait.PollUntilContextCancel(ctx, retryPeriod, true, func(ctx context.Context) (bool, error) {
+		if err := b.apply(ctx); err != nil {
+			b.log.Warn("cannot apply namespaces, roles and descriptors", "error", err)
+
+			return false, nil
+		}
+
+		return true, nil
+	})
+	if err == nil {
+		b.done.Store(true)
+		<-ctx.Done()
+	}
+
+	return nil
+}
+
+func (b *Bootstrap) apply(ctx context.Context) error {
+	for _, name := range []string{Namespace, metav1.NamespaceDefault} {
+		if _, err := b.client.CoreV1().Namespaces().Apply(ctx, corev1ac.Namespace(name), own()); err != nil {
+			return fmt.Errorf("apply namespace %s: %w", name, err)
+		}
+	}
+
+	for _, c := range components() {
+		if err := b.applyEverywhere(ctx, c); err != nil {
+			return err
+		}
+
+		if c.inDefault == nil {
+			continue
+		}
+
+		if err := b.applyInDefault(ctx, c); err != nil {
+			return err
+		}
+	}
+
+	if err := b.applyPeople(ctx); err != nil {
+		return err
+	}
+
+	return b.applyDescriptors(ctx)
+}
+
+func (b *Bootstrap) applyEverywhere(ctx context.Context, c component) error {
+	name := c.user.Name
+
+	role := rbacv1ac.ClusterRole(name).WithRules(c.everywhere...)
+	if _, err := b.client.RbacV1().ClusterRoles().Apply(ctx, role, own()); err != nil {
+		return fmt.Errorf("apply cluster role %s: %w", name, err)
+	}
+
+	binding := rbacv1ac.ClusterRoleBinding(name).WithRoleRef(reference("ClusterRole", name)).WithSubjects(subject(name))
+	if _, err := b.client.RbacV1().ClusterRoleBindings().Apply(ctx, binding, own()); err != nil {
+		return fmt.Errorf("apply cluster role binding %s: %w", name, err)
+	}
+
+	return nil
+}
+
+func (b *Bootstrap) applyInDefault(ctx context.Context, c component) error {
+	name, namespace := c.user.Name, metav1.NamespaceDefault
+
+	role := rbacv1ac.Role(name, namespace).WithRules(c.inDefault...)
+	if _, err := b.client.RbacV1().Roles(namespace).Apply(ctx, role, own()); err != nil {
+		return fmt.Errorf("apply role %s/%s: %w", namespace, name, err)
+	}
+
+	binding := rbacv1ac.RoleBinding(name, namespace).WithRoleRef(reference("Role", name)).WithSubjects(subject(name))
+	if _, err := b.client.RbacV1().RoleBindings(namespace).Apply(ctx, binding, own()); err != nil {
+		return fmt.Errorf("apply role binding %s/%s: %w", namespace, name, err)
+	}
+
+	return nil
+}
+
+func own() metav1.ApplyOptions { return metav1.ApplyOptions{FieldManager: fieldManager, Force: true} }
+
+func reference(kind, name string) *rbacv1ac.RoleRefApplyConfiguration {
+	return rbacv1ac.RoleRef().WithAPIGroup(rbacGroup).WithKind(kind).WithName(name)
+}
+
+func subject(name string) *rbacv1ac.SubjectApplyConfiguration {
+	return rbacv1ac.Subject().WithAPIGroup(rbacGroup).WithKind("User").WithName(name)
+}

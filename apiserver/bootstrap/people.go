@@ -1,0 +1,174 @@
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+)
+
+// Groups of people, each with a ClusterRole of the same name that a ClusterRoleBinding of the same name gives it. Whoever
+// may do what the next one may, may do what those before may.
+const (
+	Viewers   = "sidero:viewer"
+	Operators = "sidero:operator"
+	Admins    = "sidero:admin"
+)
+
+const (
+	aggregateToViewer   = "rbac.sidero.dev/aggregate-to-viewer"
+	aggregateToOperator = "rbac.sidero.dev/aggregate-to-operator"
+	aggregateToAdmin    = "rbac.sidero.dev/aggregate-to-admin"
+
+	// Labels of Kubernetes's own view, edit and admin.
+	aggregateToView      = "rbac.authorization.k8s.io/aggregate-to-view"
+	aggregateToEdit      = "rbac.authorization.k8s.io/aggregate-to-edit"
+	aggregateToKubeAdmin = "rbac.authorization.k8s.io/aggregate-to-admin"
+
+	apiextensionsGroup = "apiextensions.k8s.io"
+)
+
+// nativeKinds are the resources of Sidero's that people may have rights on.
+func nativeKinds() []schema.GroupResource {
+	return []schema.GroupResource{
+		{Group: v1alpha2.GroupName, Resource: "environments"},
+		{Group: v1alpha2.GroupName, Resource: "serverclasses"},
+		{Group: v1alpha2.GroupName, Resource: "servers"},
+	}
+}
+
+// person is a role that collects the rules of all roles with its label, and that another one collects.
+type person struct {
+	name  string
+	label string
+	// next is the label of the role above it, if there is one.
+	next string
+}
+
+func people() []person {
+	return []person{
+		{name: Viewers, label: aggregateToViewer, next: aggregateToOperator},
+		{name: Operators, label: aggregateToOperator, next: aggregateToAdmin},
+		{name: Admins, label: aggregateToAdmin},
+	}
+}
+
+// part is a role that nobody is bound to: the roles that collect its labels get its rules.
+type part struct {
+	name   string
+	labels []string
+	rules  []*rbacv1ac.PolicyRuleApplyConfiguration
+}
+
+func parts() []part {
+	all := []part{
+		{name: "sidero:aggregate-to-viewer", labels: []string{aggregateToViewer}, rules: viewerRules()},
+		{name: "sidero:aggregate-to-admin", labels: []string{aggregateToAdmin}, rules: adminRules()},
+	}
+	for _, kind := range nativeKinds() {
+		all = append(all, kindParts(kind)...)
+	}
+
+	return all
+}
+
+// kindParts are the rights on one kind. Status is what controllers found out: only administrators may correct it.
+func kindParts(kind schema.GroupResource) []part {
+	object, status := kind.Resource, kind.Resource+"/status"
+
+	return []part{
+		{
+			name:   "sidero:aggregate-to-viewer:" + kind.String(),
+			labels: []string{aggregateToViewer, aggregateToView},
+			rules:  []*rbacv1ac.PolicyRuleApplyConfiguration{allow(kind.Group, object, status)("get", "list", "watch")},
+		},
+		{
+			name:   "sidero:aggregate-to-operator:" + kind.String(),
+			labels: []string{aggregateToOperator, aggregateToEdit},
+			rules:  []*rbacv1ac.PolicyRuleApplyConfiguration{allow(kind.Group, object)("create", "update", "patch", "delete")},
+		},
+		{
+			name:   "sidero:aggregate-to-admin:" + kind.String(),
+			labels: []string{aggregateToAdmin, aggregateToKubeAdmin},
+			rules:  []*rbacv1ac.PolicyRuleApplyConfiguration{allow(kind.Group, object, status)("*")},
+		},
+	}
+}
+
+func viewerRules() []*rbacv1ac.PolicyRuleApplyConfiguration {
+	read := []string{"get", "list", "watch"}
+
+	return []*rbacv1ac.PolicyRuleApplyConfiguration{
+		allow("", "events", "namespaces")(read...),
+		allow("events.k8s.io", "events")(read...),
+		allow(apiextensionsGroup, "customresourcedefinitions")(read...), // clusterctl finds kinds by them
+	}
+}
+
+// adminRules let an administrator keep the secrets that servers and clusters refer to, and hand out rights: at most those
+// that the administrator has, as everywhere in Kubernetes.
+func adminRules() []*rbacv1ac.PolicyRuleApplyConfiguration {
+	return []*rbacv1ac.PolicyRuleApplyConfiguration{
+		allow("", "secrets", "configmaps", "serviceaccounts", "namespaces")(
+			"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"),
+		allow("", "serviceaccounts/token")("create"),
+		allow(rbacGroup, "roles", "rolebindings", "clusterroles", "clusterrolebindings")(
+			"get", "list", "watch", "create", "update", "patch", "delete"),
+	}
+}
+
+// applyPeople applies the roles for people. The rules of those that collect are written by Kubernetes's own controller.
+func (b *Bootstrap) applyPeople(ctx context.Context) error {
+	for _, p := range parts() {
+		if err := b.applyRole(ctx, rbacv1ac.ClusterRole(p.name).WithLabels(marks(p.labels...)).WithRules(p.rules...)); err != nil {
+			return err
+		}
+	}
+
+	for _, p := range people() {
+		role := rbacv1ac.ClusterRole(p.name).WithAggregationRule(rbacv1ac.AggregationRule().WithClusterRoleSelectors(
+			metav1ac.LabelSelector().WithMatchLabels(marks(p.label))))
+		if p.next != "" {
+			role.WithLabels(marks(p.next))
+		}
+
+		if err := b.applyRole(ctx, role); err != nil {
+			return err
+		}
+
+		binding := rbacv1ac.ClusterRoleBinding(p.name).
+			WithRoleRef(rbacv1ac.RoleRef().WithAPIGroup(rbacGroup).WithKind("ClusterRole").WithName(p.name)).
+			WithSubjects(rbacv1ac.Subject().WithAPIGroup(rbacGroup).WithKind("Group").WithName(p.name))
+		if _, err := b.client.RbacV1().ClusterRoleBindings().Apply(ctx, binding, peopleOptions()); err != nil {
+			return fmt.Errorf("apply cluster role binding %s: %w", p.name, err)
+		}
+	}
+
+	return nil
+}
+
+func (b *Bootstrap) applyRole(ctx context.Context, role *rbacv1ac.ClusterRoleApplyConfiguration) error {
+	if _, err := b.client.RbacV1().ClusterRoles().Apply(ctx, role, peopleOptions()); err != nil {
+		return fmt.Errorf("apply cluster role %s: %w", *role.Name, err)
+	}
+
+	return nil
+}
+
+func peopleOptions() metav1.ApplyOptions {
+	return metav1.ApplyOptions{FieldManager: fieldManager, Force: true}
+}
+
+func marks(labels ...string) map[string]string {
+	m := make(map[string]string, len(labels))
+	for _, label := range labels {
+		m[label] = "true"
+	}
+
+	return m
+}

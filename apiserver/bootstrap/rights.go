@@ -1,0 +1,60 @@
+package bootstrap
+
+import (
+	"k8s.io/apiserver/pkg/authentication/user"
+	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+)
+
+// Namespace is where the appliance keeps objects of its own.
+const Namespace = "sidero-system"
+
+const rbacGroup = "rbac.authorization.k8s.io"
+
+// Users of the appliance's components. What each may do is listed in components.
+var (
+	// Controllers is the user of the controllers of metal.sidero.dev, whose cache the boot server reads too.
+	Controllers = user.DefaultInfo{Name: "sidero:controllers"}
+	// Registration is the user of the service that machines register with.
+	Registration = user.DefaultInfo{Name: "sidero:registration"}
+)
+
+type rules = []*rbacv1ac.PolicyRuleApplyConfiguration
+
+type component struct {
+	user user.DefaultInfo
+	// everywhere are the rights in all namespaces and outside of them, inDefault those in namespace default only.
+	everywhere, inDefault rules
+}
+
+// components are the users and their rights: no wildcards, nothing that they do not use.
+func components() []component {
+	events := allow("events.k8s.io", "events")("create", "patch")
+
+	return []component{
+		{
+			user: Controllers,
+			everywhere: rules{
+				allow(v1alpha2.GroupName, "environments", "serverclasses")("get", "list", "watch", "create", "patch"),
+				allow(v1alpha2.GroupName, "servers")("get", "list", "watch"),
+				events,
+			},
+		},
+		{
+			user: Registration,
+			everywhere: rules{
+				allow(v1alpha2.GroupName, "servers")("get", "create", "patch"),
+				allow(v1alpha2.GroupName, "servers/status")("get", "patch"),
+				events,
+			},
+			inDefault: rules{allow("", "secrets")("get", "create", "patch")}, // where upstream keeps those of BMCs
+		},
+	}
+}
+
+func allow(group string, resources ...string) func(verbs ...string) *rbacv1ac.PolicyRuleApplyConfiguration {
+	return func(verbs ...string) *rbacv1ac.PolicyRuleApplyConfiguration {
+		return rbacv1ac.PolicyRule().WithAPIGroups(group).WithResources(resources...).WithVerbs(verbs...)
+	}
+}

@@ -1,0 +1,83 @@
+package metal
+
+import (
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
+)
+
+func servers() registry.Kind[*v1alpha2.Server] {
+	return registry.Kind[*v1alpha2.Server]{
+		Resource:   v1alpha2.GroupVersion.WithResource("servers").GroupResource(),
+		Singular:   "server",
+		Categories: []string{category},
+		New:        func() *v1alpha2.Server { return &v1alpha2.Server{} },
+		NewList:    func() runtime.Object { return &v1alpha2.ServerList{} },
+		Items: func(list runtime.Object) []*v1alpha2.Server {
+			return pointers(list.(*v1alpha2.ServerList).Items) //nolint:errcheck,forcetypeassert // NewList's own type
+		},
+		Spec:     func(s *v1alpha2.Server) any { return &s.Spec },
+		Status:   func(s *v1alpha2.Server) any { return &s.Status },
+		Validate: validateServer, ValidateStatus: validateServerStatus,
+		Fields: map[string]func(*v1alpha2.Server) string{
+			"spec.accepted":  func(s *v1alpha2.Server) string { return strconv.FormatBool(s.Spec.Accepted) },
+			"status.inUse":   func(s *v1alpha2.Server) string { return strconv.FormatBool(s.Status.InUse) },
+			"status.isClean": func(s *v1alpha2.Server) string { return strconv.FormatBool(s.Status.IsClean) },
+			"status.power":   func(s *v1alpha2.Server) string { return s.Status.Power },
+		},
+		Columns: serverColumns(),
+	}
+}
+
+func serverColumns() []registry.Column[*v1alpha2.Server] {
+	return []registry.Column[*v1alpha2.Server]{
+		{
+			Name: "Hostname", Type: "string", Description: "host name when the server registered",
+			Cell: func(s *v1alpha2.Server) any { return registry.Text(s.Spec.Hostname) },
+		},
+		{
+			Name: "BMC IP", Type: "string", Description: "address of the BMC", Priority: 1,
+			Cell: func(s *v1alpha2.Server) any {
+				if s.Spec.BMC == nil {
+					return nil
+				}
+
+				return registry.Text(s.Spec.BMC.Endpoint)
+			},
+		},
+		{
+			Name: "Accepted", Type: "boolean", Description: "whether the server may be managed",
+			Cell: func(s *v1alpha2.Server) any { return s.Spec.Accepted },
+		},
+		{
+			Name: "Cordoned", Type: "boolean", Description: "whether the server is kept out of every class",
+			Cell: func(s *v1alpha2.Server) any { return s.Spec.Cordoned },
+		},
+		{
+			Name: "Allocated", Type: "boolean", Description: "whether the server is in use",
+			Cell: func(s *v1alpha2.Server) any { return s.Status.InUse },
+		},
+		{
+			Name: "Clean", Type: "boolean", Description: "whether the server has been wiped",
+			Cell: func(s *v1alpha2.Server) any { return s.Status.IsClean },
+		},
+		{
+			Name: "Power", Type: "string", Description: "state of the server's power",
+			Cell: func(s *v1alpha2.Server) any { return registry.Text(s.Status.Power) },
+		},
+		registry.Age[*v1alpha2.Server](),
+	}
+}
+
+// pointers are pointers to the elements of a list.
+func pointers[T any](items []T) []*T {
+	out := make([]*T, len(items))
+	for i := range items {
+		out[i] = &items[i]
+	}
+
+	return out
+}

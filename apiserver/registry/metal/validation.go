@@ -1,0 +1,179 @@
+package metal
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+)
+
+const (
+	maxPort = 65535
+
+	sha512Bytes = 64
+)
+
+var (
+	patchOperations = []string{"add", "copy", "move", "remove", "replace", "test"}
+	bootFromDisk    = []v1alpha2.BootFromDisk{v1alpha2.BootIPXEExit, v1alpha2.Boot404, v1alpha2.BootSANDisk}
+	pxeModes        = []v1alpha2.PXEMode{v1alpha2.PXEModeBIOS, v1alpha2.PXEModeUEFI}
+	ipmiInterfaces  = []string{"lan", "lanplus", "open"}
+)
+
+func validateServer(s *v1alpha2.Server) field.ErrorList {
+	spec := field.NewPath("spec")
+
+	errs := optional(spec.Child("bootFromDiskMethod"), s.Spec.BootFromDiskMethod, bootFromDisk)
+	errs = append(errs, optional(spec.Child("pxeMode"), s.Spec.PXEMode, pxeModes)...)
+	errs = append(errs, validatePatches(spec.Child("configPatches"), s.Spec.ConfigPatches)...)
+
+	errs = append(errs, validateHardware(spec.Child("hardware"), s.Spec.Hardware)...)
+
+	if s.Spec.BMC != nil {
+		errs = append(errs, validateBMC(spec.Child("bmc"), s.Spec.BMC)...)
+	}
+
+	if s.Spec.ManagementAPI != nil && s.Spec.ManagementAPI.Endpoint == "" {
+		errs = append(errs, field.Required(spec.Child("managementApi", "endpoint"), "host:port of the power interface"))
+	}
+
+	return errs
+}
+
+func validateHardware(path *field.Path, hardware *v1alpha2.HardwareInformation) field.ErrorList {
+	if hardware == nil || hardware.Storage == nil {
+		return nil
+	}
+
+	var errs field.ErrorList
+
+	for i, device := range hardware.Storage.Devices {
+		if device != nil && device.Size < 0 {
+			errs = append(errs, field.Invalid(path.Child("storage", "devices").Index(i).Child("size"), device.Size, "must not be negative"))
+		}
+	}
+
+	return errs
+}
+
+// validateServerStatus refuses two conditions of one type: the list is a map to server-side apply.
+func validateServerStatus(s *v1alpha2.Server) field.ErrorList {
+	var errs field.ErrorList
+
+	seen := map[v1alpha2.ConditionType]bool{}
+
+	for i, c := range s.Status.Conditions {
+		if seen[c.Type] {
+			errs = append(errs, field.Duplicate(field.NewPath("status", "conditions").Index(i).Child("type"), c.Type))
+		}
+
+		seen[c.Type] = true
+	}
+
+	return errs
+}
+
+func validateServerClass(c *v1alpha2.ServerClass) field.ErrorList {
+	spec := field.NewPath("spec")
+
+	errs := optional(spec.Child("bootFromDiskMethod"), c.Spec.BootFromDiskMethod, bootFromDisk)
+	errs = append(errs, validatePatches(spec.Child("configPatches"), c.Spec.ConfigPatches)...)
+
+	return append(errs, metav1validation.ValidateLabelSelector(&c.Spec.Selector,
+		metav1validation.LabelSelectorValidationOptions{}, spec.Child("selector"))...)
+}
+
+func validateEnvironment(e *v1alpha2.Environment) field.ErrorList {
+	spec := field.NewPath("spec")
+
+	return append(
+		validateAsset(spec.Child("kernel"), e.Spec.Kernel.Asset),
+		validateAsset(spec.Child("initrd"), e.Spec.Initrd.Asset)...)
+}
+
+// validateAsset refuses a digest that no file can have: every download would fail on it.
+func validateAsset(path *field.Path, asset v1alpha2.Asset) field.ErrorList {
+	if asset.SHA512 == "" {
+		return nil
+	}
+
+	if digest, err := hex.DecodeString(asset.SHA512); err != nil || len(digest) != sha512Bytes {
+		return field.ErrorList{field.Invalid(path.Child("sha512"), asset.SHA512, "must be empty or 128 hexadecimal digits")}
+	}
+
+	return nil
+}
+
+func validatePatches(path *field.Path, patches []v1alpha2.ConfigPatch) field.ErrorList {
+	var errs field.ErrorList
+
+	for i, patch := range patches {
+		errs = append(errs, oneOf(path.Index(i).Child("op"), patch.Op, patchOperations)...)
+	}
+
+	return errs
+}
+
+func validateBMC(path *field.Path, bmc *v1alpha2.BMC) field.ErrorList {
+	errs := optional(path.Child("interface"), bmc.Interface, ipmiInterfaces)
+
+	if bmc.Endpoint == "" {
+		errs = append(errs, field.Required(path.Child("endpoint"), "address or host name of the BMC"))
+	}
+
+	if bmc.Port > maxPort {
+		errs = append(errs, field.Invalid(path.Child("port"), bmc.Port, fmt.Sprintf("must be between 0 and %d", maxPort)))
+	}
+
+	errs = append(errs, validateSource(path.Child("userFrom"), bmc.UserFrom)...)
+
+	return append(errs, validateSource(path.Child("passFrom"), bmc.PassFrom)...)
+}
+
+func validateSource(path *field.Path, source *v1alpha2.CredentialSource) field.ErrorList {
+	if source == nil || source.SecretKeyRef == nil {
+		return nil
+	}
+
+	var errs field.ErrorList
+
+	ref := source.SecretKeyRef
+	for _, part := range []struct{ name, value string }{
+		{"namespace", ref.Namespace}, {"name", ref.Name}, {"key", ref.Key},
+	} {
+		if part.value == "" {
+			errs = append(errs, field.Required(path.Child("secretKeyRef", part.name), ""))
+		}
+	}
+
+	return errs
+}
+
+// optional refuses a value that is neither empty nor one of those known.
+func optional[S ~string](path *field.Path, value S, known []S) field.ErrorList {
+	if value == "" {
+		return nil
+	}
+
+	return oneOf(path, value, known)
+}
+
+// oneOf refuses an unknown value. The words are those of field.Invalid, not of field.NotSupported, because Sidero's
+// acceptance tests look for them.
+func oneOf[S ~string](path *field.Path, value S, known []S) field.ErrorList {
+	if slices.Contains(known, value) {
+		return nil
+	}
+
+	valid := make([]string, len(known))
+	for i, k := range known {
+		valid[i] = fmt.Sprintf("%q", k)
+	}
+
+	return field.ErrorList{field.Invalid(path, string(value), "must be one of "+strings.Join(valid, ", "))}
+}

@@ -1,0 +1,133 @@
+package registry
+
+import (
+	"context"
+	"reflect"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+// strategy is what happens to an object that is written through the kind's main endpoint: its status is left alone.
+type strategy[T Object] struct {
+	runtime.ObjectTyper
+
+	kind  Kind[T]
+	reset map[fieldpath.APIVersion]*fieldpath.Set
+}
+
+func (strategy[T]) GenerateName(base string) string {
+	return names.SimpleNameGenerator.GenerateName(base)
+}
+
+func (s strategy[T]) NamespaceScoped() bool { return s.kind.Namespaced }
+
+func (s strategy[T]) PrepareForCreate(_ context.Context, object runtime.Object) {
+	o := typed[T](object)
+
+	set(s.kind.Status(o), nil)
+	o.SetGeneration(1)
+	s.normalise(o)
+}
+
+func (s strategy[T]) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	o, stored := typed[T](object), typed[T](old)
+
+	set(s.kind.Status(o), s.kind.Status(stored))
+	s.normalise(o)
+
+	o.SetGeneration(stored.GetGeneration())
+
+	if !apiequality.Semantic.DeepEqual(s.kind.Spec(o), s.kind.Spec(stored)) {
+		o.SetGeneration(stored.GetGeneration() + 1)
+	}
+}
+
+func (s strategy[T]) normalise(o T) {
+	if s.kind.Normalise != nil {
+		s.kind.Normalise(o)
+	}
+}
+
+func (s strategy[T]) Validate(_ context.Context, object runtime.Object) field.ErrorList {
+	o := typed[T](object)
+	errs := validation.ValidateObjectMetaAccessor(o, s.kind.Namespaced, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
+
+	return append(errs, s.validate(o)...)
+}
+
+func (s strategy[T]) ValidateUpdate(_ context.Context, object, _ runtime.Object) field.ErrorList {
+	return s.validate(typed[T](object))
+}
+
+func (s strategy[T]) validate(o T) field.ErrorList {
+	if s.kind.Validate == nil {
+		return nil
+	}
+
+	return s.kind.Validate(o)
+}
+
+func (strategy[T]) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+func (strategy[T]) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
+}
+
+func (strategy[T]) AllowCreateOnUpdate() bool      { return false }
+func (strategy[T]) AllowUnconditionalUpdate() bool { return false }
+func (strategy[T]) Canonicalize(runtime.Object)    {}
+
+func (s strategy[T]) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set { return s.reset }
+
+// statusStrategy is what happens to an object that is written through its status endpoint: everything else is left
+// alone, but for the metadata that every write may change.
+type statusStrategy[T Object] struct {
+	strategy[T]
+
+	reset map[fieldpath.APIVersion]*fieldpath.Set
+}
+
+func (s statusStrategy[T]) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	o, stored := typed[T](object), typed[T](old)
+
+	set(s.kind.Spec(o), s.kind.Spec(stored))
+	o.SetLabels(stored.GetLabels())
+	o.SetAnnotations(stored.GetAnnotations())
+	o.SetFinalizers(stored.GetFinalizers())
+	o.SetOwnerReferences(stored.GetOwnerReferences())
+	o.SetGeneration(stored.GetGeneration())
+	s.normalise(o)
+}
+
+func (s statusStrategy[T]) ValidateUpdate(_ context.Context, object, _ runtime.Object) field.ErrorList {
+	if s.kind.ValidateStatus == nil {
+		return nil
+	}
+
+	return s.kind.ValidateStatus(typed[T](object))
+}
+
+func (s statusStrategy[T]) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set { return s.reset }
+
+// typed is the object as the handlers decoded it: by this kind's own factory, so nothing else can come.
+func typed[T Object](object runtime.Object) T {
+	return object.(T) //nolint:errcheck,forcetypeassert // see above
+}
+
+// set copies the value that from points to into what to points to; a nil from empties it.
+func set(to, from any) {
+	target := reflect.ValueOf(to).Elem()
+
+	if from == nil {
+		target.SetZero()
+
+		return
+	}
+
+	target.Set(reflect.ValueOf(from).Elem())
+}

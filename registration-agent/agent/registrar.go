@@ -1,0 +1,199 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/console"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/inventory"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/network"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/pause"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/step"
+)
+
+const (
+	// callTimeout bounds one call, as Sidero's agent does.
+	callTimeout = 30 * time.Second
+	// connectTimeout ends a connection attempt that nothing answers, so that its cause
+	// is shown well before the call's time is over.
+	connectTimeout = 10 * time.Second
+)
+
+// registrar is the conversation with one appliance.
+type registrar struct {
+	agent    *Agent
+	endpoint string
+	link     network.Link
+	conn     *grpc.ClientConn
+	client   api.AgentClient
+
+	// shown is the last screen, to tell what is new, and shownAt its time.
+	shown   string
+	shownAt time.Time
+}
+
+func dial(agent *Agent, endpoint string, link network.Link) (*registrar, error) {
+	conn, err := grpc.NewClient("passthrough:///"+endpoint,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithNoProxy(),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: agent.Pace.FirstRetry / 2, Multiplier: 1.6, Jitter: 0.2, MaxDelay: agent.Pace.LastRetry},
+			MinConnectTimeout: connectTimeout,
+		}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("make connection to %s: %w", endpoint, err)
+	}
+	return &registrar{agent: agent, endpoint: endpoint, link: link, conn: conn, client: api.NewAgentClient(conn)}, nil
+}
+
+func (r *registrar) close() { _ = r.conn.Close() }
+
+// run registers, and again every few minutes, so that the appliance sees a new disk
+// or address and learns of the machine if it has lost it, and so that the screen comes
+// back in sight. It ends with ctx, or when the machine cannot be described.
+func (r *registrar) run(ctx context.Context) error {
+	for {
+		if err := r.persist(ctx); err != nil {
+			return err
+		}
+		if err := pause.For(ctx, r.agent.Pace.Refresh); err != nil {
+			return err
+		}
+		if err := r.agent.drivers(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// persist registers, trying until it works.
+func (r *registrar) persist(ctx context.Context) error {
+	pace := r.agent.Pace
+	for wait := pace.FirstRetry; ; wait = min(2*wait, pace.LastRetry) {
+		hardware, addresses, err := r.describe()
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		reply, err := r.register(ctx, hardware, addresses)
+		if err == nil {
+			r.report(hardware, reply, time.Since(began))
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.complain(err)
+		if err := pause.For(ctx, wait); err != nil {
+			return err
+		}
+		// gRPC's own back-off would go on refusing calls after an appliance is back.
+		r.conn.ResetConnectBackoff()
+	}
+}
+
+func (r *registrar) describe() (*api.HardwareInformation, []*api.Address, error) {
+	const named = "describe the machine"
+	machine := r.agent.Machine
+	tables, err := machine.SMBIOS()
+	if err != nil {
+		return nil, nil, step.Failed(named, err, "that the firmware gives SMBIOS tables (a firmware update may help): the machine's UUID is in them")
+	}
+	interfaces, err := machine.Interfaces()
+	if err != nil {
+		return nil, nil, step.Failed(named, err, "nothing on site: the kernel does not list its interfaces")
+	}
+	hardware, err := inventory.Collect(inventory.Sources{Sys: machine.Sys, SMBIOS: tables, Interfaces: interfaces})
+	if err != nil {
+		return nil, nil, step.Failed(named, err, "nothing on site: the kernel does not describe its devices")
+	}
+	return hardware, inventory.Addresses(interfaces), nil
+}
+
+func (r *registrar) register(ctx context.Context, hardware *api.HardwareInformation, addresses []*api.Address) (*api.CreateServerResponse, error) {
+	// A machine without a name is registered without one.
+	hostname, err := r.agent.Machine.Hostname()
+	if err != nil {
+		hostname = ""
+	}
+	reply, err := call(ctx, r.client.CreateServer, &api.CreateServerRequest{Hardware: hardware, Hostname: hostname})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := call(ctx, r.client.ReconcileServerAddresses, &api.ReconcileServerAddressesRequest{Uuid: hardware.GetSystem().GetUuid(), Address: addresses}); err != nil {
+		return nil, err
+	}
+	return reply, nil
+}
+
+// call makes one call within its time.
+func call[Request, Reply any](ctx context.Context, method func(context.Context, *Request, ...grpc.CallOption) (*Reply, error), request *Request) (*Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return method(ctx, request)
+}
+
+// report tells of a registration that worked.
+func (r *registrar) report(hardware *api.HardwareInformation, reply *api.CreateServerResponse, duration time.Duration) {
+	screen := r.screen(hardware, reply)
+	if r.isNew(screen) {
+		r.agent.Logger.Info(console.Registered, "server", hardware.GetSystem().GetUuid(), "remote", r.endpoint, "duration", duration.Round(time.Millisecond)) //nolint:sloglint // a constant, of another package: tests wait for the line
+	}
+	r.display(screen)
+}
+
+// complain says why a registration failed.
+func (r *registrar) complain(err error) {
+	cause := status.Convert(err).Message()
+	check := checkFor(status.Code(err), r.endpoint)
+	screen := console.Screen{
+		Title: "This machine is NOT registered.",
+		Rows: []console.Row{
+			{Label: "failed", Value: "register with the appliance " + r.endpoint},
+			{Label: "cause", Value: cause},
+			{Label: "address", Value: r.link.Address.String() + " on " + r.link.Interface},
+		},
+		Advice: []string{"Check " + check + ".", "It is tried again until it works."},
+	}
+	if r.isNew(screen) {
+		r.agent.Logger.Warn("not registered", "remote", r.endpoint, "error", cause)
+	}
+	r.display(screen)
+}
+
+// checkFor is what a person can look at after a failed call.
+func checkFor(code codes.Code, endpoint string) string {
+	switch code {
+	case codes.Unavailable, codes.DeadlineExceeded:
+		return "that the appliance runs, that its address is " + endpoint + ", and that no firewall is in between"
+	case codes.Unimplemented:
+		return "what answers at " + endpoint + ": it is no appliance, or its version does not fit this agent"
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.AlreadyExists, codes.PermissionDenied:
+		return "the appliance's log: it refused what this machine says about itself"
+	default:
+		return "the appliance's log"
+	}
+}
+
+// isNew says that a screen tells something that the last one did not. Only then is it
+// worth a line of the log: lines push the screen out of sight.
+func (r *registrar) isNew(screen console.Screen) bool { return fmt.Sprint(screen) != r.shown }
+
+// display shows a screen when it is new, and every few minutes even if it is not,
+// because the kernel's messages may have pushed it away.
+func (r *registrar) display(screen console.Screen) {
+	if !r.isNew(screen) && time.Since(r.shownAt) < r.agent.Pace.Refresh {
+		return
+	}
+	r.shown, r.shownAt = fmt.Sprint(screen), time.Now()
+	r.agent.Display.Show(screen)
+}

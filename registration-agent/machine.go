@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/agent"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/inventory"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/modules"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/network"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/pause"
+)
+
+// mountAll mounts what the agent reads; the devices' nodes are the kernel's own.
+func mountAll() error {
+	var failed []error
+	for _, mount := range []struct{ kind, target string }{
+		{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/run"}, {"tmpfs", "/tmp"},
+	} {
+		if err := unix.Mount(mount.kind, mount.target, mount.kind, unix.MS_NOSUID, ""); err != nil {
+			failed = append(failed, fmt.Errorf("mount %s: %w", mount.target, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// thisMachine wires the agent to the kernel it runs on.
+func thisMachine(logger *slog.Logger) (agent.Machine, error) {
+	cmdline, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return agent.Machine{}, err
+	}
+	text, err := os.ReadFile("/" + modules.IndexFile)
+	if err != nil {
+		return agent.Machine{}, err
+	}
+	index, err := modules.Parse(text)
+	if err != nil {
+		return agent.Machine{}, err
+	}
+	sys := os.DirFS("/sys")
+	loader := modules.NewLoader(modules.Config{
+		Index: index, Sys: sys, Insert: modules.InsertFrom("/" + modules.Dir), Patience: driverPatience, Logger: logger,
+	})
+	return agent.Machine{
+		CommandLine: string(cmdline),
+		Sys:         sys,
+		Drivers:     loader.Settle,
+		Randomness:  func(ctx context.Context) error { return awaitRandomness(ctx, logger) },
+		SMBIOS:      inventory.ReadSMBIOS,
+		Interfaces:  inventory.Interfaces,
+		Hostname:    hostname,
+		Network: network.New(network.Config{
+			ResolvConf:  filepath.Join("/etc", "resolv.conf"),
+			SetHostname: func(name string) error { return unix.Sethostname([]byte(name)) },
+			Logger:      logger,
+		}),
+	}, nil
+}
+
+// driverPatience is more than controllers take that spin up their disks one by one, or
+// look for them on an unplugged cable.
+const driverPatience = 2 * time.Minute
+
+// noName is what the kernel calls a machine that nobody has named.
+const noName = "(none)"
+
+func hostname() (string, error) {
+	name, err := os.Hostname()
+	if name == noName {
+		return "", err
+	}
+	return name, err
+}
+
+// awaitRandomness asks without blocking until the kernel has gathered enough: old
+// processors lack RDRAND, and a virtual machine's random number device comes to life
+// with its driver only.
+func awaitRandomness(ctx context.Context, logger *slog.Logger) error {
+	began := time.Now()
+	for waiting := false; ; waiting = true {
+		_, err := unix.Getrandom(make([]byte, 1), unix.GRND_NONBLOCK)
+		if err == nil && waiting {
+			logger.Info("the kernel has random numbers", "duration", time.Since(began).Round(time.Millisecond))
+		}
+		if !errors.Is(err, unix.EAGAIN) {
+			return nil
+		}
+		if !waiting {
+			logger.Info("waiting for the kernel to gather random numbers; pressing keys helps")
+		}
+		if err := pause.For(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}

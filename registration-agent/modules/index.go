@@ -1,0 +1,134 @@
+package modules
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Dir is where the initramfs keeps modules, IndexFile their index; both relative to
+// its root.
+const (
+	Dir       = "modules"
+	IndexFile = Dir + "/index"
+)
+
+// Module is a kernel module of the initramfs.
+type Module struct {
+	// Name as the kernel spells it, with underscores.
+	Name string
+	// File is its name in the modules' directory.
+	File string
+	// Needs are the names of the modules to load before it.
+	Needs []string
+	// Aliases are the patterns of the device identifiers it drives.
+	Aliases []string
+}
+
+// Index is the set of modules at hand, read-only once made.
+type Index struct {
+	modules map[string]Module
+	// aliases are kept by bus, the part of a modalias before its colon: a device is
+	// compared with the patterns of its own bus only.
+	aliases map[string][]alias
+}
+
+type alias struct{ pattern, module string }
+
+// NewIndex checks that the set is closed: every need is there, under a name used once.
+func NewIndex(list []Module) (Index, error) {
+	index := Index{modules: map[string]Module{}, aliases: map[string][]alias{}}
+	for _, module := range list {
+		if module.Name == "" || module.File == "" || module.File != path.Base(module.File) {
+			return Index{}, fmt.Errorf("index modules: name %q and file %q do not make a module", module.Name, module.File)
+		}
+		if _, twice := index.modules[module.Name]; twice {
+			return Index{}, fmt.Errorf("index modules: %s is there twice", module.Name)
+		}
+		index.modules[module.Name] = module
+		for _, pattern := range module.Aliases {
+			if _, err := path.Match(pattern, ""); err != nil {
+				return Index{}, fmt.Errorf("index modules: alias %q of %s: %w", pattern, module.Name, err)
+			}
+			bus, _, _ := strings.Cut(pattern, ":")
+			index.aliases[bus] = append(index.aliases[bus], alias{pattern, module.Name})
+		}
+	}
+	checked := map[string]bool{}
+	for _, module := range list {
+		if err := index.checkNeeds(module, checked, nil); err != nil {
+			return Index{}, err
+		}
+	}
+	return index, nil
+}
+
+// checkNeeds refuses a need that is missing or that leads back to its module; way
+// holds the modules from the first one to this one.
+func (ix Index) checkNeeds(module Module, checked map[string]bool, way []string) error {
+	if checked[module.Name] {
+		return nil
+	}
+	way = append(way, module.Name)
+	for _, name := range module.Needs {
+		need, found := ix.modules[name]
+		if !found {
+			return fmt.Errorf("index modules: %s needs %s, which is not there", module.Name, name)
+		}
+		if slices.Contains(way, name) {
+			return fmt.Errorf("index modules: %s needs itself by way of %s", name, strings.Join(way, ", "))
+		}
+		if err := ix.checkNeeds(need, checked, way); err != nil {
+			return err
+		}
+	}
+	checked[module.Name] = true
+	return nil
+}
+
+// Match returns the names of the modules that drive a device, sorted.
+func (ix Index) Match(modalias string) []string {
+	var names []string
+	bus, _, _ := strings.Cut(modalias, ":")
+	for _, candidate := range ix.aliases[bus] {
+		if matched, err := path.Match(candidate.pattern, modalias); err == nil && matched {
+			names = append(names, candidate.module)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Format writes the index as text, one fact a line, which Parse reads:
+//
+//	module NAME FILE NEED...
+//	alias NAME PATTERN
+func Format(list []Module) []byte {
+	var text strings.Builder
+	for _, module := range list {
+		fmt.Fprintln(&text, strings.Join(append([]string{"module", module.Name, module.File}, module.Needs...), " "))
+		for _, pattern := range module.Aliases {
+			fmt.Fprintln(&text, "alias", module.Name, pattern)
+		}
+	}
+	return []byte(text.String())
+}
+
+// Parse reads what Format wrote.
+func Parse(text []byte) (Index, error) {
+	var list []Module
+	for line := range strings.Lines(string(text)) {
+		field := strings.Fields(line)
+		switch {
+		case len(field) >= 3 && field[0] == "module":
+			list = append(list, Module{Name: field[1], File: field[2], Needs: field[3:]})
+		case len(field) == 3 && field[0] == "alias" && len(list) > 0 && list[len(list)-1].Name == field[1]:
+			last := &list[len(list)-1]
+			last.Aliases = append(last.Aliases, field[2])
+		default:
+			return Index{}, fmt.Errorf("parse module index: line %q is neither a module nor an alias of the one before", strings.TrimSpace(line))
+		}
+	}
+	return NewIndex(list)
+}

@@ -1,0 +1,126 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/controllers/metal/environment"
+	"github.com/sidero-appliance/sidero-appliance/controllers/metal/existence"
+	"github.com/sidero-appliance/sidero-appliance/controllers/metal/serverclass"
+)
+
+const stopsWithin = 5 * time.Second
+
+// Config is what the controllers need.
+type Config struct {
+	// Client has the rights of bootstrap.Controllers.
+	Client *rest.Config
+	// TalosReleases is the URL below which the default Environment's files are found.
+	TalosReleases string
+	Logger        logr.Logger
+}
+
+// Controllers are the appliance's own controllers and the cache that they share.
+type Controllers struct {
+	manager ctrl.Manager
+	keepers []*existence.Keeper
+	synced  atomic.Bool
+}
+
+// New prepares the controllers; the API need not answer yet.
+func New(c Config) (*Controllers, error) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha2.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("register types: %w", err)
+	}
+
+	manager, err := ctrl.NewManager(c.Client, ctrl.Options{
+		Scheme:                  scheme,
+		Logger:                  c.Logger,
+		Metrics:                 server.Options{BindAddress: "0"}, // served with all others by the appliance
+		HealthProbeBindAddress:  "0",
+		GracefulShutdownTimeout: ptr.To(stopsWithin),
+		MapperProvider:          func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper(), nil },
+		// Tests run several in one process.
+		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make controller manager: %w", err)
+	}
+
+	environments, environmentErr := (&environment.Reconciler{Client: manager.GetClient(), TalosReleases: c.TalosReleases}).SetupWithManager(manager)
+	classes, classErr := (&serverclass.Reconciler{Client: manager.GetClient()}).SetupWithManager(manager)
+
+	if err := errors.Join(environmentErr, classErr); err != nil {
+		return nil, fmt.Errorf("set up controllers: %w", err)
+	}
+
+	return &Controllers{manager: manager, keepers: []*existence.Keeper{environments, classes}}, nil
+}
+
+// mapper knows the kinds that the controllers work with, so that starting needs no discovery.
+func mapper() meta.RESTMapper {
+	m := meta.NewDefaultRESTMapper(nil)
+	m.Add(v1alpha2.GroupVersion.WithKind("Environment"), meta.RESTScopeRoot)
+	m.Add(v1alpha2.GroupVersion.WithKind("Server"), meta.RESTScopeRoot)
+	m.Add(v1alpha2.GroupVersion.WithKind("ServerClass"), meta.RESTScopeRoot)
+
+	return m
+}
+
+// Cache reads objects from memory.
+func (c *Controllers) Cache() client.Reader { return c.manager.GetCache() }
+
+// Name identifies the component.
+func (*Controllers) Name() string { return "controllers" }
+
+// Ready tells whether the cache holds what is there and the objects that must exist do.
+func (c *Controllers) Ready(context.Context) error {
+	if !c.synced.Load() {
+		return errors.New("cache has not synced")
+	}
+
+	for _, keeper := range c.keepers {
+		if err := keeper.Ready(); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// Run runs the controllers until ctx ends.
+func (c *Controllers) Run(ctx context.Context) error {
+	// The boot server asks for Servers; nothing else may have made the cache watch them.
+	if _, err := c.manager.GetCache().GetInformer(ctx, &v1alpha2.Server{}); err != nil {
+		return fmt.Errorf("watch servers: %w", err)
+	}
+
+	defer c.synced.Store(false)
+
+	syncing, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	go func() { c.synced.Store(c.manager.GetCache().WaitForCacheSync(syncing)) }()
+
+	if err := c.manager.Start(ctx); err != nil {
+		return fmt.Errorf("run controllers: %w", err)
+	}
+
+	return nil
+}

@@ -1,0 +1,143 @@
+// Package kube runs those of Kubernetes's own controllers that an API without workloads needs: the garbage collector,
+// which follows owner references, the namespace controller, which empties namespaces that are deleted, the service
+// account controller, which gives each namespace its default account, and the controller of aggregated cluster roles, which
+// collects their rules.
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/controller-manager/pkg/informerfactory"
+	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/pkg/controller/clusterroleaggregation"
+	"k8s.io/kubernetes/pkg/controller/garbagecollector"
+	"k8s.io/kubernetes/pkg/controller/namespace"
+	"k8s.io/kubernetes/pkg/controller/serviceaccount"
+)
+
+const (
+	resync = 10 * time.Minute
+	// discoveryPeriod is how soon the garbage collector learns of a new custom resource.
+	discoveryPeriod = 10 * time.Second
+	// namespaceResync is how soon a namespace whose deletion failed is tried again.
+	namespaceResync = 5 * time.Minute
+
+	collectorWorkers = 4
+	namespaceWorkers = 2
+	accountWorkers   = 1
+	roleWorkers      = 1
+)
+
+// Controllers are Kubernetes's own controllers.
+type Controllers struct {
+	client   *kubernetes.Clientset
+	metadata metadata.Interface
+	// synced is true once the informers hold what is there.
+	synced atomic.Bool
+}
+
+// New prepares the controllers. They act with the rights of the configuration, which must be all of them: they delete
+// whatever lost its owner.
+func New(config *rest.Config) (*Controllers, error) {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+
+	metadata, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make metadata client: %w", err)
+	}
+
+	return &Controllers{client: client, metadata: metadata}, nil
+}
+
+// Name identifies the component.
+func (*Controllers) Name() string { return "kube-controllers" }
+
+// Ready tells whether the controllers have seen what is there.
+func (c *Controllers) Ready(context.Context) error {
+	if !c.synced.Load() {
+		return errors.New("informers have not synced")
+	}
+
+	return nil
+}
+
+// Run runs the controllers until ctx ends.
+func (c *Controllers) Run(ctx context.Context) error {
+	factory := informers.NewSharedInformerFactory(c.client, resync)
+	metadataFactory := metadatainformer.NewSharedInformerFactory(c.metadata, resync)
+	started := make(chan struct{})
+
+	runs, err := c.controllers(ctx, factory, metadataFactory, started)
+	if err != nil {
+		return err
+	}
+
+	factory.Start(ctx.Done())
+	metadataFactory.Start(ctx.Done())
+	close(started)
+
+	var running sync.WaitGroup
+	for _, run := range runs {
+		running.Go(func() { run(ctx) })
+	}
+
+	factory.WaitForCacheSync(ctx.Done())
+	c.synced.Store(ctx.Err() == nil)
+
+	defer c.synced.Store(false)
+
+	running.Wait()
+	factory.Shutdown()
+	metadataFactory.Shutdown()
+
+	return nil
+}
+
+// controllers returns what to run.
+func (c *Controllers) controllers(ctx context.Context, factory informers.SharedInformerFactory,
+	metadataFactory metadatainformer.SharedInformerFactory, started <-chan struct{},
+) ([]func(context.Context), error) {
+	discovered := c.client.Discovery()
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(discovered))
+
+	collector, err := garbagecollector.NewGarbageCollector(ctx, c.client, c.metadata, mapper,
+		garbagecollector.DefaultIgnoredResources(), informerfactory.NewInformerFactory(factory, metadataFactory), started)
+	if err != nil {
+		return nil, fmt.Errorf("make garbage collector: %w", err)
+	}
+
+	accounts, err := serviceaccount.NewServiceAccountsController(klog.FromContext(ctx), factory.Core().V1().ServiceAccounts(),
+		factory.Core().V1().Namespaces(), c.client, serviceaccount.DefaultServiceAccountsControllerOptions())
+	if err != nil {
+		return nil, fmt.Errorf("make service account controller: %w", err)
+	}
+
+	namespaces := namespace.NewNamespaceController(ctx, c.client, c.metadata, discovered.ServerPreferredNamespacedResources,
+		factory.Core().V1().Namespaces(), namespaceResync, corev1.FinalizerKubernetes)
+
+	roles := clusterroleaggregation.NewClusterRoleAggregation(factory.Rbac().V1().ClusterRoles(), c.client.RbacV1())
+
+	return []func(context.Context){
+		func(ctx context.Context) { collector.Run(ctx, collectorWorkers, discoveryPeriod) },
+		func(ctx context.Context) { collector.Sync(ctx, discovered, discoveryPeriod) },
+		func(ctx context.Context) { namespaces.Run(ctx, namespaceWorkers) },
+		func(ctx context.Context) { accounts.Run(ctx, accountWorkers) },
+		func(ctx context.Context) { roles.Run(ctx, roleWorkers) },
+	}, nil
+}

@@ -1,0 +1,85 @@
+package bootplan
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Facts is everything a decision depends on.
+type Facts struct {
+	// Request is what the machine says about itself.
+	Request Request
+	// Server is what the API knows about it.
+	Server Server
+	// Agent says how registration agents are started here.
+	Agent Agent
+}
+
+// Server is what the API knows about a machine. The zero value is a machine that never registered.
+type Server struct {
+	Registered bool
+}
+
+// Agent says how registration agents are started.
+type Agent struct {
+	// Endpoint is the appliance's host:port, an IPv6 host in brackets.
+	Endpoint string
+	// ExtraArgs replace the default kernel arguments that have the same key.
+	ExtraArgs []string
+	// Arches are those that an agent was built for.
+	Arches []Arch
+}
+
+// Action is what the machine does next.
+type Action int
+
+const (
+	// Wait shows the reason on the machine's screen and lets it ask again.
+	Wait Action = iota
+	// BootEnvironment starts the kernel of Environment with Args.
+	BootEnvironment
+	// LoadNewerIPXE replaces the machine's iPXE by the appliance's, named BootFile.
+	LoadNewerIPXE
+)
+
+// Plan is a decision.
+type Plan struct {
+	Action Action
+	// Reason for people, shown on the machine's screen.
+	Reason string
+	// Environment to boot, a folder of boot files.
+	Environment string
+	// Args for its kernel.
+	Args []string
+	// BootFile to load over HTTP.
+	BootFile string
+}
+
+// Decide says what the machine boots now.
+func Decide(facts Facts) Plan {
+	request := facts.Request
+	switch {
+	case !slices.Contains(facts.Agent.Arches, request.Arch):
+		return Plan{Action: Wait, Reason: fmt.Sprintf("This appliance has no registration agent for %s machines yet", request.Arch)}
+	case request.Loader.outdated():
+		return Plan{Action: LoadNewerIPXE, Reason: "This iPXE is too old to start the kernel under UEFI: loading a newer one", BootFile: bootFile(request.Arch)}
+	}
+	reason := "This machine is not registered yet: starting the registration agent"
+	if facts.Server.Registered {
+		reason = "This machine is registered and not allocated: starting the registration agent"
+	}
+	return Plan{
+		Action:      BootEnvironment,
+		Reason:      reason,
+		Environment: "agent-" + string(request.Arch),
+		Args:        agentArgs(facts.Agent, request.MAC),
+	}
+}
+
+// bootFile is iPXE on the firmware's own network driver.
+func bootFile(arch Arch) string {
+	if arch == ARM64 {
+		return "snp-arm64.efi"
+	}
+	return "snp.efi"
+}

@@ -1,0 +1,112 @@
+package httpboot
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/sidero-appliance/sidero-appliance/assets"
+	"github.com/sidero-appliance/sidero-appliance/netboot/bootplan"
+	"github.com/sidero-appliance/sidero-appliance/netboot/ipxe"
+)
+
+// The files of every boot environment, as Sidero names them.
+const (
+	kernelFile = "vmlinuz"
+	initrdFile = "initramfs.xz"
+)
+
+func (h *handler) serveBootScript(e *exchange, _ string) { serveScript(e, h.scripts.Boot()) }
+
+// servePlan answers a machine that asks what it boots.
+func (h *handler) servePlan(e *exchange, _ string) {
+	request, err := parseRequest(e.request.URL.RawQuery)
+	if err != nil {
+		e.refuse(http.StatusBadRequest, err)
+		return
+	}
+	e.seen.UUID, e.seen.MAC = request.UUID, request.MAC
+	var server bootplan.Server
+	if request.UUID != "" {
+		if server, err = h.machines.Server(e.request.Context(), request.UUID); err != nil {
+			e.refuse(http.StatusInternalServerError, fmt.Errorf("look up server: %w", err))
+			return
+		}
+	}
+	script, err := h.render(bootplan.Decide(bootplan.Facts{Request: request, Server: server, Agent: h.agent}))
+	if err != nil {
+		e.refuse(http.StatusInternalServerError, fmt.Errorf("write boot script: %w", err))
+		return
+	}
+	serveScript(e, script)
+}
+
+func (h *handler) render(plan bootplan.Plan) (string, error) {
+	switch plan.Action {
+	case bootplan.BootEnvironment:
+		return h.scripts.Kernel(ipxe.Kernel{
+			Environment: plan.Environment,
+			Image:       kernelFile,
+			Initrd:      initrdFile,
+			Args:        plan.Args,
+			Why:         plan.Reason,
+		})
+	case bootplan.LoadNewerIPXE:
+		return h.scripts.NewerIPXE(plan.BootFile, plan.Reason)
+	default:
+		return h.scripts.Wait(plan.Reason)
+	}
+}
+
+func (h *handler) serveEnvironment(e *exchange, rest string) {
+	environment, name, _ := strings.Cut(rest, "/")
+	file, err := h.files.EnvironmentFile(environment, name)
+	serveFile(e, file, err)
+}
+
+func (h *handler) serveBootFile(e *exchange, rest string) {
+	file, err := h.files.BootFile(rest)
+	serveFile(e, file, err)
+}
+
+// serveScript answers with a script that is true for this moment only.
+func serveScript(e *exchange, script string) {
+	e.Header().Set("Content-Type", contentType(".ipxe"))
+	e.Header().Set("Cache-Control", "no-store")
+	http.ServeContent(e, e.request, "", time.Time{}, strings.NewReader(script))
+}
+
+// serveFile answers with a file's bytes. Its ETag is the digest taken at build time, so nothing is read for a client that
+// has them already.
+func serveFile(e *exchange, file assets.File, err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		e.refuse(http.StatusNotFound, err)
+		return
+	}
+	if err != nil {
+		e.refuse(http.StatusInternalServerError, err)
+		return
+	}
+	content, err := file.Open()
+	if err != nil {
+		e.refuse(http.StatusInternalServerError, err)
+		return
+	}
+	defer content.Close()
+	e.Header().Set("Content-Type", contentType(path.Ext(file.Name)))
+	if file.Digest != "" {
+		e.Header().Set("ETag", `"`+file.Digest+`"`)
+	}
+	http.ServeContent(e, e.request, "", file.Modified, content)
+}
+
+func contentType(extension string) string {
+	if extension == ".ipxe" {
+		return "text/plain; charset=utf-8"
+	}
+	return "application/octet-stream"
+}

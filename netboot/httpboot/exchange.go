@@ -1,0 +1,100 @@
+package httpboot
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+var (
+	errMethod      = errors.New("only GET and HEAD are served")
+	errNothingHere = errors.New("nothing is served at this address")
+)
+
+// maxPath bounds what is kept of a request's address, in bytes.
+const maxPath = 512
+
+// exchange is one request and its response. As a ResponseWriter it gives each write its own deadline, so that a transfer
+// may last but not stand still, and notes what was sent.
+type exchange struct {
+	http.ResponseWriter
+	request *http.Request
+	control *http.ResponseController
+	stall   time.Duration
+	started time.Time
+	seen    Observation
+}
+
+func newExchange(w http.ResponseWriter, r *http.Request, stall time.Duration) *exchange {
+	e := &exchange{
+		ResponseWriter: w,
+		request:        r,
+		control:        http.NewResponseController(w),
+		stall:          stall,
+		started:        time.Now(),
+		seen: Observation{
+			Kind:   KindUnknown,
+			Path:   r.URL.RequestURI()[:min(len(r.URL.RequestURI()), maxPath)],
+			Remote: r.RemoteAddr,
+			Status: http.StatusOK,
+		},
+	}
+	// The deadline of a connection's last request still stands, and a response without a body is never written by Write.
+	e.extend()
+	return e
+}
+
+// extend gives the client time for the next piece.
+func (e *exchange) extend() {
+	if err := e.control.SetWriteDeadline(time.Now().Add(e.stall)); err != nil {
+		e.fail(err)
+	}
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (e *exchange) WriteHeader(status int) {
+	e.seen.Status = status
+	e.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (e *exchange) Write(piece []byte) (int, error) {
+	e.extend()
+	n, err := e.ResponseWriter.Write(piece)
+	e.seen.Bytes += int64(n)
+	if err != nil {
+		e.fail(err)
+	}
+	return n, err
+}
+
+// refuse answers with an error, in words for whoever looks with curl. iPXE shows the status only. What failed in here is
+// for the log: a client cannot mend it, and it may name what is nobody's business.
+func (e *exchange) refuse(status int, reason error) {
+	e.fail(reason)
+	text := reason.Error() + "\n"
+	if status >= http.StatusInternalServerError {
+		text = "internal error: see the log of the appliance\n"
+	}
+	e.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	e.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	e.WriteHeader(status)
+	_, _ = io.WriteString(e, text)
+}
+
+// fail keeps the first error.
+func (e *exchange) fail(err error) {
+	if e.seen.Err == nil {
+		e.seen.Err = err
+	}
+}
+
+func (e *exchange) observation() Observation {
+	if e.seen.Status >= http.StatusBadRequest {
+		e.fail(errors.New(http.StatusText(e.seen.Status)))
+	}
+	e.seen.Duration = time.Since(e.started)
+	return e.seen
+}

@@ -1,0 +1,82 @@
+package httpboot
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// listener accepts no more connections than the limits say: what clients hold open costs memory and descriptors, which
+// the rest of the appliance needs too.
+type listener struct {
+	net.Listener
+	limits  Limits
+	refused func(remote netip.Addr, reason string)
+
+	mu        sync.Mutex
+	open      int
+	addresses map[netip.Addr]int // connections of each, where there are any
+}
+
+func (s *Server) accepting(inner net.Listener) *listener {
+	return &listener{
+		Listener:  inner,
+		limits:    s.limits,
+		addresses: map[netip.Addr]int{},
+		refused: func(remote netip.Addr, reason string) {
+			level := s.quiet.Level(slog.LevelWarn, remote.String(), reason)
+			s.log.Log(context.Background(), level, "http connection refused", "remote", remote.String(), "reason", reason)
+		},
+	}
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		remote := addressOf(conn)
+		reason := l.take(remote)
+		if reason == "" {
+			return &connection{Conn: conn, release: sync.OnceFunc(func() { l.give(remote) })}, nil
+		}
+		l.refused(remote, reason)
+		_ = conn.Close()
+	}
+}
+
+// take counts a connection, or says why there may be no more.
+func (l *listener) take(remote netip.Addr) (reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.open >= l.limits.Connections:
+		return "too many connections"
+	case l.addresses[remote] >= l.limits.ConnectionsPerAddress:
+		return "too many connections from this address"
+	}
+	l.open++
+	l.addresses[remote]++
+	return ""
+}
+
+func (l *listener) give(remote netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	if l.addresses[remote]--; l.addresses[remote] == 0 {
+		delete(l.addresses, remote)
+	}
+}
+
+func addressOf(conn net.Conn) netip.Addr {
+	remote, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return remote.AddrPort().Addr().Unmap()
+}

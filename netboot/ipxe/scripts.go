@@ -1,0 +1,116 @@
+package ipxe
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// Scripts writes scripts that lead back to one appliance. Make it with New.
+type Scripts struct {
+	base string
+}
+
+// New takes the appliance's address as machines reach it, http://HOST:PORT with an IPv6 host in brackets. It is written
+// into every script, so that nothing depends on the next-server of a LAN's DHCP.
+func New(base string) (Scripts, error) {
+	parsed, err := url.Parse(base)
+	if err != nil {
+		return Scripts{}, fmt.Errorf("parse boot address: %w", err)
+	}
+	if base != "http://"+parsed.Host || parsed.Hostname() == "" || parsed.Port() == "" {
+		return Scripts{}, fmt.Errorf("parse boot address %q: write it as http://HOST:PORT", base)
+	}
+	return Scripts{base: base}, nil
+}
+
+// Endpoint is the appliance's HOST:PORT.
+func (s Scripts) Endpoint() string { return strings.TrimPrefix(s.base, "http://") }
+
+// Boot is the script a machine starts with. It finds an interface that reaches the appliance, tells who the machine is,
+// and runs what it is given. It is served as /boot.ipxe and autoexec.ipxe.
+func (s Scripts) Boot() string { return s.head() + bootBody() }
+
+// Kernel is what a machine loads and starts.
+type Kernel struct {
+	// Environment is the folder below /env/ that holds the two files.
+	Environment string
+	// Image and Initrd are file names in it. The kernel is told nothing of Initrd: Args carry its initrd=NAME.
+	Image, Initrd string
+	// Args are kernel arguments, in order. Each may hold several words.
+	Args []string
+	// Why is shown on the machine's screen.
+	Why string
+}
+
+// Kernel is the script that starts a kernel. It fails when an argument cannot be said in a script.
+func (s Scripts) Kernel(kernel Kernel) (string, error) {
+	why, err := words("message", kernel.Why)
+	if err != nil {
+		return "", err
+	}
+	args, err := words("kernel arguments", strings.Join(kernel.Args, " "))
+	if err != nil {
+		return "", err
+	}
+	if len(args) > maxCommandLine {
+		return "", fmt.Errorf("write kernel arguments: %d bytes are more than the %d that a kernel reads", len(args), maxCommandLine)
+	}
+	folder := "${appliance}/env/" + url.PathEscape(kernel.Environment) + "/"
+	image, initrd := url.PathEscape(kernel.Image), url.PathEscape(kernel.Initrd)
+	return s.head() +
+		"echo\necho " + why + "\n" +
+		"kernel " + folder + image + " " + args + " || goto failed\n" +
+		"initrd --name " + initrd + " " + folder + initrd + " || goto failed\n" +
+		"boot ||\n" +
+		kernelFailed() + again(5), nil
+}
+
+// NewerIPXE is the script that hands over to the iPXE that the appliance serves under the given boot file name. It shows
+// why.
+func (s Scripts) NewerIPXE(file, why string) (string, error) {
+	shown, err := words("message", why)
+	if err != nil {
+		return "", err
+	}
+	return s.head() +
+		"echo\necho " + shown + "\n" +
+		"chain --autofree ${appliance}/tftp/" + url.PathEscape(file) + " ||\n" +
+		"echo\necho The newer iPXE did not start: see the error above.\n" +
+		again(5), nil
+}
+
+// Wait is the script for a machine that cannot be served now: it shows why, and asks again after half a minute.
+func (s Scripts) Wait(why string) (string, error) {
+	shown, err := words("message", why)
+	if err != nil {
+		return "", err
+	}
+	return s.head() + "echo\necho " + shown + "\n" + again(30), nil
+}
+
+func (s Scripts) head() string { return "#!ipxe\nset appliance " + s.base + "\n" }
+
+// maxCommandLine is COMMAND_LINE_SIZE of Linux on x86 and arm64, less its closing zero.
+const maxCommandLine = 2047
+
+// words checks that a text reaches its command as it is: iPXE knows no quoting. It expands ${, takes a word of its own
+// that is &&, || or ; for an operator, one that starts with # for a comment, and a \ at the end of a line for its
+// continuation. White space between words is folded, as iPXE does.
+func words(what, text string) (string, error) {
+	for _, char := range text {
+		if char < ' ' || char > '~' {
+			return "", fmt.Errorf("write %s: %q has a character that an iPXE script cannot hold", what, text)
+		}
+	}
+	split := strings.Fields(text)
+	for _, word := range split {
+		switch {
+		case strings.Contains(word, "${"):
+			return "", fmt.Errorf("write %s: iPXE would expand %q", what, word)
+		case word == "&&", word == "||", word == ";", strings.HasPrefix(word, "#"), strings.HasSuffix(word, `\`):
+			return "", fmt.Errorf("write %s: the word %q means something else to iPXE", what, word)
+		}
+	}
+	return strings.Join(split, " "), nil
+}

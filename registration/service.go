@@ -1,0 +1,224 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
+	"github.com/sidero-appliance/sidero-appliance/registration/machine"
+)
+
+// acceptManager is who accepts a server when it is done by policy: another one than FieldManager, which must not own
+// that field, or a later report of facts would take the acceptance back.
+const acceptManager = "sidero-auto-accept"
+
+// maxWaiting is how many servers may wait to be accepted.
+const maxWaiting = 5000
+
+var errFull = fmt.Errorf("%d servers wait to be accepted: accept or delete some of them first", maxWaiting)
+
+// Reasons of Events, in upstream's words.
+const (
+	eventRegistered = "Server Registration"
+	eventWiped      = "Server Wipe"
+	eventBMC        = "BMC Update"
+)
+
+// Policy is what an accepted server is told. Its settings are upstream's, by the same names.
+type Policy struct {
+	AutoAccept    bool
+	AutoBMCSetup  bool
+	InsecureWipe  bool
+	RebootTimeout time.Duration
+}
+
+// Config is what the service needs.
+type Config struct {
+	// Client reads and writes without a cache: what was just written must be seen.
+	Client client.Client
+	// Cache reads from memory: what need not be new.
+	Cache    client.Reader
+	Recorder events.EventRecorder
+	Policy   Policy
+	Logger   *slog.Logger
+}
+
+// Service implements api.AgentServer.
+type Service struct {
+	api.UnimplementedAgentServer
+
+	config Config
+}
+
+// New makes the service.
+func New(config Config) *Service { return &Service{config: config} }
+
+// CreateServer registers a machine, or refreshes what is known of one that came back, and says what it shall do.
+func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerRequest) (*api.CreateServerResponse, error) {
+	reported, err := machine.Parse(request)
+	if err != nil {
+		return nil, s.refuse(ctx, err)
+	}
+
+	log := s.config.Logger.With("server", reported.Name, "remote", remote(ctx))
+
+	created, err := s.ensure(ctx, reported.Name)
+	if err != nil {
+		return nil, s.fail(log, "register server", err)
+	}
+
+	kept, err := applyFacts(ctx, s.config.Client, reported)
+	if err != nil {
+		return nil, s.fail(log, "store hardware", err)
+	}
+
+	server, err := s.server(ctx, reported.Name)
+	if err != nil {
+		return nil, s.fail(log, "read server", err)
+	}
+
+	if len(kept) > 0 {
+		log.Info("facts differ from what somebody else has set, which is kept", "fields", kept)
+	}
+
+	if created {
+		s.event(server, eventRegistered, "the machine registered for the first time")
+	}
+
+	log.Info("machine registered", "new", created, "accepted", server.Spec.Accepted)
+
+	return orders(server, s.config.Policy), nil
+}
+
+// orders are what a machine is told to do. Only an accepted one is told anything, and one in use is never told to wipe.
+func orders(server *v1alpha2.Server, policy Policy) *api.CreateServerResponse {
+	if !server.Spec.Accepted {
+		return &api.CreateServerResponse{}
+	}
+
+	response := &api.CreateServerResponse{SetupBmc: policy.AutoBMCSetup && lacksCredentials(server.Spec.BMC)}
+
+	if !server.Status.IsClean && !server.Status.InUse {
+		response.Wipe = true
+		response.InsecureWipe = policy.InsecureWipe
+		// Upstream's agent divides by it: it must not be zero.
+		response.RebootTimeout = max(policy.RebootTimeout, time.Second).Seconds()
+	}
+
+	return response
+}
+
+// lacksCredentials tells whether nobody can log in to the BMC yet. Upstream asks the machine once, and never again when
+// that went wrong half-way.
+func lacksCredentials(bmc *v1alpha2.BMC) bool {
+	return bmc == nil || bmc.User == "" && bmc.UserFrom == nil && bmc.Pass == "" && bmc.PassFrom == nil
+}
+
+// ensure tells whether the server is new. Where policy accepts servers it also makes it, accepted; where a person does,
+// it is made with the first facts, and nobody owns the field that says accepted.
+func (s *Service) ensure(ctx context.Context, name string) (created bool, err error) {
+	_, err = s.server(ctx, name)
+	if !apierrors.IsNotFound(err) {
+		return false, err
+	}
+
+	if !s.config.Policy.AutoAccept {
+		return true, s.room(ctx)
+	}
+
+	server := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha2.ServerSpec{Accepted: true}}
+
+	err = s.config.Client.Create(ctx, server, client.FieldOwner(acceptManager))
+	if apierrors.IsAlreadyExists(err) {
+		return false, nil
+	}
+
+	return err == nil, err
+}
+
+// room refuses a new machine when so many wait to be accepted that they cannot all be real: anybody on the network can
+// register, and the database must not fill up.
+func (s *Service) room(ctx context.Context) error {
+	servers := &v1alpha2.ServerList{}
+	if err := s.config.Cache.List(ctx, servers, client.UnsafeDisableDeepCopy); err != nil {
+		return err
+	}
+
+	waiting := 0
+
+	for i := range servers.Items {
+		if !servers.Items[i].Spec.Accepted {
+			waiting++
+		}
+	}
+
+	if waiting >= maxWaiting {
+		return errFull
+	}
+
+	return nil
+}
+
+func (s *Service) server(ctx context.Context, name string) (*v1alpha2.Server, error) {
+	server := &v1alpha2.Server{}
+	if err := s.config.Client.Get(ctx, client.ObjectKey{Name: name}, server); err != nil {
+		return nil, err
+	}
+
+	return server, nil
+}
+
+func (s *Service) event(server *v1alpha2.Server, reason, note string) {
+	s.config.Recorder.Eventf(server, nil, corev1.EventTypeNormal, reason, "Register", "%s", note)
+}
+
+// refuse answers a request that no machine in its right mind sends.
+func (s *Service) refuse(ctx context.Context, cause error) error {
+	s.config.Logger.Warn("registration request refused", "remote", remote(ctx), "reason", cause)
+
+	return status.Error(codes.InvalidArgument, cause.Error())
+}
+
+// fail answers when the API does not do what it should. The agent tries again.
+func (s *Service) fail(log *slog.Logger, doing string, cause error) error {
+	code := codes.Internal
+
+	switch {
+	case apierrors.IsNotFound(cause):
+		code = codes.NotFound
+	case errors.Is(cause, errFull):
+		code = codes.ResourceExhausted
+	case apierrors.IsInvalid(cause), apierrors.IsBadRequest(cause):
+		code = codes.InvalidArgument
+	case errors.Is(cause, context.Canceled):
+		code = codes.Canceled
+	case errors.Is(cause, context.DeadlineExceeded), apierrors.IsServerTimeout(cause), apierrors.IsTooManyRequests(cause):
+		code = codes.Unavailable
+	}
+
+	log.Warn("registration request failed", "stage", doing, "reason", cause)
+
+	// The cause is for the log: the API's words name users and rights, and anybody may ask here.
+	return status.Errorf(code, "cannot %s: the appliance's log has the reason", doing)
+}
+
+func remote(ctx context.Context) string {
+	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
+		return p.Addr.String()
+	}
+
+	return ""
+}

@@ -1,0 +1,117 @@
+package registration
+
+import (
+	"context"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
+	"github.com/sidero-appliance/sidero-appliance/registration/machine"
+)
+
+const reasonInProgress = "InProgress"
+
+// ReconcileServerAddresses replaces the addresses of each type that the machine sends and keeps those of other types.
+func (s *Service) ReconcileServerAddresses(ctx context.Context, request *api.ReconcileServerAddressesRequest) (*api.ReconcileServerAddressesResponse, error) {
+	addresses, err := machine.ParseAddresses(request.GetAddress())
+	if err != nil {
+		return nil, s.refuse(ctx, err)
+	}
+
+	return &api.ReconcileServerAddressesResponse{}, s.update(ctx, request.GetUuid(), func(server *v1alpha2.Server) {
+		server.Status.Addresses = mergeAddresses(server.Status.Addresses, addresses)
+	})
+}
+
+// mergeAddresses keeps the stored addresses of the types that were not sent, and then has those sent in their order.
+func mergeAddresses(stored, sent []corev1.NodeAddress) []corev1.NodeAddress {
+	others := slices.DeleteFunc(slices.Clone(stored), func(a corev1.NodeAddress) bool {
+		return slices.ContainsFunc(sent, func(b corev1.NodeAddress) bool { return a.Type == b.Type })
+	})
+
+	return append(others, sent...)
+}
+
+// Heartbeat tells that a wipe goes on: the time that a machine has for it starts again.
+func (s *Service) Heartbeat(ctx context.Context, request *api.HeartbeatRequest) (*api.HeartbeatResponse, error) {
+	return &api.HeartbeatResponse{}, s.update(ctx, request.GetUuid(), func(server *v1alpha2.Server) {
+		if !server.Spec.Accepted {
+			return // it was not told to wipe
+		}
+
+		setCondition(server, v1alpha2.Condition{
+			Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityInfo,
+			Reason: reasonInProgress, Message: "wipe in progress", LastTransitionTime: metav1.Now(),
+		})
+	})
+}
+
+// MarkServerAsWiped tells that a machine's disks were wiped. That counts only for a server that was told to wipe: one
+// that is accepted and not in use.
+func (s *Service) MarkServerAsWiped(ctx context.Context, request *api.MarkServerAsWipedRequest) (*api.MarkServerAsWipedResponse, error) {
+	var wiped *v1alpha2.Server
+
+	err := s.update(ctx, request.GetUuid(), func(server *v1alpha2.Server) {
+		if wiped = nil; !server.Spec.Accepted || server.Status.InUse {
+			return
+		}
+
+		wiped = server
+		server.Status.IsClean = true
+		setCondition(server, v1alpha2.Condition{
+			Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now(),
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	if wiped == nil {
+		s.config.Logger.Warn("wipe reported by a server that was not told to", "server", request.GetUuid(), "remote", remote(ctx))
+	} else {
+		s.event(wiped, eventWiped, "the machine's disks were wiped")
+	}
+
+	return &api.MarkServerAsWipedResponse{}, nil
+}
+
+// update changes a server's status, again from what is stored when somebody else was faster.
+func (s *Service) update(ctx context.Context, id string, change func(*v1alpha2.Server)) error {
+	name, err := machine.ParseUUID(id)
+	if err != nil {
+		return s.refuse(ctx, err)
+	}
+
+	err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		server, err := s.server(ctx, name)
+		if err != nil {
+			return err
+		}
+
+		before := server.DeepCopy()
+		if change(server); apiequality.Semantic.DeepEqual(before.Status, server.Status) {
+			return nil
+		}
+
+		return s.config.Client.Status().Patch(ctx, server,
+			client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(FieldManager))
+	})
+	if err != nil {
+		return s.fail(s.config.Logger.With("server", name, "remote", remote(ctx)), "update status", err)
+	}
+
+	return nil
+}
+
+// setCondition replaces the condition of its type.
+func setCondition(server *v1alpha2.Server, condition v1alpha2.Condition) {
+	server.Status.Conditions = append(slices.DeleteFunc(server.Status.Conditions, func(c v1alpha2.Condition) bool {
+		return c.Type == condition.Type
+	}), condition)
+}

@@ -1,0 +1,87 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/registration"
+)
+
+// newRegistration makes the gRPC server that machines register with, and what
+// carries its Events to the API.
+func newRegistration(s site, config *rest.Config, cache client.Reader) (*grpc.Server, *eventWriter, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(v1alpha2.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
+		return nil, nil, fmt.Errorf("register types: %w", err)
+	}
+	objects, err := client.New(config, client.Options{Scheme: scheme, Mapper: registrationMapper()})
+	if err != nil {
+		return nil, nil, fmt.Errorf("make client: %w", err)
+	}
+	eventClient, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make client for events: %w", err)
+	}
+	writer := &eventWriter{broadcaster: events.NewBroadcaster(&events.EventSinkImpl{Interface: eventClient.EventsV1()})}
+	service := registration.New(registration.Config{
+		Client:   objects,
+		Cache:    cache,
+		Recorder: writer.broadcaster.NewRecorder(scheme, registration.FieldManager),
+		Policy: registration.Policy{
+			AutoAccept:    s.AutoAcceptServers,
+			AutoBMCSetup:  s.AutoBMCSetup,
+			InsecureWipe:  s.InsecureWipe,
+			RebootTimeout: s.ServerRebootTimeout,
+		},
+		Logger: s.Log,
+	})
+	return registration.NewServer(service, s.Log), writer, nil
+}
+
+func registrationMapper() meta.RESTMapper {
+	m := meta.NewDefaultRESTMapper(nil)
+	m.Add(v1alpha2.GroupVersion.WithKind("Server"), meta.RESTScopeRoot)
+	m.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	return m
+}
+
+// eventWriter is the component that writes Events to the API.
+type eventWriter struct {
+	broadcaster events.EventBroadcaster
+	running     atomic.Bool
+}
+
+// Name implements supervisor.Component.
+func (*eventWriter) Name() string { return "events" }
+
+// Ready implements supervisor.Component.
+func (w *eventWriter) Ready(context.Context) error {
+	if !w.running.Load() {
+		return errors.New("not recording")
+	}
+	return nil
+}
+
+// Run implements supervisor.Component.
+func (w *eventWriter) Run(ctx context.Context) error {
+	if err := w.broadcaster.StartRecordingToSinkWithContext(ctx); err != nil {
+		return fmt.Errorf("record events: %w", err)
+	}
+	w.running.Store(true)
+	<-ctx.Done()
+	w.running.Store(false)
+	w.broadcaster.Shutdown()
+	return nil
+}

@@ -1,0 +1,103 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Validate returns everything that is wrong with the configuration, joined,
+// each with the key's path.
+func (c Config) Validate() error {
+	v := &problems{}
+	v.check("dataDir", c.DataDir != "", "must name a directory")
+	v.check("dataDir", c.DataDir != "/", "must not be the root directory")
+	c.validateInterfaces(v)
+	c.validateAddress(v)
+	c.validatePorts(v)
+	c.validateControllers(v)
+	u, err := url.Parse(c.TalosReleaseURL)
+	v.check("talosReleaseUrl", err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "",
+		"must be an http or https URL, not %q", c.TalosReleaseURL)
+	// Sidero's agent cuts it to whole seconds and panics if none are left.
+	v.check("serverRebootTimeout", c.ServerRebootTimeout >= time.Second, "must be at least 1s, not %s", c.ServerRebootTimeout)
+	// The arguments become part of one line of an iPXE script.
+	v.check("extraAgentKernelArgs", !strings.ContainsFunc(c.ExtraAgentKernelArgs, unicode.IsControl), "must be one line without control characters")
+	return errors.Join(v.found...)
+}
+
+// problems collects what is wrong.
+type problems struct{ found []error }
+
+func (p *problems) check(path string, ok bool, format string, args ...any) {
+	if !ok {
+		p.found = append(p.found, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
+	}
+}
+
+// maxInterfaceName is IFNAMSIZ of Linux without the final zero byte.
+const maxInterfaceName = 15
+
+func (c Config) validateInterfaces(v *problems) {
+	for i, name := range c.Interfaces {
+		path := fmt.Sprintf("interface[%d]", i)
+		v.check(path, len(name) <= maxInterfaceName && !strings.ContainsAny(name, "/ \t"), "%q is no name of a network interface", name)
+		v.check(path, slices.Index(c.Interfaces, name) == i, "%s is there twice", name)
+	}
+}
+
+func (c Config) validateAddress(v *problems) {
+	if c.AdvertiseAddress == "" {
+		// A boot script carries one address, whichever interface it goes out by.
+		v.check("advertiseAddress", len(c.Interfaces) < 2,
+			"must be given with several interfaces: set --advertise-address to one that machines behind all of %s can reach", strings.Join(c.Interfaces, ", "))
+		return
+	}
+	a, err := netip.ParseAddr(c.AdvertiseAddress)
+	if err != nil {
+		name := regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$`)
+		v.check("advertiseAddress", name.MatchString(c.AdvertiseAddress) && !looksLikeIPv4(c.AdvertiseAddress),
+			"%q is neither an IP address nor a host name (no port, no scheme)", c.AdvertiseAddress)
+		return
+	}
+	v.check("advertiseAddress", !a.IsUnspecified() && !a.IsMulticast(), "%s is no address that machines could reach", a)
+	v.check("advertiseAddress", a.Zone() == "", "%s has a zone, which is only known to this machine", a)
+}
+
+// looksLikeIPv4 is true for digits and dots only: a mistyped address such as
+// 192.168.1.300 must not be looked up as a name.
+func looksLikeIPv4(s string) bool { return strings.Trim(s, "0123456789.") == "" }
+
+func (c Config) validatePorts(v *problems) {
+	ports := []struct {
+		path string
+		port int
+	}{{"securePort", c.SecurePort}, {"httpPort", c.HTTPPort}}
+	taken := map[int]string{HealthPort: "the health port"}
+	for _, p := range ports {
+		ok := validPort(p.port)
+		v.check(p.path, ok, "must be a port from 1 to 65535, not %d", p.port)
+		other, twice := taken[p.port]
+		v.check(p.path, !ok || !twice, "%d is %s already", p.port, other)
+		taken[p.port] = p.path
+	}
+	v.check("apiPort", c.APIPort == 0 || validPort(c.APIPort), "must be a port from 1 to 65535, not %d", c.APIPort)
+}
+
+func validPort(p int) bool { return p >= 1 && p <= 65535 }
+
+func (c Config) validateControllers(v *problems) {
+	known := append([]string{allControllers}, controllerSets()...)
+	v.check("controllers", len(c.Controllers) > 0, "must name at least one set: * is all of them")
+	for i, name := range c.Controllers {
+		set := strings.TrimPrefix(name, "-")
+		v.check(fmt.Sprintf("controllers[%d]", i), slices.Contains(known, set) && name != "-"+allControllers,
+			"%q is not one of %s, or one of these with a - before it", name, strings.Join(known, ", "))
+	}
+}

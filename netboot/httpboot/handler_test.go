@@ -172,6 +172,7 @@ func TestConditionalAndRangeRequests(t *testing.T) {
 		"whole":           {nil, 200, content, "23"},
 		"known":           {http.Header{"If-None-Match": {tag}}, 304, "", ""},
 		"known otherwise": {http.Header{"If-None-Match": {`"x"`}}, 200, content, "23"},
+		"another wanted":  {http.Header{"If-Match": {`"x"`}}, 412, "", "0"},
 		"range":           {http.Header{"Range": {"bytes=0-3"}}, 206, "iPXE", "4"},
 		"rest":            {http.Header{"Range": {"bytes=16-"}}, 206, "drivers", "7"},
 		"rest, same file": {http.Header{"Range": {"bytes=16-"}, "If-Range": {tag}}, 206, "drivers", "7"},

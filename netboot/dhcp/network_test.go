@@ -3,6 +3,7 @@ package dhcp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -63,7 +64,7 @@ func command(t *testing.T, line string) string {
 // of which the second is advertised, and v1 on the clients' side.
 type lan struct {
 	t       *testing.T
-	clients string // a process id that holds the clients' namespace
+	clients *os.File // holds the clients' namespace
 }
 
 const (
@@ -73,22 +74,47 @@ const (
 
 func newLAN(t *testing.T) *lan {
 	t.Helper()
-	keeper := exec.Command("sleep", "infinity")
-	keeper.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if err := keeper.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { keeper.Process.Kill(); keeper.Wait() })
-	l := &lan{t: t, clients: strconv.Itoa(keeper.Process.Pid)}
+	l := &lan{t: t, clients: newNamespace(t)}
 	command(t, "ip link set lo up")
 	l.plug()
 	return l
 }
 
+// newNamespace makes a network namespace that lives as long as its file is open. A process that holds it would not do:
+// with Pdeathsig it ends when the thread that started it does, and socket ends threads.
+func newNamespace(t *testing.T) *os.File {
+	t.Helper()
+	var namespace *os.File
+	var err error
+	onThreadOfItsOwn(func() {
+		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
+			namespace, err = os.Open("/proc/thread-self/ns/net")
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { namespace.Close() })
+	return namespace
+}
+
+// onThreadOfItsOwn runs work that changes its thread's namespace; the thread ends with it.
+func onThreadOfItsOwn(work func()) {
+	var done sync.WaitGroup
+	done.Go(func() {
+		runtime.LockOSThread()
+		work()
+	})
+	done.Wait()
+}
+
+// path names the clients' namespace to other programs.
+func (l *lan) path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), l.clients.Fd()) }
+
 // plug makes the veth.
 func (l *lan) plug() {
 	l.t.Helper()
-	command(l.t, "ip link add v0 type veth peer name v1 netns "+l.clients)
+	command(l.t, "ip link add v0 type veth peer name v1 netns "+l.path())
 	command(l.t, "ip addr add 172.31.0.9/16 dev v0")
 	command(l.t, "ip addr add "+advertised+"/16 dev v0")
 	command(l.t, "ip link set v0 up")
@@ -102,41 +128,29 @@ func (l *lan) plug() {
 
 func (l *lan) onClients(line string) string {
 	l.t.Helper()
-	return command(l.t, "nsenter --net=/proc/"+l.clients+"/ns/net "+line)
+	return command(l.t, "nsenter --net="+l.path()+" "+line)
 }
 
 // socket opens a UDP socket on the clients' side, bound to their interface.
 func (l *lan) socket(address string) *net.UDPConn {
 	l.t.Helper()
-	type result struct {
-		conn net.PacketConn
-		err  error
-	}
-	opened := make(chan result)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
-		namespace, err := os.Open("/proc/" + l.clients + "/ns/net")
-		if err == nil {
-			err = unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET)
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var failure error
+		raw.Control(func(fd uintptr) { failure = bindToDevice(int(fd), "v1") })
+		return failure
+	}}
+	var conn net.PacketConn
+	var err error
+	onThreadOfItsOwn(func() {
+		if err = unix.Setns(int(l.clients.Fd()), unix.CLONE_NEWNET); err == nil {
+			conn, err = config.ListenPacket(context.Background(), "udp4", address)
 		}
-		if err != nil {
-			opened <- result{err: err}
-			return
-		}
-		config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-			var failure error
-			raw.Control(func(fd uintptr) { failure = bindToDevice(int(fd), "v1") })
-			return failure
-		}}
-		conn, err := config.ListenPacket(context.Background(), "udp4", address)
-		opened <- result{conn, err}
-	}()
-	r := <-opened
-	if r.err != nil {
-		l.t.Fatal(r.err)
+	})
+	if err != nil {
+		l.t.Fatal(err)
 	}
-	l.t.Cleanup(func() { r.conn.Close() })
-	return r.conn.(*net.UDPConn)
+	l.t.Cleanup(func() { conn.Close() })
+	return conn.(*net.UDPConn)
 }
 
 func send(t *testing.T, from *net.UDPConn, to string, packet []byte) {

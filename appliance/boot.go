@@ -26,8 +26,9 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/netboot/tftp"
 )
 
-// transfersFinish is how long running transfers may take when the appliance stops.
-const transfersFinish = 30 * time.Second
+// transfersFinish is how long a boot server may take to stop: a little more than it gives its running transfers, so that
+// it ends those itself and tells of it.
+const transfersFinish = max(tftp.DefaultFinish, httpboot.DefaultDrain) + 5*time.Second
 
 // biosPrograms are the boot programs of legacy BIOS, which have no script inside.
 func biosPrograms() []string { return []string{"undionly.kpxe", "undionly.kpxe.0"} }
@@ -92,6 +93,7 @@ func (b bootServers) http(known httpboot.Machines, registration http.Handler) (*
 		BaseURL:        b.BaseURL(),
 		ExtraAgentArgs: strings.Fields(b.ExtraAgentKernelArgs),
 		Files:          b.catalogue,
+		Programs:       biosPrograms(),
 		Machines:       known,
 		GRPC:           registration,
 		Log:            b.Log,
@@ -106,10 +108,11 @@ func (b bootServers) http(known httpboot.Machines, registration http.Handler) (*
 
 func (b bootServers) tftp() (*tftp.Server, error) {
 	return tftp.New(tftp.Config{
-		Addresses: tftpAddresses(b.site),
-		Files:     tftpFiles{b.catalogue},
-		Chain:     tftp.Chain{Programs: biosPrograms(), Script: func(netip.Addr) []byte { return []byte(b.scripts.Boot()) }},
-		Log:       b.Log,
+		Interfaces: interfaceNames(b.site),
+		Port:       TFTPPort,
+		Files:      tftpFiles{b.catalogue},
+		Chain:      tftp.Chain{Programs: biosPrograms(), Script: func(netip.Addr) []byte { return []byte(b.scripts.Boot()) }},
+		Log:        b.Log,
 		Observe: func(e tftp.Event) {
 			b.metrics.tftp(e)
 			if e.Outcome == tftp.Completed {
@@ -138,16 +141,12 @@ func dhcpInterfaces(s site) []dhcp.Interface {
 	return out
 }
 
-func tftpAddresses(s site) []netip.AddrPort {
-	var out []netip.AddrPort
+func interfaceNames(s site) []string {
+	var names []string
 	for _, i := range s.Interfaces {
-		for _, prefix := range i.Addresses {
-			if prefix.Addr().Is4() {
-				out = append(out, netip.AddrPortFrom(prefix.Addr(), TFTPPort))
-			}
-		}
+		names = append(names, i.Name)
 	}
-	return out
+	return names
 }
 
 // tftpFiles serves the catalogue over TFTP.

@@ -176,9 +176,7 @@ func listeners(s site) []preflight.Listener {
 		{Network: "tcp", Port: s.SecurePort, Cure: "choose another port with --secure-port"},
 		{Network: "tcp", Port: s.HTTPPort, Cure: "choose another port with --http-port"},
 		{Network: "tcp", Host: "127.0.0.1", Port: HealthPort},
-	}
-	for _, address := range tftpAddresses(s) {
-		all = append(all, preflight.Listener{Network: "udp", Host: address.Addr().String(), Port: TFTPPort})
+		{Network: "udp", Port: TFTPPort},
 	}
 	if s.DHCP == DHCPOff {
 		return all

@@ -81,6 +81,22 @@ func checkPlan(t *testing.T, facts bootplan.Facts, old bool) {
 	}
 }
 
+func TestLoaderOf(t *testing.T) {
+	for userAgent, current := range map[string]bool{
+		"iPXE/1.21.1+git20250501.dad20602+dfsg-1": true,
+		"iPXE/2.0.0":                          true,
+		"iPXE/1.0.0+git-20190125.36a4c85-5.1": false,
+		"iPXE/":                               false,
+		"UefiHttpBoot/1.21":                   false,
+		"curl/7.88.1":                         false,
+		"":                                    false,
+	} {
+		if got := bootplan.LoaderOf(userAgent).Current(); got != current {
+			t.Errorf("%q: current %t, want %t", userAgent, got, current)
+		}
+	}
+}
+
 func TestReasonsAreForPeople(t *testing.T) {
 	for name, test := range map[string]struct {
 		facts bootplan.Facts

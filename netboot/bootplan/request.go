@@ -59,15 +59,30 @@ type Loader struct {
 // outdated tells an iPXE before 1.21 under UEFI. Seen with 1.0.0 in QEMU's network cards: it loads a 6.1 kernel and fails
 // to start it, "Could not boot: Error 0x7f04828e". Under BIOS the same version starts it.
 func (l Loader) outdated() bool {
-	if l.Platform != "efi" {
-		return false
-	}
+	known, current := l.age()
+	return l.Platform == "efi" && known && !current
+}
+
+// Current tells whether it is known to be of 1.21 or later, as the appliance's own is.
+func (l Loader) Current() bool {
+	_, current := l.age()
+	return current
+}
+
+func (l Loader) age() (known, current bool) {
 	major, rest, _ := strings.Cut(l.Version, ".")
 	minor, _, _ := strings.Cut(rest, ".")
 	majorNumber, majorErr := strconv.Atoi(major)
 	minorNumber, minorErr := strconv.Atoi(minor)
-	if majorErr != nil || minorErr != nil {
-		return false
+	known = majorErr == nil && minorErr == nil
+	return known, known && (majorNumber > 1 || majorNumber == 1 && minorNumber >= 21)
+}
+
+// LoaderOf is what iPXE says of itself as an HTTP client: iPXE/1.21.1+git20250501. The version is empty for other clients.
+func LoaderOf(userAgent string) Loader {
+	version, ok := strings.CutPrefix(userAgent, "iPXE/")
+	if !ok {
+		return Loader{}
 	}
-	return majorNumber < 1 || majorNumber == 1 && minorNumber < 21
+	return Loader{Version: version}
 }

@@ -22,7 +22,8 @@ type client struct {
 	architectures []iana.Arch // as sent, empty when the packet names none
 	netboot       bool
 	ipxe          bool
-	asksTime      bool // option 55 lists 42, NTP servers
+	features      map[uint8]bool // of iPXE, by sub-option of option 175; nil when it tells none
+	asksTime      bool           // option 55 lists 42, NTP servers
 }
 
 func clientOf(request *dhcpv4.DHCPv4) client {
@@ -30,6 +31,7 @@ func clientOf(request *dhcpv4.DHCPv4) client {
 		architectures: architecturesOf(request),
 		netboot:       request.Options.Has(dhcpv4.OptionClientSystemArchitectureType),
 		ipxe:          isIPXE(request),
+		features:      featuresOf(request),
 		asksTime: bytes.IndexByte(request.Options.Get(dhcpv4.OptionParameterRequestList),
 			dhcpv4.OptionNTPServers.Code()) >= 0,
 	}
@@ -87,6 +89,33 @@ func isIPXE(request *dhcpv4.DHCPv4) bool {
 		value = value[1+len(class):]
 	}
 	return false
+}
+
+// iPXE's features that matter here, as it numbers them in option 175.
+const (
+	featureHTTP    = 19
+	featureBzImage = 24 // Linux kernels
+)
+
+// featuresOf lists the sub-options of option 175, a code, a length and a value
+// each. What is not of that form tells nothing.
+func featuresOf(request *dhcpv4.DHCPv4) map[uint8]bool {
+	features := map[uint8]bool{}
+	for rest := request.Options.Get(optionEtherboot); len(rest) >= 2; rest = rest[2+int(rest[1]):] {
+		if len(rest) < 2+int(rest[1]) {
+			return nil
+		}
+		features[rest[0]] = true
+	}
+	return features
+}
+
+// needsFullIPXE tells an iPXE that can load ours by HTTP and cannot start a
+// kernel itself: the one inside VirtualBox is built without that, and would
+// answer every script of ours with "Exec format error". The build we serve lists
+// the feature, so this cannot go round in circles.
+func (c client) needsFullIPXE(arch iana.Arch) bool {
+	return c.ipxe && arch == iana.INTEL_X86PC && c.features[featureHTTP] && !c.features[featureBzImage]
 }
 
 // needsNewerIPXE tells whether this iPXE has to load ours before it is given

@@ -13,11 +13,13 @@ const (
 )
 
 const (
-	portClient  uint16 = 68
-	pathScript         = "/boot.ipxe"
-	classPXE           = "PXEClient"
-	classHTTP          = "HTTPClient"
-	headerLimit        = 127 // bytes of the BOOTP file field, less its NUL
+	portClient uint16 = 68
+	pathScript        = "/boot.ipxe"
+	// pathBootFiles is where all that TFTP serves is found by HTTP.
+	pathBootFiles = "/tftp/"
+	classPXE      = "PXEClient"
+	classHTTP     = "HTTPClient"
+	headerLimit   = 127 // bytes of the BOOTP file field, less its NUL
 )
 
 // BootFile is what a machine of one architecture loads first. A row with only

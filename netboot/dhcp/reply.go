@@ -87,6 +87,8 @@ func answerFor(c client, arch iana.Arch, class string, base offerBase) (answer, 
 	http := base.in.httpBase(base.policy.HTTPPort)
 	row := base.policy.Architectures[arch]
 	switch {
+	case c.needsFullIPXE(arch):
+		return answer{class: class, file: http + pathBootFiles + row.TFTP, direct: isDirect(arch, StyleUsual)}, OfferedHTTP
 	case c.ipxe && !c.needsNewerIPXE(arch):
 		return answer{class: class, file: http + pathScript, direct: isDirect(arch, StyleUsual)}, OfferedScript
 	case class == classHTTP:

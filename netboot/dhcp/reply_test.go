@@ -41,6 +41,7 @@ func TestReplyAnswers(t *testing.T) {
 	}
 	httpURL := "http://172.30.0.1:8081/tftp/snp.efi"
 	overHTTP := expected{OfferedHTTP, dhcpv4.MessageTypeOffer, "HTTPClient", httpURL, httpURL, "", nil}
+	fullIPXE := "http://172.30.0.1:8081/tftp/undionly.kpxe"
 	bios := synthetic(with(93, 0, 0), withText(60, "PXEClient:Arch:00000:UNDI:002001"))
 
 	for _, test := range []struct {
@@ -54,6 +55,10 @@ func TestReplyAnswers(t *testing.T) {
 		{"BIOS ROM told to ask 4011", bios, 67, StyleBootServer, tftp("PXEClient", "undionly.kpxe", nil)},
 		{"iPXE in a BIOS ROM", changed(t, "bios-rom-ipxe-discover"), 67, StyleUsual, toScript(skipDiscovery)},
 		{"iPXE from undionly.kpxe", changed(t, "bios-undionly-ipxe-discover"), 67, StyleUsual, toScript(skipDiscovery)},
+		{"iPXE in a BIOS ROM without Linux kernels", changed(t, "bios-rom-ipxe-discover", with(175, 19, 1, 1, 17, 1, 1)), 67, StyleUsual,
+			expected{OfferedHTTP, dhcpv4.MessageTypeOffer, "PXEClient", fullIPXE, fullIPXE, "", skipDiscovery}},
+		{"iPXE in a BIOS ROM with neither kernels nor HTTP", changed(t, "bios-rom-ipxe-discover", with(175, 17, 1, 1)), 67, StyleUsual, toScript(skipDiscovery)},
+		{"iPXE with features cut short", changed(t, "bios-rom-ipxe-discover", with(175, 19, 1, 1, 17, 9)), 67, StyleUsual, toScript(skipDiscovery)},
 		{"iPXE after a PXE menu", changed(t, "bios-rom-ipxe-4011-request"), 4011, StyleUsual, acked(toScript(skipDiscovery))},
 		{"OVMF PXE", changed(t, "ovmf-pxe-discover"), 67, StyleUsual, tftp("PXEClient", "snp.efi", nil)},
 		{"OVMF PXE told to skip 4011", changed(t, "ovmf-pxe-discover"), 67, StyleDirect, tftp("PXEClient", "snp.efi", skipDiscovery)},

@@ -66,10 +66,10 @@ func (s *socket) open() error {
 }
 
 // bindToDevice prepares a socket before it is bound. SO_REUSEADDR is for a
-// dnsmasq that serves another interface of this machine, libvirt's for one: it
-// takes port 67 on all addresses, sets the option as well, and without it on both
-// sides whoever comes second is refused. A server that does not set it is still
-// noticed.
+// dnsmasq that serves several other interfaces of this machine and starts after
+// the appliance: it takes port 67 on all addresses, sets the option as well, and
+// without it on both sides would be refused. One that runs already is noticed
+// before the start, because nobody can tell which interfaces it serves.
 func bindToDevice(fd int, name string) error {
 	return errors.Join(
 		os.NewSyscallError("setsockopt SO_REUSEADDR", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)),

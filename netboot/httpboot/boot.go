@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,6 +71,10 @@ func (h *handler) serveEnvironment(e *exchange, rest string) {
 
 func (h *handler) serveBootFile(e *exchange, rest string) {
 	file, err := h.files.BootFile(rest)
+	if err == nil && slices.Contains(h.programs, file.Name) && bootplan.LoaderOf(e.request.UserAgent()).Current() {
+		h.serveBootScript(e, rest)
+		return
+	}
 	serveFile(e, file, err)
 }
 

@@ -20,7 +20,10 @@ type Config struct {
 	// ExtraAgentArgs replace the agent's kernel arguments that have the same key. Optional.
 	ExtraAgentArgs []string
 	Files          Files
-	Machines       Machines
+	// Programs are the boot programs of legacy BIOS among the boot files. They have no script inside and look for none, so a
+	// running one that is given its own address by the network's DHCP server gets the script there. Optional.
+	Programs []string
+	Machines Machines
 	// GRPC serves HTTP/2 requests whose content type is application/grpc.
 	GRPC http.Handler
 	// Observe is told of every other request after its end. It must not block. Optional.
@@ -42,6 +45,9 @@ type Machines interface {
 	Server(ctx context.Context, uuid string) (bootplan.Server, error)
 }
 
+// DefaultDrain is how long running transfers may take to finish when the server stops.
+const DefaultDrain = 30 * time.Second
+
 // Limits end what does not move and bound what there is at once. No limit is set on a whole transfer: a large file over a
 // slow link takes its time.
 type Limits struct {
@@ -49,11 +55,11 @@ type Limits struct {
 	Header time.Duration
 	// Idle is how long a connection is kept between requests: 2 min.
 	Idle time.Duration
-	// Stall is how long a response may stand still: 30 s. At most 32 KiB have to leave in that time. A request's body has
+	// Stall is how long a response may stand still: 30 s. At most some hundred KiB have to leave in that time. A request's body has
 	// as long in all: what calls of gRPC hold is small, and other requests have none. A response of gRPC has no limit of its
 	// own; it ends with a connection over which nothing leaves.
 	Stall time.Duration
-	// Drain is how long running transfers may take to finish when the server stops: 30 s.
+	// Drain is how long running transfers may take to finish when the server stops: DefaultDrain.
 	Drain time.Duration
 	// Connections are those open at once: 1024. Further ones are closed unheard.
 	Connections int
@@ -66,7 +72,7 @@ func (l Limits) withDefaults() Limits {
 		Header: cmp.Or(l.Header, 10*time.Second),
 		Idle:   cmp.Or(l.Idle, 2*time.Minute),
 		Stall:  cmp.Or(l.Stall, 30*time.Second),
-		Drain:  cmp.Or(l.Drain, 30*time.Second),
+		Drain:  cmp.Or(l.Drain, DefaultDrain),
 
 		Connections:           cmp.Or(l.Connections, 1024),
 		ConnectionsPerAddress: cmp.Or(l.ConnectionsPerAddress, 64),

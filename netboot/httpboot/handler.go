@@ -18,6 +18,7 @@ import (
 // handler answers requests. It holds no state of its own.
 type handler struct {
 	files    Files
+	programs []string
 	machines Machines
 	agent    bootplan.Agent
 	scripts  ipxe.Scripts
@@ -28,9 +29,10 @@ type handler struct {
 	stall    time.Duration
 }
 
-func newHandler(config Config, scripts ipxe.Scripts) *handler {
+func newHandler(config Config, scripts ipxe.Scripts, gate *quiet.Gate) *handler {
 	return &handler{
 		files:    config.Files,
+		programs: config.Programs,
 		machines: config.Machines,
 		agent: bootplan.Agent{
 			Endpoint:  scripts.Endpoint(),
@@ -41,6 +43,7 @@ func newHandler(config Config, scripts ipxe.Scripts) *handler {
 		grpc:    config.GRPC,
 		observe: config.Observe,
 		log:     config.Log,
+		quiet:   gate,
 		stall:   config.Limits.Stall,
 	}
 }

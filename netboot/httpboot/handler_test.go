@@ -194,6 +194,25 @@ func TestConditionalAndRangeRequests(t *testing.T) {
 	}
 }
 
+// TestRunningBootProgramGetsTheScript: on a LAN that names the program's address for everybody, it would load itself for
+// ever. An older iPXE, in a network card, loads it.
+func TestRunningBootProgramGetsTheScript(t *testing.T) {
+	under := start(t, func(config *httpboot.Config) { config.Programs = []string{"undionly.kpxe"} })
+	const running, older = "iPXE/1.21.1+git20250501.dad20602+dfsg-1", "iPXE/1.0.0+git-20190125.36a4c85-5.1"
+	for _, test := range []struct{ path, client, body string }{
+		{"/tftp/undionly.kpxe", running, "#!ipxe\n"},
+		{"/tftp//undionly.kpxe", running, "#!ipxe\n"},
+		{"/tftp/undionly.kpxe", older, "iPXE for BIOS"},
+		{"/tftp/undionly.kpxe", "curl/7.88.1", "iPXE for BIOS"},
+		{"/tftp/snp.efi", running, "iPXE on the firmware's driver"},
+	} {
+		got := under.do(t, "GET", test.path, http.Header{"User-Agent": {test.client}})
+		if got.StatusCode != 200 || !strings.HasPrefix(got.body, test.body) {
+			t.Errorf("%s for %s: status %d, %.20q", test.path, test.client, got.StatusCode, got.body)
+		}
+	}
+}
+
 // TestCurl is how Sidero's guide checks a boot file.
 func TestCurl(t *testing.T) {
 	under := start(t, nil)

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // listener accepts no more connections than the limits say: what clients hold open costs memory and descriptors, which
@@ -42,10 +44,27 @@ func (l *listener) Accept() (net.Conn, error) {
 		remote := addressOf(conn)
 		reason := l.take(remote)
 		if reason == "" {
+			limitUnsent(conn)
 			return &connection{Conn: conn, release: sync.OnceFunc(func() { l.give(remote) })}, nil
 		}
 		l.refused(remote, reason)
 		_ = conn.Close()
+	}
+}
+
+// maxUnsent is how much of a response, in bytes, may wait in the kernel to be sent.
+const maxUnsent = 128 << 10
+
+// limitUnsent makes a write return soon after bytes have left. Without it the kernel takes megabytes at once and then
+// nothing until a third of them has left: a client that reads steadily over a slow link would look like one that stalls.
+func limitUnsent(conn net.Conn) {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	if raw, err := tcp.SyscallConn(); err == nil {
+		// Where it cannot be set, only the slowest links suffer.
+		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent) })
 	}
 }
 

@@ -37,8 +37,7 @@ func New(config Config) (*Server, error) {
 	}
 	config.Limits = config.Limits.withDefaults()
 	gate := quiet.New(time.Now)
-	handler := newHandler(config, scripts)
-	handler.quiet = gate
+	handler := newHandler(config, scripts, gate)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)

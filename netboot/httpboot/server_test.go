@@ -169,6 +169,26 @@ func TestSlowTransferCompletes(t *testing.T) {
 	}
 }
 
+// TestSteadilyReadingClientIsNotCut: what leaves in the time that a response may stand still is a small part of the kernel's
+// buffers.
+func TestSteadilyReadingClientIsNotCut(t *testing.T) {
+	const stall = time.Second
+	under := largeKernel(t, httpboot.Limits{Stall: stall})
+	conn := download(t, under)
+	link := time.NewTicker(100 * time.Millisecond)
+	defer link.Stop()
+	for began := time.Now(); time.Since(began) < 4*stall; <-link.C { // 320 kB/s
+		if _, err := io.CopyN(io.Discard, conn, 32<<10); err != nil {
+			t.Fatalf("after %s: %v", time.Since(began), err)
+		}
+	}
+	select {
+	case seen := <-under.seen:
+		t.Errorf("cut: %+v", seen)
+	default:
+	}
+}
+
 func TestStalledTransferIsCut(t *testing.T) {
 	under := largeKernel(t, httpboot.Limits{Stall: 200 * time.Millisecond})
 	download(t, under)

@@ -1,9 +1,7 @@
 package tftp
 
 import (
-	"maps"
 	"net/netip"
-	"sync"
 	"time"
 )
 
@@ -27,13 +25,14 @@ const (
 	Overloaded Outcome = "overloaded" // too many transfers, of all or of this client; it will ask again
 	Stopping   Outcome = "stopping"   // asked while the server ends; the next one will be asked again
 	Stray      Outcome = "stray"      // a packet of no transfer; not answered
+	NotServed  Outcome = "not-served" // through an interface that is not served, or to everybody; not answered
 )
 
 // Outcomes lists every Outcome.
 func Outcomes() []Outcome {
 	return []Outcome{
 		Completed, Aborted, TimedOut, Replaced, Stopped, NotFound, Refused,
-		Malformed, BadName, BadMode, Failed, Overloaded, Stopping, Stray,
+		Malformed, BadName, BadMode, Failed, Overloaded, Stopping, Stray, NotServed,
 	}
 }
 
@@ -50,22 +49,4 @@ type Event struct {
 	Retransmitted int           // packets sent again because nothing came back
 	Script        bool          // the script was sent under the file's name: see Chain
 	Err           error         // for failures and malformed requests
-}
-
-// counters counts events.
-type counters struct {
-	mu     sync.Mutex
-	counts map[Outcome]uint64
-}
-
-func (c *counters) add(outcome Outcome) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.counts[outcome]++
-}
-
-func (c *counters) snapshot() map[Outcome]uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return maps.Clone(c.counts)
 }

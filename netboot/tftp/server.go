@@ -1,13 +1,14 @@
 package tftp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"sync"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -18,39 +19,42 @@ import (
 // Port is TFTP's.
 const Port uint16 = 69
 
-// finishTime is how long running transfers may go on after the server is told
+// DefaultFinish is how long running transfers may go on after the server is told
 // to stop.
-const finishTime = 30 * time.Second
+const DefaultFinish = 30 * time.Second
 
 // Config is what a Server needs.
 type Config struct {
-	// Addresses to listen on, IPv4, each on a socket of its own, so that
-	// replies come from the address that was asked.
-	Addresses []netip.AddrPort
-	Files     Files
-	Chain     Chain // optional
-	Log       *slog.Logger
-	Observe   func(Event) // optional; must not block
+	// Interfaces to serve, by name. Requests that come in through others are left
+	// unanswered, but for those of this machine itself.
+	Interfaces []string
+	// Port to listen on; 0 lets the kernel choose.
+	Port    uint16
+	Files   Files
+	Chain   Chain         // optional
+	Finish  time.Duration // for running transfers at the end; 0 is DefaultFinish
+	Log     *slog.Logger
+	Observe func(Event) // optional; must not block
+}
+
+func (c Config) finish() time.Duration { return cmp.Or(c.Finish, DefaultFinish) }
+
+func (c Config) serves(device *net.Interface) bool {
+	return device.Flags&net.FlagLoopback != 0 || slices.Contains(c.Interfaces, device.Name)
 }
 
 // Server is a TFTP server.
 type Server struct {
 	config  Config
-	counts  counters
 	quiet   *quiet.Gate
 	serving atomic.Bool
-	sockets []*socket
+	socket  *socket
 }
 
 // New checks the configuration. Nothing is opened before Listen.
 func New(config Config) (*Server, error) {
-	if len(config.Addresses) == 0 {
-		return nil, errors.New("configure tftp: no address to listen on")
-	}
-	for _, address := range config.Addresses {
-		if !address.Addr().Is4() || address.Addr().IsUnspecified() {
-			return nil, fmt.Errorf("configure tftp: %s is not an IPv4 address of an interface", address)
-		}
+	if len(config.Interfaces) == 0 {
+		return nil, errors.New("configure tftp: no interface to serve: name one with --interface")
 	}
 	if config.Files == nil {
 		return nil, errors.New("configure tftp: no files")
@@ -58,41 +62,29 @@ func New(config Config) (*Server, error) {
 	if len(config.Chain.Programs) > 0 && config.Chain.Script == nil {
 		return nil, errors.New("configure tftp: boot programs without a script")
 	}
-	return &Server{config: config, counts: counters{counts: map[Outcome]uint64{}}, quiet: quiet.New(time.Now)}, nil
+	return &Server{config: config, quiet: quiet.New(time.Now)}, nil
 }
 
 // Name is the component's name.
 func (s *Server) Name() string { return "tftp" }
 
-// Listen opens the sockets. Its errors are one line and name the cure.
+// Listen opens the socket. Its errors are one line and name the cure.
 func (s *Server) Listen() error {
-	if s.sockets != nil {
+	if s.socket != nil {
 		return nil
 	}
-	var opened []*socket
-	for _, address := range s.config.Addresses {
-		next, err := s.open(address)
-		if err != nil {
-			for _, before := range opened {
-				_ = before.conn.Close()
-			}
-			return err
-		}
-		opened = append(opened, next)
-	}
-	s.sockets = opened
-	return nil
-}
-
-func (s *Server) open(address netip.AddrPort) (*socket, error) {
+	address := netip.AddrPortFrom(netip.IPv4Unspecified(), s.config.Port)
 	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(address))
 	if err != nil {
-		return nil, explain(address, err)
+		return explain(address, err)
 	}
 	// Room for the acknowledgements of all transfers at once; the kernel caps
 	// it at net.core.rmem_max, and a lost one is asked for again.
 	_ = conn.SetReadBuffer(1 << 20)
-	return newSocket(conn, s), nil
+	if s.socket, err = newSocket(conn, s); err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	return nil
 }
 
 // explain turns a bind error into a line that says what to do.
@@ -103,32 +95,19 @@ func explain(address netip.AddrPort, err error) error {
 		cure = fmt.Sprintf("another TFTP server or dnsmasq may hold it: see `ss -ulpn sport = :%d` and stop that", address.Port())
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		cure = "give the process CAP_NET_BIND_SERVICE (the systemd unit does)"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		cure = "no interface has this address: see `ip addr`, choose another with --advertise-address"
 	}
 	return fmt.Errorf("listen on udp %s: %w: %s", address, err, cure)
 }
 
-// Run serves until ctx ends and running transfers have finished, at most 30 s
-// later. It calls Listen if nobody has.
+// Run serves until ctx ends and running transfers have finished, or their time
+// is over. It calls Listen if nobody has.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Listen(); err != nil {
 		return err
 	}
-	var serving sync.WaitGroup
-	failures := make([]error, len(s.sockets))
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for i, socket := range s.sockets {
-		serving.Go(func() {
-			defer cancel() // one that fails ends the others
-			failures[i] = socket.serve(ctx)
-		})
-	}
 	s.serving.Store(true)
-	serving.Wait()
-	s.serving.Store(false)
-	return errors.Join(failures...)
+	defer s.serving.Store(false)
+	return s.socket.serve(ctx)
 }
 
 // Ready is nil while requests are answered.
@@ -139,22 +118,17 @@ func (s *Server) Ready(context.Context) error {
 	return nil
 }
 
-// LocalAddresses are the addresses listened on, with the ports the kernel chose
-// where 0 was configured. It is empty before Listen.
-func (s *Server) LocalAddresses() []netip.AddrPort {
-	var addresses []netip.AddrPort
-	for _, socket := range s.sockets {
-		addresses = append(addresses, socket.conn.LocalAddr().(*net.UDPAddr).AddrPort())
+// Port is the port listened on: the one that the kernel chose where 0 was
+// configured. It is 0 before Listen.
+func (s *Server) Port() uint16 {
+	if s.socket == nil {
+		return 0
 	}
-	return addresses
+	return s.socket.conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 }
-
-// Counters are the requests seen so far by outcome.
-func (s *Server) Counters() map[Outcome]uint64 { return s.counts.snapshot() }
 
 // report counts, logs and passes on an event.
 func (s *Server) report(event Event) {
-	s.counts.add(event.Outcome)
 	s.log(event)
 	if s.config.Observe != nil {
 		s.config.Observe(event)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -22,8 +23,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/sidero-appliance/sidero-appliance/netboot/internal/declared"
+	"github.com/sidero-appliance/sidero-appliance/netboot/internal/isolated"
 )
 
 // appliance is a server on a loopback port with what it has reported.
@@ -33,6 +36,23 @@ type appliance struct {
 	log    *lockedBuffer
 	events chan Event
 	stop   func() error // ends it; returns what Run returned
+
+	mu     sync.Mutex
+	counts map[Outcome]int
+}
+
+// observe notes an event, and keeps the latest for next.
+func (a *appliance) observe(e Event) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.counts[e.Outcome]++
+	a.events <- e
+}
+
+func (a *appliance) counted() map[Outcome]int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.counts)
 }
 
 // lockedBuffer is a log that can be read while it is written.
@@ -55,12 +75,12 @@ func (b *lockedBuffer) String() string {
 
 func start(t testing.TB, files Files, configure func(*Config)) *appliance {
 	t.Helper()
-	a := &appliance{log: &lockedBuffer{}, events: make(chan Event, 10_000)}
+	a := &appliance{log: &lockedBuffer{}, events: make(chan Event, 10_000), counts: map[Outcome]int{}}
 	config := Config{
-		Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")},
-		Files:     files,
-		Log:       slog.New(slog.NewTextHandler(a.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
-		Observe:   func(e Event) { a.events <- e },
+		Interfaces: []string{"lo"},
+		Files:      files,
+		Log:        slog.New(slog.NewTextHandler(a.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
+		Observe:    a.observe,
 	}
 	if configure != nil {
 		configure(&config)
@@ -75,7 +95,7 @@ func start(t testing.TB, files Files, configure func(*Config)) *appliance {
 	if err := server.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	a.Server, a.at = server, server.LocalAddresses()[0]
+	a.Server, a.at = server, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), server.Port())
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
@@ -197,7 +217,7 @@ func TestServerWithRealClients(t *testing.T) {
 	if n := strings.Count(a.log.String(), `msg="sent file over tftp"`); n != 4 {
 		t.Errorf("%d completed transfers in the log, want 4:\n%s", n, a.log)
 	}
-	if n := a.Counters()[Completed]; n != 10 {
+	if n := a.counted()[Completed]; n != 10 {
 		t.Errorf("%d completed transfers counted, want 10", n)
 	}
 }
@@ -228,7 +248,7 @@ func TestOneClientDoesNotFillTheLog(t *testing.T) {
 	if n := strings.Count(a.log.String(), "disk on fire"); n != 1 {
 		t.Errorf("%d lines, want 1:\n%s", n, a.log)
 	}
-	if n := a.Counters()[Failed]; n != times {
+	if n := a.counted()[Failed]; n != times {
 		t.Errorf("%d failures counted, want %d", n, times)
 	}
 }
@@ -278,7 +298,7 @@ func TestRealClientsAreTold(t *testing.T) {
 	if log := a.log.String(); log != "" {
 		t.Errorf("misses are not worth a line:\n%s", log)
 	}
-	if diff := cmp.Diff(map[Outcome]uint64{NotFound: 1, Refused: 1}, a.Counters()); diff != "" {
+	if diff := cmp.Diff(map[Outcome]int{NotFound: 1, Refused: 1}, a.counted()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -394,8 +414,24 @@ func TestStopLetsTransfersFinish(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
-	if a.Counters()[Completed] != 1 {
-		t.Errorf("counters %v", a.Counters())
+	if a.counted()[Completed] != 1 {
+		t.Errorf("counters %v", a.counted())
+	}
+}
+
+// A client that takes longer than it is given is told, and the end is no failure.
+func TestStopEndsTransfersThatOutlastIt(t *testing.T) {
+	a := start(t, Map{"snp.efi": program(1000)}, func(c *Config) { c.Finish = 300 * time.Millisecond })
+	c := newClient(t, a.at)
+	c.ask("\x00\x01snp.efi\x00octet\x00")
+	if err := a.stop(); err != nil {
+		t.Error(err)
+	}
+	if got := c.receive(); !strings.HasPrefix(got, "\x00\x05") {
+		t.Errorf("got %q, want an error packet", got)
+	}
+	if e := a.next(t); e.Outcome != Stopped {
+		t.Errorf("event %+v", e)
 	}
 }
 
@@ -416,22 +452,14 @@ func TestListenErrorsNameTheCure(t *testing.T) {
 	}
 	defer holder.Close()
 	held := holder.LocalAddr().(*net.UDPAddr).AddrPort()
-	for _, test := range []struct {
-		address netip.AddrPort
-		kind    error
-		cure    string
-	}{
-		{held, syscall.EADDRINUSE, "ss -ulpn sport = :" + strconv.Itoa(int(held.Port()))},
-		{netip.MustParseAddrPort("192.0.2.77:69"), syscall.EADDRNOTAVAIL, "--advertise-address"},
-	} {
-		server, err := New(Config{Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0"), test.address}, Files: Map{}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = server.Listen()
-		if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.cure) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("got %v, want one line with %q", err, test.cure)
-		}
+	server, err := New(Config{Interfaces: []string{"lo"}, Port: held.Port(), Files: Map{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cure := "ss -ulpn sport = :" + strconv.Itoa(int(held.Port()))
+	err = server.Listen()
+	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), cure) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v, want one line with %q", err, cure)
 	}
 	if err := explain(held, syscall.EACCES); !strings.Contains(err.Error(), "CAP_NET_BIND_SERVICE") {
 		t.Errorf("got %v", err)
@@ -439,11 +467,9 @@ func TestListenErrorsNameTheCure(t *testing.T) {
 }
 
 func TestNewRefusesNonsense(t *testing.T) {
-	good := Config{Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:69")}, Files: Map{}}
+	good := Config{Interfaces: []string{"lo"}, Files: Map{}}
 	for name, spoil := range map[string]func(*Config){
-		"no address":       func(c *Config) { c.Addresses = nil },
-		"any address":      func(c *Config) { c.Addresses = []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:69")} },
-		"IPv6":             func(c *Config) { c.Addresses = []netip.AddrPort{netip.MustParseAddrPort("[::1]:69")} },
+		"no interface":     func(c *Config) { c.Interfaces = nil },
 		"no files":         func(c *Config) { c.Files = nil },
 		"chain, no script": func(c *Config) { c.Chain.Programs = []string{"undionly.kpxe"} },
 	} {
@@ -455,17 +481,11 @@ func TestNewRefusesNonsense(t *testing.T) {
 	}
 }
 
-// The block size follows the interface's MTU. It runs again in a process with a
-// network of its own, where interfaces can be made.
+const offersLargeBlocks = "\x00\x01snp.efi\x00octet\x00blksize\x0065464\x00"
+
+// The block size follows the interface's MTU, also for who asks from this machine, through the loopback.
 func TestBlockSizeOnTheInterface(t *testing.T) {
-	const inside = "TFTP_TEST_INSIDE"
-	if os.Getenv(inside) == "" {
-		child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=30s")
-		child.Env = append(os.Environ(), inside+"=1")
-		child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-		if output, err := child.CombinedOutput(); err != nil {
-			t.Errorf("in its own network namespace (needs root): %v\n%s", err, output)
-		}
+	if !isolated.Inside(t) {
 		return
 	}
 	run(t, "ip", "link", "set", "lo", "up")
@@ -474,17 +494,83 @@ func TestBlockSizeOnTheInterface(t *testing.T) {
 		run(t, "ip", "addr", "flush", "dev", "v0")
 		run(t, "ip", "link", "set", "v0", "mtu", mtu, "up")
 		run(t, "ip", "addr", "add", "172.31.0.1/24", "dev", "v0")
-		a := start(t, Map{"snp.efi": program(100)}, func(c *Config) {
-			c.Addresses = []netip.AddrPort{netip.MustParseAddrPort("172.31.0.1:69")}
-		})
-		c := newClient(t, a.at)
-		if got := c.ask("\x00\x01snp.efi\x00octet\x00blksize\x0065464\x00"); got != "\x00\x06blksize\x00"+want+"\x00" {
+		a := start(t, Map{"snp.efi": program(100)}, func(c *Config) { c.Interfaces = []string{"v0"} })
+		c := newClient(t, netip.AddrPortFrom(netip.MustParseAddr("172.31.0.1"), a.Port()))
+		if got := c.ask(offersLargeBlocks); got != "\x00\x06blksize\x00"+want+"\x00" {
 			t.Errorf("MTU %s: got %q, want blocks of %s", mtu, got, want)
 		}
 		c.send("\x00\x05\x00\x00\x00")
 		if err := a.stop(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// An address that turns up while the server runs is answered like those of before: DHCP advertises it within seconds.
+func TestAddressThatComesLater(t *testing.T) {
+	if !isolated.Inside(t) {
+		return
+	}
+	run(t, "ip", "link", "set", "lo", "up")
+	a := start(t, Map{"snp.efi": program(100)}, nil)
+	for _, later := range []string{"172.31.0.1", "172.31.0.2"} {
+		run(t, "ip", "addr", "add", later+"/32", "dev", "lo")
+		c := newClient(t, netip.AddrPortFrom(netip.MustParseAddr(later), a.Port()))
+		if got := c.ask("\x00\x01snp.efi\x00octet\x00"); len(got) != headerLength+100 { // ask checks who answers
+			t.Errorf("%s: got %q", later, got)
+		}
+		c.send(ack(1))
+		if e := a.next(t); e.Outcome != Completed || e.Local.String() != later {
+			t.Errorf("event %+v", e)
+		}
+	}
+}
+
+// Neither an interface that is not served nor a request to everybody gets an answer.
+func TestSilence(t *testing.T) {
+	if !isolated.Inside(t) {
+		return
+	}
+	run(t, "ip", "link", "set", "lo", "up")
+	// Both ends of a cable are here: packets from this machine have to be let in by it.
+	for _, command := range []string{
+		"ip link add v0 type veth peer name v1", "ip addr add 172.31.0.1/24 dev v0", "ip link set v0 up", "ip link set v1 up",
+		"sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.v0.rp_filter=0 net.ipv4.conf.v0.accept_local=1",
+		"ip neigh add 172.31.0.1 lladdr MAC dev v1 nud permanent",
+	} {
+		v0, err := net.InterfaceByName("v0")
+		if err == nil {
+			command = strings.ReplaceAll(command, "MAC", v0.HardwareAddr.String())
+		}
+		run(t, strings.Fields(command)...)
+	}
+	for _, test := range []struct{ serves, asked string }{{"v1", "172.31.0.1"}, {"v0", "255.255.255.255"}} {
+		a := start(t, Map{"snp.efi": program(100)}, func(c *Config) { c.Interfaces = []string{test.serves} })
+		c := newClient(t, netip.AddrPortFrom(netip.MustParseAddr(test.asked), a.Port()))
+		c.bindTo("v1")
+		c.send(offersLargeBlocks)
+		if e := a.next(t); e.Outcome != NotServed {
+			t.Errorf("%+v: event %+v", test, e)
+		}
+		if err := a.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// bindTo makes the client send through an interface, to everybody if need be.
+func (c *client) bindTo(device string) {
+	c.t.Helper()
+	raw, err := c.conn.SyscallConn()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var failure error
+	err = raw.Control(func(fd uintptr) {
+		failure = errors.Join(unix.BindToDevice(int(fd), device), unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_BROADCAST, 1))
+	})
+	if err := errors.Join(err, failure); err != nil {
+		c.t.Fatal(err)
 	}
 }
 

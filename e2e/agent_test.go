@@ -58,9 +58,8 @@ func machines(dir string) []hardware {
 		{
 			machine: lab.Machine{
 				Name: "e1000", NIC: "e1000",
-				Disks: []lab.Disk{{Size: 8 * mebibyte, Serial: "PRECIOUS"}},
-				// A processor without RDRAND, which leaves the random numbers of virtio-rng.
-				Extra: []string{"-cpu", "qemu64"},
+				Disks:        []lab.Disk{{Size: 8 * mebibyte, Serial: "PRECIOUS"}},
+				NoRandomness: true,
 			},
 			wipe: true,
 			disks: []*api.StorageDevice{
@@ -147,6 +146,10 @@ func (h hardware) register(ctx context.Context, t *testing.T, l *lab.Lab) {
 	says := []string{"interface found", "link up", console.LineNetworkUp, "drivers loaded", console.LineRegistered + uuid}
 	if h.refusals > 0 {
 		says = append(says, "not registered .*the appliance is starting", "This machine is NOT registered")
+	}
+
+	if h.machine.NoRandomness {
+		says = append(says, "waiting for the kernel to gather random numbers", "the kernel has random numbers")
 	}
 
 	if h.wipe {

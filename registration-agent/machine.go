@@ -15,7 +15,6 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/inventory"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/modules"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/network"
-	"github.com/sidero-appliance/sidero-appliance/registration-agent/pause"
 )
 
 // mountAll mounts what the agent reads; the devices' nodes are the kernel's own.
@@ -80,24 +79,30 @@ func hostname() (string, error) {
 	return name, err
 }
 
-// awaitRandomness asks without blocking until the kernel has gathered enough: old
-// processors lack RDRAND, and a virtual machine's random number device comes to life
-// with its driver only.
+// awaitRandomness returns when the kernel can give random numbers. Old processors lack
+// RDRAND, and a virtual machine's random number device comes to life with its driver
+// only. A call that waits is needed: it makes the kernel gather randomness by itself,
+// in about a second, which one that only asks does not (seen with Linux 6.1).
 func awaitRandomness(ctx context.Context, logger *slog.Logger) error {
+	if _, err := unix.Getrandom(make([]byte, 1), unix.GRND_NONBLOCK); !errors.Is(err, unix.EAGAIN) {
+		return nil
+	}
+	logger.Info("waiting for the kernel to gather random numbers")
 	began := time.Now()
-	for waiting := false; ; waiting = true {
-		_, err := unix.Getrandom(make([]byte, 1), unix.GRND_NONBLOCK)
-		if err == nil && waiting {
-			logger.Info("the kernel has random numbers", "duration", time.Since(began).Round(time.Millisecond))
+	gathered := make(chan struct{})
+	go func() {
+		defer close(gathered)
+		for {
+			if _, err := unix.Getrandom(make([]byte, 1), 0); !errors.Is(err, unix.EINTR) {
+				return
+			}
 		}
-		if !errors.Is(err, unix.EAGAIN) {
-			return nil
-		}
-		if !waiting {
-			logger.Info("waiting for the kernel to gather random numbers; pressing keys helps")
-		}
-		if err := pause.For(ctx, 50*time.Millisecond); err != nil {
-			return err
-		}
+	}()
+	select {
+	case <-gathered:
+		logger.Info("the kernel has random numbers", "duration", time.Since(began).Round(time.Millisecond))
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

@@ -75,6 +75,10 @@ type Machine struct {
 	Disks  []Disk
 	SMBIOS SMBIOS
 
+	// NoRandomness leaves out what gives a kernel random numbers at once, as on
+	// old machines: RDRAND in the processor, and a random number device.
+	NoRandomness bool
+
 	Boot   Boot    // default FromNetwork
 	Kernel *Kernel // starts this instead of booting
 	// ExitOnReboot ends the virtual machine where a real one would reboot.

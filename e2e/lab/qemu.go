@@ -21,14 +21,12 @@ func qemuArguments(m Machine, folder string) []string {
 		"-name", m.Name, "-nodefaults", "-no-user-config", "-display", "none",
 		// graphics=off makes SeaBIOS and iPXE speak on the serial port.
 		"-machine", "q35,graphics=off",
-		// /dev/kvm may open and yet hang the guest. Without RDRAND (cpu max has
-		// it) a guest waits for entropy before its first DHCP packet.
-		"-accel", "tcg", "-cpu", "max",
+		"-accel", "tcg", // /dev/kvm may open and yet hang the guest
 		"-m", strconv.Itoa(m.Memory), "-smp", strconv.Itoa(m.CPUs),
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", qmpFD), "-mon", "chardev=qmp,mode=control",
-		"-device", "virtio-rng-pci",
 	}
+	args = append(args, processorArguments(m)...)
 	args = append(args, smbiosArguments(m)...)
 	args = append(args, firmwareArguments(m, folder)...)
 	args = append(args, nicArguments(m)...)
@@ -40,6 +38,13 @@ func qemuArguments(m Machine, folder string) []string {
 		args = append(args, "-no-reboot")
 	}
 	return append(args, m.Extra...)
+}
+
+func processorArguments(m Machine) []string {
+	if m.NoRandomness {
+		return []string{"-cpu", "qemu64"}
+	}
+	return []string{"-cpu", "max", "-device", "virtio-rng-pci"}
 }
 
 func smbiosArguments(m Machine) []string {

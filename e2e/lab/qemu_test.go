@@ -15,11 +15,14 @@ func TestQEMUArguments(t *testing.T) {
 		"every machine": {
 			Machine{},
 			[]string{
-				"-nodefaults", "-accel tcg -cpu max", "-m 1024 -smp 1",
+				"-nodefaults", "-accel tcg", "-cpu max -device virtio-rng-pci", "-m 1024 -smp 1",
 				"-uuid " + uuidOf("m").String(), "-serial chardev:console",
 				"-netdev tap,id=lan,fd=4",
 			},
 			[]string{"kvm", "-no-reboot"},
+		},
+		"no randomness": {
+			Machine{NoRandomness: true}, []string{"-cpu qemu64"}, []string{"virtio-rng", "-cpu max"},
 		},
 		"BIOS boots by the NIC's ROM": {
 			Machine{Firmware: BIOS},

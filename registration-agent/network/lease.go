@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
@@ -51,7 +52,7 @@ func settingsOf(ack *dhcpv4.DHCPv4) (Settings, error) {
 	}
 	settings := Settings{
 		Address:     netip.PrefixFrom(address, bits),
-		Hostname:    ack.HostName(),
+		Hostname:    hostnameOf(ack),
 		NameServers: addresses(ack.DNS()),
 		Routes:      routesOf(ack),
 	}
@@ -59,6 +60,16 @@ func settingsOf(ack *dhcpv4.DHCPv4) (Settings, error) {
 		settings.MTU = int(mtu)
 	}
 	return settings, nil
+}
+
+// hostnameOf is option 12, or no name where that is not text: it would be refused
+// wherever it is written.
+func hostnameOf(ack *dhcpv4.DHCPv4) string {
+	name := ack.HostName()
+	if !utf8.ValidString(name) {
+		return ""
+	}
+	return name
 }
 
 // maskBits falls back to the address's class when option 1 is missing, as clients

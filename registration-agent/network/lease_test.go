@@ -71,6 +71,10 @@ func TestSettings(t *testing.T) {
 			ack:  ack(t, "10.0.0.50", mask(8), dhcpv4.OptGeneric(dhcpv4.OptionInterfaceMTU, []byte{0, 1})),
 			want: Settings{Address: netip.MustParsePrefix("10.0.0.50/8")},
 		},
+		"a host name that is no text": {
+			ack:  ack(t, "10.0.0.50", mask(8), dhcpv4.OptGeneric(dhcpv4.OptionHostName, []byte("B\xfcro-PC"))),
+			want: Settings{Address: netip.MustParsePrefix("10.0.0.50/8")},
+		},
 		"no address":        {ack: ack(t, "0.0.0.0", mask(24)), err: "not an address"},
 		"multicast":         {ack: ack(t, "224.0.0.1", mask(24)), err: "not an address"},
 		"broken mask":       {ack: ack(t, "10.0.0.50", dhcpv4.OptSubnetMask(net.IPMask{255, 0, 255, 0})), err: "not a subnet mask"},

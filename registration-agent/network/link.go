@@ -25,7 +25,8 @@ func findLink(ctx context.Context, mac net.HardwareAddr) (netlink.Link, error) {
 	var seen []string
 	for {
 		links, err := netlink.LinkList()
-		if err != nil {
+		// An interface that appears during the list cuts it short; the next one is whole.
+		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 			return nil, fmt.Errorf("list interfaces: %w", err)
 		}
 		seen = seen[:0]
@@ -80,6 +81,9 @@ func raise(ctx context.Context, link netlink.Link) error {
 // flush removes the IPv4 addresses, and with them the routes, of an earlier lease.
 func flush(link netlink.Link) error {
 	old, err := netlink.AddrList(link, netlink.FAMILY_V4)
+	for errors.Is(err, netlink.ErrDumpInterrupted) { // by an interface that appeared
+		old, err = netlink.AddrList(link, netlink.FAMILY_V4)
+	}
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
@@ -91,16 +95,26 @@ func flush(link netlink.Link) error {
 	return nil
 }
 
-// apply configures the link.
-func apply(link netlink.Link, settings Settings) error {
-	if settings.MTU > 0 && settings.MTU != link.Attrs().MTU {
-		if err := netlink.LinkSetMTU(link, settings.MTU); err != nil {
-			return fmt.Errorf("set MTU %d: %w", settings.MTU, err)
-		}
-	}
+func setAddress(link netlink.Link, settings Settings) error {
 	if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: ipNet(settings.Address)}); err != nil {
 		return fmt.Errorf("set address %s: %w", settings.Address, err)
 	}
+	return nil
+}
+
+func setMTU(link netlink.Link, settings Settings) error {
+	if settings.MTU == 0 || settings.MTU == link.Attrs().MTU {
+		return nil
+	}
+	if err := netlink.LinkSetMTU(link, settings.MTU); err != nil {
+		return fmt.Errorf("set MTU %d: %w", settings.MTU, err)
+	}
+	return nil
+}
+
+// setRoutes sets those that can be set, and says of the others why not.
+func setRoutes(link netlink.Link, settings Settings) error {
+	var failed []error
 	for _, route := range settings.Routes {
 		wanted := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(route.Destination), Scope: netlink.SCOPE_LINK}
 		if route.Gateway.IsValid() {
@@ -111,10 +125,10 @@ func apply(link netlink.Link, settings Settings) error {
 			}
 		}
 		if err := netlink.RouteReplace(wanted); err != nil {
-			return fmt.Errorf("set route to %s: %w", route.Destination, err)
+			failed = append(failed, fmt.Errorf("set route to %s: %w", route.Destination, err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 func ipNet(prefix netip.Prefix) *net.IPNet {

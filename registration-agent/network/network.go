@@ -72,7 +72,7 @@ func (n *Network) Up(ctx context.Context, mac net.HardwareAddr) (Link, error) {
 	}
 	n.ack, n.began = ack, began
 	if err := n.configure(settings); err != nil {
-		return Link{}, step.Failed("configure "+name, err, "the routes and the MTU that the DHCP server "+ack.ServerIdentifier().String()+" gives")
+		return Link{}, step.Failed("configure "+name, err, "the address that the DHCP server "+ack.ServerIdentifier().String()+" gives")
 	}
 	return Link{Interface: name, MAC: mac, Settings: settings}, nil
 }
@@ -101,10 +101,17 @@ func (n *Network) configure(settings Settings) error {
 	if err := flush(n.link); err != nil {
 		return err
 	}
-	if err := apply(n.link, settings); err != nil {
+	if err := setAddress(n.link, settings); err != nil {
 		return err
 	}
-	// Neither of these keeps a machine from registering.
+	// None of these keeps a machine from registering: it has just booted over this
+	// network without them. One is an MTU of 9000 for a card that takes 1500.
+	if err := setMTU(n.link, settings); err != nil {
+		n.Logger.Warn("the MTU was not set", "reason", err.Error())
+	}
+	if err := setRoutes(n.link, settings); err != nil {
+		n.Logger.Warn("not all routes were set", "reason", err.Error())
+	}
 	if settings.Hostname != "" {
 		if err := n.SetHostname(settings.Hostname); err != nil {
 			n.Logger.Warn("the host name was not set", "reason", err.Error())

@@ -236,6 +236,24 @@ func TestUpGatewayOutsideTheSubnet(t *testing.T) {
 	}
 }
 
+// TestUpWithRoutesThatCannotBeSet: a machine that has just booted over the network registers without it.
+func TestUpWithRoutesThatCannotBeSet(t *testing.T) {
+	w := newWire(t, false)
+	w.plug()
+	// No router is at an address of everybody.
+	w.serve("--dhcp-range=172.31.8.50,172.31.8.99,255.255.255.0,1h",
+		"--dhcp-option=121,10.99.0.0/16,255.255.255.255,10.98.0.0/16,172.31.8.9")
+	var hostname string
+	if _, err := w.network(&hostname).Up(limit(t, 20*time.Second), w.mac); err != nil {
+		t.Fatal(err)
+	}
+	w.await("not all routes were set")
+	routes, err := netlink.RouteGet(net.ParseIP("10.98.1.1"))
+	if err != nil || len(routes) != 1 || routes[0].Gw.String() != "172.31.8.9" {
+		t.Errorf("route is %v, %v", routes, err)
+	}
+}
+
 // TestUpBehindSpanningTree has a switch that forwards nothing for four seconds after
 // the link comes up.
 func TestUpBehindSpanningTree(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -44,7 +43,7 @@ type bootServers struct {
 
 // newBootServers makes what machines boot from, in the order of start: DHCP is
 // last, because it must never advertise what is not served.
-func newBootServers(s site, servers client.Reader, registration *grpc.Server) ([]supervisor.Component, error) {
+func newBootServers(s site, servers client.Reader, registration http.Handler) ([]supervisor.Component, error) {
 	b := bootServers{site: s}
 	var err error
 	if b.scripts, err = ipxe.New(s.BaseURL()); err != nil {

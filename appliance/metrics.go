@@ -52,3 +52,15 @@ func (m *bootMetrics) tftp(e tftp.Event) {
 func (m *bootMetrics) http(o httpboot.Observation) {
 	m.httpRequests.WithLabelValues(string(o.Kind), strconv.Itoa(o.Status)).Inc()
 }
+
+// registrationMetrics count calls of the agent.
+type registrationMetrics struct{ requests *metrics.CounterVec }
+
+func newRegistrationMetrics() (*registrationMetrics, error) {
+	m := &registrationMetrics{counter("registration_requests_total", "Calls of agents, by method and gRPC status code.", "method", "code")}
+	return m, legacyregistry.Register(m.requests)
+}
+
+func (m *registrationMetrics) observe(method, code string) {
+	m.requests.WithLabelValues(method, code).Inc()
+}

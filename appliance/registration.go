@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
-	"google.golang.org/grpc"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -16,12 +16,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/netboot/quiet"
 	"github.com/sidero-appliance/sidero-appliance/registration"
 )
 
 // newRegistration makes the gRPC server that machines register with, and what
 // carries its Events to the API.
-func newRegistration(s site, config *rest.Config, cache client.Reader) (*grpc.Server, *eventWriter, error) {
+func newRegistration(s site, config *rest.Config, cache client.Reader) (*registration.Server, *eventWriter, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(v1alpha2.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		return nil, nil, fmt.Errorf("register types: %w", err)
@@ -34,6 +35,10 @@ func newRegistration(s site, config *rest.Config, cache client.Reader) (*grpc.Se
 	if err != nil {
 		return nil, nil, fmt.Errorf("make client for events: %w", err)
 	}
+	requests, err := newRegistrationMetrics()
+	if err != nil {
+		return nil, nil, fmt.Errorf("register metrics: %w", err)
+	}
 	writer := &eventWriter{broadcaster: events.NewBroadcaster(&events.EventSinkImpl{Interface: eventClient.EventsV1()})}
 	service := registration.New(registration.Config{
 		Client:   objects,
@@ -45,9 +50,11 @@ func newRegistration(s site, config *rest.Config, cache client.Reader) (*grpc.Se
 			InsecureWipe:  s.InsecureWipe,
 			RebootTimeout: s.ServerRebootTimeout,
 		},
-		Logger: s.Log,
+		Logger:  s.Log,
+		Quiet:   quiet.New(time.Now).Level,
+		Observe: requests.observe,
 	})
-	return registration.NewServer(service, s.Log), writer, nil
+	return registration.NewServer(service), writer, nil
 }
 
 func registrationMapper() meta.RESTMapper {

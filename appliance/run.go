@@ -87,6 +87,19 @@ func (s site) BaseURL() string {
 	return "http://" + net.JoinHostPort(s.Advertise.String(), strconv.Itoa(s.AdvertisedHTTPPort()))
 }
 
+// bootAddress is the IPv4 address that DHCP names to machines; it is not valid if there is none.
+func (s site) bootAddress() netip.Addr {
+	if s.Advertise.Is4() {
+		return s.Advertise
+	}
+	for _, i := range s.Interfaces {
+		if a := i.IPv4(); a.IsValid() {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
 func (p program) run(ctx context.Context, loaded Loaded) error {
 	signal.Ignore(unix.SIGPIPE) // the reader of the log may go away
 	unix.Umask(0o077)           // whatever is made from here on, by any library, is for its owner only
@@ -203,7 +216,7 @@ func (p program) supervise(ctx context.Context, s site) error {
 		OnReady: func() {
 			go settle()
 			notify(s.Log, daemon.SdNotifyReady)
-			if err := greet(p.stdout, s.KubeconfigPath()); err != nil {
+			if err := greet(p.stdout, s); err != nil {
 				s.Log.Warn("cannot print what to do next", "error", err)
 			}
 		},

@@ -3,15 +3,16 @@ package registration
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
@@ -33,15 +34,43 @@ const (
 	maxAddresses = 4096
 )
 
-// NewServer makes the gRPC server of the service. One machine can neither crash it nor keep it busy for all others.
-func NewServer(service *Service, log *slog.Logger) *grpc.Server {
+// Server answers machines: gRPC as an http.Handler.
+type Server struct {
+	grpc    *grpc.Server
+	limiter *limiter
+	config  Config
+}
+
+// NewServer makes the server of the service. One machine can neither crash it nor keep it busy for all others.
+func NewServer(service *Service) *Server {
+	config := service.config
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequest),
-		grpc.ChainUnaryInterceptor(recovering(log), newLimiter(log).limit, bounded),
+		grpc.StatsHandler(calls{config}),
+		grpc.ChainUnaryInterceptor(markHandled, recovering(config.Logger), bounded),
+		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
+			return status.Error(codes.Unimplemented, "this appliance has no such method")
+		}),
 	)
 	api.RegisterAgentServer(server, service)
 
-	return server
+	return &Server{grpc: server, limiter: newLimiter(), config: config}
+}
+
+// ServeHTTP implements http.Handler. The limit is here because grpc decodes a request before it asks any interceptor.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.limiter.allowed(addressOf(r.RemoteAddr)) {
+		s.grpc.ServeHTTP(w, r)
+
+		return
+	}
+
+	s.config.observe(UnknownMethod, codes.ResourceExhausted)
+	s.config.Logger.Debug("registration request refused", "remote", r.RemoteAddr, "reason", "too many requests from this address")
+	// A response without a body, with its status in the header: gRPC over HTTP/2, "Trailers-Only".
+	w.Header().Set("Content-Type", "application/grpc")
+	w.Header().Set("Grpc-Status", strconv.Itoa(int(codes.ResourceExhausted)))
+	w.Header().Set("Grpc-Message", "too many requests from this address: try again later")
 }
 
 // recovering answers for a method that panics: grpc runs methods in goroutines where a panic would end the process.
@@ -69,25 +98,11 @@ func bounded(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle g
 
 // limiter bounds the requests of each address.
 type limiter struct {
-	log *slog.Logger
-
 	mu   sync.Mutex
 	from map[netip.Addr]*rate.Limiter
 }
 
-func newLimiter(log *slog.Logger) *limiter {
-	return &limiter{log: log, from: map[netip.Addr]*rate.Limiter{}}
-}
-
-func (l *limiter) limit(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	if l.allowed(address(ctx)) {
-		return handle(ctx, request)
-	}
-
-	l.log.Debug("registration request refused", "remote", remote(ctx), "reason", "too many requests from this address")
-
-	return nil, status.Error(codes.ResourceExhausted, "too many requests from this address: try again later")
-}
+func newLimiter() *limiter { return &limiter{from: map[netip.Addr]*rate.Limiter{}} }
 
 func (l *limiter) allowed(from netip.Addr) bool {
 	l.mu.Lock()
@@ -106,13 +121,15 @@ func (l *limiter) allowed(from netip.Addr) bool {
 	return bucket.Allow()
 }
 
-// address is the sender's, without the port; all whose address cannot be told share one.
-func address(ctx context.Context) netip.Addr {
-	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
-		if from, err := netip.ParseAddrPort(p.Addr.String()); err == nil {
-			return from.Addr().Unmap()
-		}
+// address is the sender's, without the port.
+func address(ctx context.Context) netip.Addr { return addressOf(remote(ctx)) }
+
+// addressOf leaves the port out; all whose address cannot be told share one.
+func addressOf(remote string) netip.Addr {
+	from, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
 	}
 
-	return netip.Addr{}
+	return from.Addr().Unmap()
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -25,10 +26,18 @@ import (
 // that field, or a later report of facts would take the acceptance back.
 const acceptManager = "sidero-auto-accept"
 
-// maxWaiting is how many servers may wait to be accepted.
-const maxWaiting = 5000
+const (
+	// maxWaiting is how many servers may wait to be accepted.
+	maxWaiting = 5000
+	// maxAccepted is how many there may be where every machine is accepted by itself.
+	maxAccepted = 10000
+)
 
-var errFull = fmt.Errorf("%d servers wait to be accepted: accept or delete some of them first", maxWaiting)
+var (
+	errFull         = fmt.Errorf("%d servers wait to be accepted: accept or delete some of them first", maxWaiting)
+	errFullAccepted = fmt.Errorf("there are %d servers, more than are accepted without a person: delete those that are gone, "+
+		"or start without --auto-accept-servers", maxAccepted)
+)
 
 // Reasons of Events, in upstream's words.
 const (
@@ -54,6 +63,11 @@ type Config struct {
 	Recorder events.EventRecorder
 	Policy   Policy
 	Logger   *slog.Logger
+	// Quiet is the level to log a line at: the given one, or a lower one for a repetition of the same sender. Optional.
+	Quiet func(level slog.Level, who, what string) slog.Level
+	// Observe is told of the end of each call: its method, or UnknownMethod, and its gRPC status code. It must not block.
+	// Optional.
+	Observe func(method, code string)
 }
 
 // Service implements api.AgentServer.
@@ -135,8 +149,8 @@ func (s *Service) ensure(ctx context.Context, name string) (created bool, err er
 		return false, err
 	}
 
-	if !s.config.Policy.AutoAccept {
-		return true, s.room(ctx)
+	if err := s.room(ctx); err != nil || !s.config.Policy.AutoAccept {
+		return true, err
 	}
 
 	server := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha2.ServerSpec{Accepted: true}}
@@ -149,7 +163,7 @@ func (s *Service) ensure(ctx context.Context, name string) (created bool, err er
 	return err == nil, err
 }
 
-// room refuses a new machine when so many wait to be accepted that they cannot all be real: anybody on the network can
+// room refuses a new machine when there are so many that they cannot all be real: anybody on the network can
 // register, and the database must not fill up.
 func (s *Service) room(ctx context.Context) error {
 	servers := &v1alpha2.ServerList{}
@@ -165,7 +179,10 @@ func (s *Service) room(ctx context.Context) error {
 		}
 	}
 
-	if waiting >= maxWaiting {
+	switch {
+	case s.config.Policy.AutoAccept && len(servers.Items) >= maxAccepted:
+		return errFullAccepted
+	case waiting >= maxWaiting:
 		return errFull
 	}
 
@@ -187,9 +204,11 @@ func (s *Service) event(server *v1alpha2.Server, reason, note string) {
 
 // refuse answers a request that no machine in its right mind sends.
 func (s *Service) refuse(ctx context.Context, cause error) error {
-	s.config.Logger.Warn("registration request refused", "remote", remote(ctx), "reason", cause)
+	method, _ := grpc.Method(ctx)
+	refusal := status.Error(codes.InvalidArgument, cause.Error())
+	s.config.refused(ctx, methodOf(method), refusal)
 
-	return status.Error(codes.InvalidArgument, cause.Error())
+	return refusal
 }
 
 // fail answers when the API does not do what it should. The agent tries again.
@@ -199,7 +218,7 @@ func (s *Service) fail(log *slog.Logger, doing string, cause error) error {
 	switch {
 	case apierrors.IsNotFound(cause):
 		code = codes.NotFound
-	case errors.Is(cause, errFull):
+	case errors.Is(cause, errFull), errors.Is(cause, errFullAccepted):
 		code = codes.ResourceExhausted
 	case apierrors.IsInvalid(cause), apierrors.IsBadRequest(cause):
 		code = codes.InvalidArgument

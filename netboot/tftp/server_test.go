@@ -535,7 +535,6 @@ func TestSilence(t *testing.T) {
 	// Both ends of a cable are here: packets from this machine have to be let in by it.
 	for _, command := range []string{
 		"ip link add v0 type veth peer name v1", "ip addr add 172.31.0.1/24 dev v0", "ip link set v0 up", "ip link set v1 up",
-		"sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.v0.rp_filter=0 net.ipv4.conf.v0.accept_local=1",
 		"ip neigh add 172.31.0.1 lladdr MAC dev v1 nud permanent",
 	} {
 		v0, err := net.InterfaceByName("v0")
@@ -543,6 +542,11 @@ func TestSilence(t *testing.T) {
 			command = strings.ReplaceAll(command, "MAC", v0.HardwareAddr.String())
 		}
 		run(t, strings.Fields(command)...)
+	}
+	for setting, value := range map[string]string{"all/rp_filter": "0", "v0/rp_filter": "0", "v0/accept_local": "1"} {
+		if err := os.WriteFile("/proc/sys/net/ipv4/conf/"+setting, []byte(value), 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, test := range []struct{ serves, asked string }{{"v1", "172.31.0.1"}, {"v0", "255.255.255.255"}} {
 		a := start(t, Map{"snp.efi": program(100)}, func(c *Config) { c.Interfaces = []string{test.serves} })

@@ -76,8 +76,8 @@ func CheckBMC(info *api.BMCInfo) error {
 	}
 
 	if ip := info.GetIp(); ip != "" {
-		if _, err := netip.ParseAddr(ip); err != nil {
-			return checkHostname(ip)
+		if parsed, err := netip.ParseAddr(ip); err != nil || parsed.Zone() != "" {
+			return checkHostname(ip) // which no address with a zone is
 		}
 	}
 

@@ -140,8 +140,13 @@ func (e *Etcd) Run(ctx context.Context) error {
 		return fmt.Errorf("open database in %s: %w", e.config.Dir, err)
 	}
 
-	defer server.Close()
-	defer e.serving.Store(false)
+	defer func() {
+		if !e.serving.Swap(false) {
+			server.Server.Stop() // Close waits for a server that has become ready, or stops
+		}
+
+		server.Close()
+	}()
 
 	if err := e.await(ctx, server); err != nil {
 		return err
@@ -184,6 +189,10 @@ func (e *Etcd) start() (server *embed.Etcd, err error) {
 	}()
 
 	config := e.embedConfig()
+	if err := discardUnfinished(config.Dir); err != nil {
+		return nil, err
+	}
+
 	if err := checkDatabase(datadir.ToBackendFileName(config.Dir)); err != nil {
 		return nil, err
 	}
@@ -194,8 +203,9 @@ func (e *Etcd) start() (server *embed.Etcd, err error) {
 // checkDatabase opens the database file once before etcd does: etcd opens it in a goroutine of its own, where its panic
 // over a damaged file cannot be turned into an error.
 func checkDatabase(path string) error {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil // of an empty file, left by a start that was cut off, etcd makes a database
 	}
 
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockWithin})

@@ -2,14 +2,19 @@ package storage_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/sidero-appliance/sidero-appliance/storage"
 )
@@ -130,6 +135,90 @@ func TestDamagedDataIsAnError(t *testing.T) {
 				t.Errorf("got %v, want an error that names the cure", err)
 			}
 		})
+	}
+}
+
+// TestFirstStartCutOff: what a kill in the first milliseconds leaves behind is no reason not to start.
+func TestFirstStartCutOff(t *testing.T) {
+	for name, leave := range map[string]func(*testing.T, string){
+		"after the log was made":         func(t *testing.T, dir string) { makeLog(t, dir) },
+		"before the database had a page": func(t *testing.T, dir string) { writeEmpty(t, filepath.Join(dir, "member/snap/db")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			leave(t, filepath.Join(dir, "member-data"))
+
+			_, stop := serve(t, dir)
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestStopBeforeReady: a server that never elects itself, because its log names no member, still stops.
+func TestStopBeforeReady(t *testing.T) {
+	dir := t.TempDir()
+	makeLog(t, filepath.Join(dir, "member-data"), &raftpb.Entry{Term: new(uint64(1)), Index: new(uint64(1))})
+
+	etcd, err := storage.New(storage.Config{Dir: dir, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+
+	done := make(chan error, 1)
+
+	go func() { done <- etcd.Run(ctx) }()
+
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it does not stop")
+	}
+
+	if ctx.Err() == nil {
+		t.Error("it ended by itself: this test does not test what it says")
+	}
+}
+
+// makeLog makes etcd's log with its metadata and some entries.
+func makeLog(t *testing.T, dir string, entries ...*raftpb.Entry) {
+	t.Helper()
+
+	metadata, err := proto.Marshal(&etcdserverpb.Metadata{NodeID: new(uint64(1)), ClusterID: new(uint64(2))})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if err := os.MkdirAll(filepath.Join(dir, "member/snap"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+
+	log, err := wal.Create(zap.NewNop(), filepath.Join(dir, "member/wal"), metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if len(entries) > 0 {
+		err = log.Save(&raftpb.HardState{Term: new(uint64(1)), Commit: new(uint64(len(entries)))}, entries)
+	}
+
+	if err := errors.Join(err, log.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writeEmpty(t *testing.T, path string) {
+	t.Helper()
+
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+		t.Fatal(err)
 	}
 }
 

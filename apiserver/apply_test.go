@@ -66,6 +66,49 @@ func testApplyConflict(t *testing.T, a api) {
 	}
 }
 
+// testApplyWithoutValue: what a person left out is not there, or another's apply of the same would conflict with it.
+func testApplyWithoutValue(t *testing.T, a api) {
+	s := server("valueless")
+	a.deleteLater(t, s)
+
+	o := applied(s.Name, map[string]any{"configPatches": []any{map[string]any{"op": "remove", "path": "/x"}}})
+	for _, owner := range []string{"first", "second"} {
+		must(t, a.apply(t.Context(), o, owner))
+	}
+
+	stored := o.DeepCopy()
+	must(t, a.client.Get(t.Context(), client.ObjectKeyFromObject(s), stored))
+
+	patches, _, err := unstructured.NestedSlice(stored.Object, "spec", "configPatches")
+	must(t, err)
+
+	if want := []any{map[string]any{"op": "remove", "path": "/x"}}; !reflect.DeepEqual(patches, want) {
+		t.Errorf("stored %v, want %v", patches, want)
+	}
+}
+
+// testApplyStatus: who applies to the status endpoint neither writes metadata nor comes to own it.
+func testApplyStatus(t *testing.T, a api) {
+	s := server("status-owner")
+	a.deleteLater(t, s)
+
+	o := applied(s.Name, map[string]any{"accepted": false})
+	must(t, a.apply(t.Context(), o, "person"))
+
+	status := o.DeepCopy()
+	status.SetLabels(map[string]string{"a": "machine"})
+	status.Object["status"] = map[string]any{"power": "on"}
+	must(t, a.client.Status().Apply(t.Context(), client.ApplyConfigurationFromUnstructured(status), client.FieldOwner("machine")))
+
+	o.SetLabels(map[string]string{"a": "person"})
+	must(t, a.apply(t.Context(), o, "person"))
+	a.reload(t, s)
+
+	if s.Labels["a"] != "person" || s.Status.Power != "on" {
+		t.Errorf("labels %v, status %+v", s.Labels, s.Status)
+	}
+}
+
 // testLargestValues applies a server whose every field holds the largest value of its type.
 func testLargestValues(t *testing.T, a api) {
 	want := server("largest")

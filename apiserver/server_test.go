@@ -45,6 +45,8 @@ func TestServer(t *testing.T) {
 		"objects/field selectors":                  testFieldSelectors,
 		"objects/oversize is refused":              testOversize,
 		"apply/conflict and force":                 testApplyConflict,
+		"apply/operation without a value":          testApplyWithoutValue,
+		"apply/status owns no metadata":            testApplyStatus,
 		"apply/largest values survive":             testLargestValues,
 		"status/is separate from spec":             testStatusIsSeparate,
 		"status/of other kinds":                    testStatusOfClass,

@@ -76,9 +76,27 @@ func (a *Authority) WriteAdminKubeconfig(path string, server netip.AddrPort) err
 		return fmt.Errorf("make kubeconfig: %w", err)
 	}
 
-	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, content) {
+	have, err := os.ReadFile(path)
+	if err == nil && bytes.Equal(have, content) {
 		return os.Chmod(path, 0o600)
 	}
 
+	if err == nil && holdsOthers(have) {
+		return fmt.Errorf("write kubeconfig %s: it holds other clusters, which would be lost: name another file with --kubeconfig, "+
+			"and use both with: export KUBECONFIG=%s:OTHER-FILE", path, path)
+	}
+
 	return WriteFile(path, content)
+}
+
+// holdsOthers tells whether a file is a kubeconfig with clusters that are not this appliance's.
+func holdsOthers(content []byte) bool {
+	config, err := clientcmd.Load(content)
+	if err != nil {
+		return false
+	}
+
+	_, ours := config.Clusters[contextName]
+
+	return len(config.Clusters) > 1 || len(config.Clusters) == 1 && !ours
 }

@@ -361,6 +361,24 @@ func TestKubeconfig(t *testing.T) {
 	}
 }
 
+// TestKubeconfigOfOthersIsKept: --kubeconfig may point at a person's own.
+func TestKubeconfigOfOthersIsKept(t *testing.T) {
+	a := open(t, t.TempDir())
+	path := filepath.Join(t.TempDir(), "config")
+
+	const theirs = "apiVersion: v1\nkind: Config\nclusters:\n- name: prod\n  cluster: {server: https://192.0.2.9}\n"
+	must(t, os.WriteFile(path, []byte(theirs), 0o600))
+
+	err := a.WriteAdminKubeconfig(path, netip.MustParseAddrPort("192.0.2.1:6443"))
+	if err == nil || !strings.Contains(err.Error(), "--kubeconfig") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v, want one line with the cure", err)
+	}
+
+	if content, err := os.ReadFile(path); err != nil || string(content) != theirs {
+		t.Errorf("the file is now %q, %v", content, err)
+	}
+}
+
 func TestClientConfig(t *testing.T) {
 	a := open(t, t.TempDir())
 

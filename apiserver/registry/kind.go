@@ -80,7 +80,7 @@ type Options struct {
 
 // Storage implements Definition.
 func (k Kind[T]) Storage(options Options) (map[string]rest.Storage, error) {
-	main := strategy[T]{ObjectTyper: options.Scheme, kind: k, reset: resetFields("status", options.Versions)}
+	main := strategy[T]{ObjectTyper: options.Scheme, kind: k, reset: resetFields(options.Versions, "status")}
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return k.New() },
 		NewListFunc:               k.NewList,
@@ -99,7 +99,7 @@ func (k Kind[T]) Storage(options Options) (map[string]rest.Storage, error) {
 	}
 
 	statusStore := *store
-	status := statusStrategy[T]{strategy: main, reset: resetFields("spec", options.Versions)}
+	status := statusStrategy[T]{strategy: main, reset: resetFields(options.Versions, "metadata", "spec")}
 	statusStore.UpdateStrategy, statusStore.ResetFieldsStrategy = status, status
 
 	return map[string]rest.Storage{
@@ -150,10 +150,16 @@ func (k Kind[T]) predicate(label labels.Selector, selected fields.Selector) stor
 	return storage.SelectionPredicate{Label: label, Field: selected, GetAttrs: k.attributes}
 }
 
-func resetFields(part string, versions []schema.GroupVersion) map[fieldpath.APIVersion]*fieldpath.Set {
+// resetFields are the parts of an object that a write leaves alone: whoever applies them does not come to own them.
+func resetFields(versions []schema.GroupVersion, parts ...string) map[fieldpath.APIVersion]*fieldpath.Set {
+	paths := make([]fieldpath.Path, 0, len(parts))
+	for _, part := range parts {
+		paths = append(paths, fieldpath.MakePathOrDie(part))
+	}
+
 	reset := map[fieldpath.APIVersion]*fieldpath.Set{}
 	for _, version := range versions {
-		reset[fieldpath.APIVersion(version.String())] = fieldpath.NewSet(fieldpath.MakePathOrDie(part))
+		reset[fieldpath.APIVersion(version.String())] = fieldpath.NewSet(paths...)
 	}
 
 	return reset

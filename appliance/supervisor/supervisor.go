@@ -66,6 +66,10 @@ const (
 	// questions whether a starting component is ready.
 	firstPoll = 2 * time.Millisecond
 	lastPoll  = 100 * time.Millisecond
+	// startGrace is how long a component that is starting when the stop begins may
+	// take to finish that. Interrupted, the API server complains of a dozen things
+	// that it was about to do.
+	startGrace = 4 * time.Second
 	// nagEvery is how often a component that takes long to start is named in the log.
 	nagEvery = 10 * time.Second
 )
@@ -153,10 +157,12 @@ func (s *Supervisor) launch(c Component) *running {
 	return r
 }
 
-// waitReady returns nil when the component is ready or ctx has ended.
+// waitReady returns nil when the component is ready, or not yet a moment after ctx
+// has ended.
 func (s *Supervisor) waitReady(ctx context.Context, r *running) error {
-	limit, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.StartTimeout)
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(startGrace, cancel) })()
 	nag := time.NewTicker(nagEvery)
 	defer nag.Stop()
 	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {

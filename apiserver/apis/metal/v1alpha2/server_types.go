@@ -98,7 +98,7 @@ type ConfigPatch struct {
 	Path string `json:"path"`
 	// Value for the operation.
 	// +optional
-	Value apiextensionsv1.JSON `json:"value,omitempty"`
+	Value apiextensionsv1.JSON `json:"value,omitzero"`
 }
 
 // ServerSpec is what a person wants of a Server, and what the machine said of its hardware.

@@ -100,6 +100,45 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// TestStopWhileStarting tells the appliance to stop at different moments of its start.
+func TestStopWhileStarting(t *testing.T) {
+	ctx, i := start(t, time.Minute)
+
+	for _, moment := range []string{"starting", "component is ready. component=health", "component is ready. component=etcd", "component is ready. component=bootstrap"} {
+		if err := i.Process.Stop(); err != nil {
+			t.Fatal(err)
+		}
+
+		if err := i.Launch(); err != nil {
+			t.Fatal(err)
+		}
+
+		if _, err := i.Log.Wait(ctx, moment); err != nil {
+			t.Fatal(err)
+		}
+
+		told := time.Now()
+
+		if err := i.Process.Stop(); err != nil {
+			t.Errorf("at %q: %v", moment, err)
+		}
+
+		if took := time.Since(told); took > stopsWithin {
+			t.Errorf("at %q: it needed %s to stop", moment, took)
+		}
+
+		for _, entry := range i.Entries() {
+			if entry.Fields["level"] == "ERROR" {
+				t.Errorf("at %q: %v", moment, entry.Fields)
+			}
+		}
+
+		if err := i.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // request begins to load the kernel as a machine that cannot take it: what it has asked for stays in the appliance.
 func request(ctx context.Context, t *testing.T, i *installation.Installation) *http.Response {
 	t.Helper()

@@ -24,10 +24,19 @@ import (
 func start(t testing.TB, limit time.Duration, args ...string) (context.Context, *installation.Installation) {
 	t.Helper()
 
+	return startOn(t, limit, installation.Config{Args: args})
+}
+
+// startOn is start on a LAN of another kind. The folder is made.
+func startOn(t testing.TB, limit time.Duration, config installation.Config) (context.Context, *installation.Installation) {
+	t.Helper()
+
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
 
-	i, err := installation.New(ctx, installation.Config{Dir: folder(t), Args: args})
+	config.Dir = folder(t)
+
+	i, err := installation.New(ctx, config)
 	if err != nil {
 		t.Fatal(err)
 	}

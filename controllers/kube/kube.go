@@ -77,8 +77,16 @@ func (c *Controllers) Ready(context.Context) error {
 	return nil
 }
 
-// Run runs the controllers until ctx ends.
-func (c *Controllers) Run(ctx context.Context) error {
+// settles is how long the controllers take at most from their informers' sync until each has noticed it: they look from
+// time to time, and the garbage collector works through what there is first.
+const settles = 2 * time.Second
+
+// Run runs the controllers until ctx ends, and until they have settled: one that is stopped before complains that its
+// caches could not be synced.
+func (c *Controllers) Run(stop context.Context) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(stop))
+	defer cancel()
+
 	factory := informers.NewSharedInformerFactory(c.client, resync)
 	metadataFactory := metadatainformer.NewSharedInformerFactory(c.metadata, resync)
 	started := make(chan struct{})
@@ -97,11 +105,15 @@ func (c *Controllers) Run(ctx context.Context) error {
 		running.Go(func() { run(ctx) })
 	}
 
-	factory.WaitForCacheSync(ctx.Done())
-	c.synced.Store(ctx.Err() == nil)
+	factory.WaitForCacheSync(stop.Done())
+	c.synced.Store(stop.Err() == nil)
 
-	defer c.synced.Store(false)
+	settled := time.After(settles)
 
+	<-stop.Done()
+	c.synced.Store(false)
+	<-settled
+	cancel()
 	running.Wait()
 	factory.Shutdown()
 	metadataFactory.Shutdown()

@@ -29,6 +29,8 @@ type Config struct {
 	Dir string
 	// Args are further arguments of the run command.
 	Args []string
+	// LAN is further configuration of the LAN's DHCP server, see lab.Config.
+	LAN string
 }
 
 // Installation is an appliance in a lab of its own.
@@ -59,7 +61,7 @@ func New(ctx context.Context, config Config) (*Installation, error) {
 		}
 	}
 
-	l, err := lab.New(ctx, lab.Config{Dir: filepath.Join(config.Dir, "lab")})
+	l, err := lab.New(ctx, lab.Config{Dir: filepath.Join(config.Dir, "lab"), LAN: config.LAN})
 	if err != nil {
 		return nil, err
 	}

@@ -12,11 +12,11 @@
 //	      QEMU      QEMU      QEMU                  further Nodes attach the
 //	     SeaBIOS    OVMF    OVMF HTTP               same way (Lab.Attach)
 //
-// The LAN's DHCP server has a namespace of its own so that both it and the
-// appliance own their UDP port 67 and both see the machines' broadcasts, as on a
-// real LAN. No namespace has a default route or a way out, and nothing outside
-// the namespaces is touched: any number of labs run side by side with the same
-// addresses.
+// Config.LAN makes the LAN's DHCP server say more. It has a namespace of its own
+// so that both it and the appliance own their UDP port 67 and both see the
+// machines' broadcasts, as on a real LAN. No namespace has a default route or a
+// way out, and nothing outside the namespaces is touched: any number of labs run
+// side by side with the same addresses.
 //
 // # Nothing is left behind
 //

@@ -22,13 +22,16 @@ const (
 	lastLease        = "172.30.0.150"
 )
 
-// Config says where a lab keeps its files.
+// Config says where a lab keeps its files, and what its LAN is like.
 type Config struct {
 	// Dir receives the logs, consoles, captures, firmware variables and disks,
 	// one folder a machine. It is made if missing, and stays after Close. A
 	// machine that is powered on again in the same Dir has the disks and
 	// firmware variables it had.
 	Dir string
+	// LAN is further configuration of the LAN's DHCP server, in the language of
+	// dnsmasq's files. Without it the LAN says nothing about booting.
+	LAN string
 	// Logger is told what the lab does; nil means nobody is.
 	Logger *slog.Logger
 }
@@ -67,7 +70,7 @@ func New(ctx context.Context, config Config) (*Lab, error) {
 		return nil, fmt.Errorf("build lab: %w", err)
 	}
 	l := &Lab{Node: host, dir: config.Dir, logger: config.Logger, vms: map[string]*VM{}}
-	if err := errors.Join(l.buildBridge(ctx), l.startLAN(ctx)); err != nil {
+	if err := errors.Join(l.buildBridge(ctx), l.startLAN(ctx, config.LAN)); err != nil {
 		return nil, errors.Join(fmt.Errorf("build lab: %w", err), l.Close())
 	}
 	l.logger.Info("lab is up", "path", l.dir, "interface", Interface, "address", ApplianceAddress)

@@ -21,10 +21,14 @@ type Lease struct {
 	Hostname string // empty when the machine named none
 }
 
-// startLAN starts the LAN's own DHCP server and returns when it answers.
-func (l *Lab) startLAN(ctx context.Context) error {
+// startLAN starts the LAN's own DHCP server and returns when it answers. Its
+// configuration is that of lanArguments and the given lines.
+func (l *Lab) startLAN(ctx context.Context, lines string) error {
 	folder, err := l.folder(lanFolder)
 	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(folder, "dnsmasq.conf"), []byte(lines), 0o644); err != nil {
 		return err
 	}
 	if l.LANLog, err = NewTranscript(filepath.Join(folder, "dnsmasq.log")); err != nil {
@@ -38,7 +42,7 @@ func (l *Lab) startLAN(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server := lan.Command(context.Background(), "dnsmasq", lanArguments(filepath.Join(folder, "leases"))...)
+	server := lan.Command(context.Background(), "dnsmasq", lanArguments(folder)...)
 	server.Stderr = l.LANLog
 	process, err := lan.startLogged(server, l.LANLog)
 	if err != nil {
@@ -51,15 +55,16 @@ func (l *Lab) startLAN(ctx context.Context) error {
 }
 
 // lanArguments make dnsmasq the DHCP server of a plain office LAN: addresses, a
-// router and a name server, and nothing about booting.
-func lanArguments(leases string) []string {
+// router and a name server, and nothing about booting but what is in dnsmasq.conf
+// in the folder.
+func lanArguments(folder string) []string {
 	return []string{
-		"--conf-file=/dev/null", "--port=0", "--interface=eth0", "--bind-interfaces",
+		"--conf-file=" + filepath.Join(folder, "dnsmasq.conf"), "--port=0", "--interface=eth0", "--bind-interfaces",
 		// No change of user or group: the kernel would forget the parent-death signal.
 		"--no-daemon", "--log-facility=-", "--log-dhcp",
 		"--dhcp-range=" + firstLease + "," + lastLease + ",255.255.255.0,1h",
 		"--dhcp-option=option:router," + LANAddress, "--dhcp-option=option:dns-server," + LANAddress,
-		"--dhcp-authoritative", "--dhcp-leasefile=" + leases,
+		"--dhcp-authoritative", "--dhcp-leasefile=" + filepath.Join(folder, "leases"),
 		// It would ping each new address for 3 s, in which the firmware asks again.
 		"--no-ping",
 		// The iPXE 1.0.0 in the NIC ROM waits 16 s for a router advertisement

@@ -18,16 +18,20 @@ dhcp-option-force=tag:sidero_http,60,HTTPClient
 
 // Option 175 is left to whoever has given it a name already, as iPXE's documentation does: every iPXE says its user class.
 const dhcpd = `option sidero-arch code 93 = unsigned integer 16;
-next-server {address};
 if exists user-class and option user-class = "iPXE" {
+  next-server {address};
   filename "{http}/boot.ipxe";
 } elsif option sidero-arch = 00:00 {
+  next-server {address};
   filename "undionly.kpxe";
 } elsif option sidero-arch = 00:07 or option sidero-arch = 00:09 {
+  next-server {address};
   filename "snp.efi";
 } elsif option sidero-arch = 00:10 {
-  option vendor-class-identifier "HTTPClient";
+  next-server {address};
   filename "{http}/tftp/snp.efi";
+  option vendor-class-identifier "HTTPClient";
+  option dhcp-parameter-request-list = concat(option dhcp-parameter-request-list, 3c);
 }
 `
 

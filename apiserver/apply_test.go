@@ -66,6 +66,28 @@ func testApplyConflict(t *testing.T, a api) {
 	}
 }
 
+// testApplyNumbers: what does not fit is refused with its path, and never becomes another number.
+func testApplyNumbers(t *testing.T, a api) {
+	compute := func(count any) map[string]any {
+		return map[string]any{"hardware": map[string]any{"compute": map[string]any{"processorCount": count}}}
+	}
+
+	for path, spec := range map[string]map[string]any{
+		"spec.bmc.port":                                {"bmc": map[string]any{"endpoint": "10.0.0.1", "port": int64(4294967919)}},
+		"spec.hardware.compute.processorCount":         compute(int64(-1)),
+		"spec.hardware.compute.processorCount: Invali": compute(int64(4294967299)),
+		"spec.hardware.storage.devices[0].size": {"hardware": map[string]any{"storage": map[string]any{
+			"devices": []any{map[string]any{"size": int64(-5)}},
+		}}},
+		"spec.hardware.network.interfaces[0]": {"hardware": map[string]any{"network": map[string]any{"interfaces": []any{nil}}}},
+	} {
+		err := a.apply(t.Context(), applied("numbers", spec), "person")
+		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v", path, err)
+		}
+	}
+}
+
 // testApplyWithoutValue: what a person left out is not there, or another's apply of the same would conflict with it.
 func testApplyWithoutValue(t *testing.T, a api) {
 	s := server("valueless")
@@ -114,6 +136,7 @@ func testLargestValues(t *testing.T, a api) {
 	want := server("largest")
 	fill(reflect.ValueOf(&want.Spec).Elem())
 	want.Spec.PXEMode, want.Spec.BootFromDiskMethod = v1alpha2.PXEModeUEFI, v1alpha2.BootSANDisk
+	want.Spec.Hardware.Storage.Devices[0].Size = math.MaxInt64
 	want.Spec.BMC.Interface, want.Spec.BMC.Port = "lanplus", math.MaxUint16
 	want.Spec.ConfigPatches[0].Op, want.Spec.ConfigPatches[0].Value.Raw = "add", []byte(`{"a":[1,"two",null]}`)
 
@@ -155,8 +178,8 @@ func fill(v reflect.Value) {
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Int32, reflect.Int64:
-		v.SetInt(1<<(v.Type().Bits()-1) - 1)
-	case reflect.Uint8, reflect.Uint32:
+		v.SetInt(math.MaxUint32) // the largest that machines report, but for the size of a disk
+	case reflect.Uint8:
 		v.SetUint(1<<v.Type().Bits() - 1)
 	default:
 		panic("no largest value for " + v.Type().String())

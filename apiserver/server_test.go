@@ -45,6 +45,7 @@ func TestServer(t *testing.T) {
 		"objects/field selectors":                  testFieldSelectors,
 		"objects/oversize is refused":              testOversize,
 		"apply/conflict and force":                 testApplyConflict,
+		"apply/numbers out of range":               testApplyNumbers,
 		"apply/operation without a value":          testApplyWithoutValue,
 		"apply/status owns no metadata":            testApplyStatus,
 		"apply/largest values survive":             testLargestValues,

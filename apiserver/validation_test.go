@@ -82,7 +82,7 @@ func testValidation(t *testing.T, a api) {
 		{servers, `"spec":{"hardware":{"storage":{"devices":[{"size":-1}]}}}`, http.StatusUnprocessableEntity,
 			[]string{"spec.hardware.storage.devices[0].size: Invalid value: -1"}},
 		{servers, `"spec":{"accepted":"yes"}`, http.StatusBadRequest, []string{"spec.accepted"}},
-		{servers, `"spec":{"bmc":{"endpoint":"b","port":-1}}`, http.StatusBadRequest, []string{"spec.bmc.port"}},
+		{servers, `"spec":{"bmc":{"endpoint":"b","port":-1}}`, http.StatusUnprocessableEntity, []string{"spec.bmc.port: Invalid value: -1"}},
 		{servers, `"spec":{"bmc":{"endpoint":"b","port":"623"}}`, http.StatusBadRequest, []string{"spec.bmc.port"}},
 		{servers, `"spec":{"hardware":{"storage":{"devices":[{"size":9223372036854775808}]}}}`, http.StatusBadRequest, []string{"size"}},
 		{servers, `"spec":[]`, http.StatusBadRequest, []string{"spec"}},

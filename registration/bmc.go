@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -43,22 +44,23 @@ func (s *Service) UpdateBMCInfo(ctx context.Context, request *api.UpdateBMCInfoR
 
 	server, err := s.server(ctx, name)
 	if err != nil {
-		return nil, s.fail(log, "read server", err)
+		return nil, s.fail(ctx, log, "read server", err)
 	}
 
 	if !server.Spec.Accepted || !s.config.Policy.AutoBMCSetup {
-		log.Warn("BMC reported by a server that was not told to set it up, which is ignored")
+		log.Log(ctx, s.config.quietly(slog.LevelWarn, address(ctx).String(), "BMC ignored"),
+			"BMC reported by a server that was not told to set it up, which is ignored")
 
 		return &api.UpdateBMCInfoResponse{}, nil
 	}
 
 	kept, err := s.storeBMC(ctx, server, request.GetBmcInfo())
 	if err != nil {
-		return nil, s.fail(log, "store BMC", err)
+		return nil, s.fail(ctx, log, "store BMC", err)
 	}
 
 	if len(kept) > 0 {
-		log.Info("BMC differs from what somebody else has set, which is kept", "fields", kept)
+		log.Log(ctx, s.config.quietly(slog.LevelInfo, name, "BMC kept"), "BMC differs from what somebody else has set, which is kept", "fields", kept)
 	}
 
 	s.event(server, eventBMC, "the machine told how to reach its BMC")
@@ -75,8 +77,8 @@ func (s *Service) storeBMC(ctx context.Context, server *v1alpha2.Server, info *a
 	}
 
 	fields := map[string]any{"endpoint": cmp.Or(info.GetIp(), bmc.Endpoint)}
-	if port := cmp.Or(info.GetPort(), bmc.Port); port != 0 {
-		fields["port"] = int64(port)
+	if port := cmp.Or(int64(info.GetPort()), bmc.Port); port != 0 {
+		fields["port"] = port
 	}
 
 	for name, from := range map[string]*v1alpha2.CredentialSource{"userFrom": bmc.UserFrom, "passFrom": bmc.PassFrom} {

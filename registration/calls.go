@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path"
+	"slices"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
@@ -17,8 +18,8 @@ import (
 // UnknownMethod stands for every method that the service does not have.
 const UnknownMethod = "unknown"
 
-// calls watches all calls from outside, as grpc's stats.Handler: interceptors never see one whose request cannot be
-// decoded or is too large.
+// calls watches all calls of known methods from outside, as grpc's stats.Handler: interceptors never see one whose
+// request cannot be decoded or is too large.
 type calls struct{ config Config }
 
 type callKey struct{}
@@ -26,8 +27,8 @@ type callKey struct{}
 // call is one call under way.
 type call struct {
 	method string
-	// handled is set when the service itself has the request, and so logs what is wrong with it.
-	handled atomic.Bool
+	// decoded is set when the service itself has the request, and so logs what is wrong with it.
+	decoded atomic.Bool
 }
 
 // TagRPC implements stats.Handler.
@@ -43,11 +44,11 @@ func (c calls) HandleRPC(ctx context.Context, event stats.RPCStats) {
 		return
 	}
 
-	c.config.observe(now.method, status.Code(end.Error))
-
-	if end.Error != nil && !now.handled.Load() {
-		c.config.refused(ctx, now.method, end.Error)
+	if end.Error != nil && !now.decoded.Load() {
+		c.config.refused(remote(ctx), now.method, end.Error)
 	}
+
+	c.config.observe(now.method, status.Code(end.Error))
 }
 
 // TagConn and HandleConn implement stats.Handler: connections are HTTP's business.
@@ -56,13 +57,29 @@ func (calls) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context 
 // HandleConn implements stats.Handler.
 func (calls) HandleConn(context.Context, stats.ConnStats) {}
 
-// markHandled is the first interceptor.
-func markHandled(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	if now, ok := ctx.Value(callKey{}).(*call); ok {
-		now.handled.Store(true)
+// description is api.Agent's with a say in how requests are decoded: what cannot be is the sender's fault, while grpc
+// calls it an internal error.
+func description() *grpc.ServiceDesc {
+	agent := api.Agent_ServiceDesc
+	agent.Methods = slices.Clone(agent.Methods)
+
+	for i, method := range agent.Methods {
+		agent.Methods[i].Handler = func(service any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // grpc's type
+			return method.Handler(service, ctx, func(request any) error {
+				if err := decode(request); err != nil {
+					return status.Error(codes.InvalidArgument, status.Convert(err).Message())
+				}
+
+				if now, ok := ctx.Value(callKey{}).(*call); ok {
+					now.decoded.Store(true)
+				}
+
+				return nil
+			}, interceptor)
+		}
 	}
 
-	return handle(ctx, request)
+	return &agent
 }
 
 // methodOf is a method's name without its service's, UnknownMethod for what a client made up.
@@ -82,12 +99,19 @@ func (c Config) observe(method string, code codes.Code) {
 	}
 }
 
-// refused logs a call that was refused: the first of its kind as a warning.
-func (c Config) refused(ctx context.Context, method string, reason error) {
-	level, from := slog.LevelWarn, address(ctx).String()
-	if c.Quiet != nil {
-		level = c.Quiet(level, from, "registration refused "+method+" "+status.Code(reason).String())
+// quietly is the level to log a line at that somebody can cause again and again.
+func (c Config) quietly(level slog.Level, who, what string) slog.Level {
+	if c.Quiet == nil {
+		return level
 	}
 
-	c.Logger.Log(ctx, level, "registration request refused", "remote", remote(ctx), "method", method, "reason", reason)
+	return c.Quiet(level, who, what)
+}
+
+// refused logs a call that was refused: the first of its kind as a warning.
+func (c Config) refused(remote, method string, reason error) {
+	refusal := status.Convert(reason)
+	level := c.quietly(slog.LevelWarn, addressOf(remote).String(), "refused "+method+" "+refusal.Code().String())
+	c.Logger.Log(context.Background(), level, "registration request refused",
+		"remote", remote, "method", method, "code", refusal.Code().String(), "reason", refusal.Message())
 }

@@ -23,7 +23,6 @@ const FieldManager = "sidero-registration"
 // applyFacts writes what a machine said into its Server, creating it if it is missing. Fields that somebody else has set
 // to another value are left to them, and their paths returned.
 func applyFacts(ctx context.Context, c client.Client, reported machine.Machine) (kept []string, err error) {
-	// The converter makes uint64 of uint32, which unstructured objects cannot be copied deeply with: nothing below does.
 	hardware, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&reported.Hardware)
 	if err != nil {
 		return nil, fmt.Errorf("convert hardware: %w", err)

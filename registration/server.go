@@ -4,18 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
 	"strconv"
-	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-
-	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
 )
 
 const (
@@ -29,9 +24,6 @@ const (
 	// during a wipe some times a minute.
 	requestsPerSecond = 50
 	requestsAtOnce    = 200
-
-	// maxAddresses is how many addresses are remembered.
-	maxAddresses = 4096
 )
 
 // Server answers machines: gRPC as an http.Handler.
@@ -47,30 +39,34 @@ func NewServer(service *Service) *Server {
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.StatsHandler(calls{config}),
-		grpc.ChainUnaryInterceptor(markHandled, recovering(config.Logger), bounded),
-		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
-			return status.Error(codes.Unimplemented, "this appliance has no such method")
-		}),
+		grpc.ChainUnaryInterceptor(recovering(config.Logger), bounded),
 	)
-	api.RegisterAgentServer(server, service)
+	server.RegisterService(description(), service)
 
-	return &Server{grpc: server, limiter: newLimiter(), config: config}
+	return &Server{grpc: server, limiter: newLimiter(requestsPerSecond, requestsAtOnce), config: config}
 }
 
-// ServeHTTP implements http.Handler. The limit is here because grpc decodes a request before it asks any interceptor.
+// ServeHTTP implements http.Handler. What needs no decoding is refused here, before grpc decodes the request, which it
+// does before it asks any interceptor.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.limiter.allowed(addressOf(r.RemoteAddr)) {
+	switch {
+	case !s.limiter.allowed(addressOf(r.RemoteAddr)):
+		s.refuse(w, r, status.New(codes.ResourceExhausted, "too many requests from this address: try again later"))
+	case methodOf(r.URL.Path) == UnknownMethod:
+		s.refuse(w, r, status.New(codes.Unimplemented, "this appliance has no such method"))
+	default:
 		s.grpc.ServeHTTP(w, r)
-
-		return
 	}
+}
 
-	s.config.observe(UnknownMethod, codes.ResourceExhausted)
-	s.config.Logger.Debug("registration request refused", "remote", r.RemoteAddr, "reason", "too many requests from this address")
-	// A response without a body, with its status in the header: gRPC over HTTP/2, "Trailers-Only".
+// refuse answers without a body, with the status in the header: gRPC over HTTP/2, "Trailers-Only".
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, refusal *status.Status) {
+	method := methodOf(r.URL.Path)
+	s.config.refused(r.RemoteAddr, method, refusal.Err())
+	s.config.observe(method, refusal.Code())
 	w.Header().Set("Content-Type", "application/grpc")
-	w.Header().Set("Grpc-Status", strconv.Itoa(int(codes.ResourceExhausted)))
-	w.Header().Set("Grpc-Message", "too many requests from this address: try again later")
+	w.Header().Set("Grpc-Status", strconv.Itoa(int(refusal.Code())))
+	w.Header().Set("Grpc-Message", refusal.Message())
 }
 
 // recovering answers for a method that panics: grpc runs methods in goroutines where a panic would end the process.
@@ -94,42 +90,4 @@ func bounded(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle g
 	defer cancel()
 
 	return handle(ctx, request)
-}
-
-// limiter bounds the requests of each address.
-type limiter struct {
-	mu   sync.Mutex
-	from map[netip.Addr]*rate.Limiter
-}
-
-func newLimiter() *limiter { return &limiter{from: map[netip.Addr]*rate.Limiter{}} }
-
-func (l *limiter) allowed(from netip.Addr) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	bucket, known := l.from[from]
-	if !known {
-		if len(l.from) >= maxAddresses {
-			clear(l.from) // all start anew, which harms nobody
-		}
-
-		bucket = rate.NewLimiter(requestsPerSecond, requestsAtOnce)
-		l.from[from] = bucket
-	}
-
-	return bucket.Allow()
-}
-
-// address is the sender's, without the port.
-func address(ctx context.Context) netip.Addr { return addressOf(remote(ctx)) }
-
-// addressOf leaves the port out; all whose address cannot be told share one.
-func addressOf(remote string) netip.Addr {
-	from, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Addr{}
-	}
-
-	return from.Addr().Unmap()
 }

@@ -2,7 +2,6 @@ package registration
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +17,7 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
+	"github.com/sidero-appliance/sidero-appliance/netboot/quiet"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
 )
 
@@ -25,8 +25,8 @@ import (
 type served struct {
 	*grpc.ClientConn
 	log *lockedBuffer
-	// counted is how often each method ended with each code.
-	counted func(call string) int
+	// ended is how the first call ended that nobody has looked at yet: its method and its code.
+	ended chan string
 }
 
 // lockedBuffer is a log that can be read while it is written.
@@ -53,15 +53,15 @@ func (b *lockedBuffer) String() string {
 func connect(t *testing.T) served {
 	t.Helper()
 
-	var mu sync.Mutex
-
-	counts, log := map[string]int{}, &lockedBuffer{}
+	log, ended := &lockedBuffer{}, make(chan string, 1)
 	handler := NewServer(New(Config{
 		Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Quiet:  quiet.New(time.Now).Level,
 		Observe: func(method, code string) {
-			mu.Lock()
-			defer mu.Unlock()
-			counts[method+" "+code]++
+			select {
+			case ended <- method + " " + code:
+			default:
+			}
 		},
 	}))
 
@@ -80,12 +80,7 @@ func connect(t *testing.T) served {
 		server.Close()
 	})
 
-	return served{connection, log, func(call string) int {
-		mu.Lock()
-		defer mu.Unlock()
-
-		return counts[call]
-	}}
+	return served{connection, log, ended}
 }
 
 func TestPanicIsAnAnswer(t *testing.T) {
@@ -103,18 +98,6 @@ func TestPanicIsAnAnswer(t *testing.T) {
 	}
 }
 
-func TestOneAddressIsLimited(t *testing.T) {
-	client := api.NewAgentClient(connect(t))
-
-	for range requestsAtOnce * 10 {
-		if _, err := client.CreateServer(context.Background(), &api.CreateServerRequest{}); status.Code(err) == codes.ResourceExhausted {
-			return
-		}
-	}
-
-	t.Error("one address may ask for ever")
-}
-
 // rawCodec sends bytes as they are.
 type rawCodec struct{ encoding.CodecV2 }
 
@@ -124,64 +107,72 @@ func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.SliceBuffer(v.([]byte))}, nil
 }
 
-// TestWhatCannotBeDecoded: grpc refuses it by itself; it is logged and counted all the same.
-func TestWhatCannotBeDecoded(t *testing.T) {
-	const create = "/api.Agent/CreateServer"
+// send makes a call with a request that no honest client sends.
+func (s served) send(t *testing.T, method, request string) error {
+	t.Helper()
 
-	for name, test := range map[string]struct {
-		method, request string
-		code            codes.Code
-		call            string
-	}{
-		"garbage":        {create, "\x0a\xff\xff\xff", codes.Internal, "CreateServer Internal"},
-		"not UTF-8":      {create, "\x1a\x02\xff\xfe", codes.Internal, "CreateServer Internal"},
-		"too large":      {create, strings.Repeat("\x12\x00", maxRequest), codes.ResourceExhausted, "CreateServer ResourceExhausted"},
-		"unknown method": {"/api.Agent/Explode", "", codes.Unimplemented, "unknown Unimplemented"},
-		"no UUID":        {create, "", codes.InvalidArgument, "CreateServer InvalidArgument"},
-	} {
+	return s.Invoke(t.Context(), method, []byte(request), &api.CreateServerResponse{}, grpc.ForceCodecV2(rawCodec{encoding.GetCodecV2("proto")}))
+}
+
+const create = "/api.Agent/CreateServer"
+
+// badRequests is what is refused before the API is asked, and with which code. Most of it no interceptor of grpc sees.
+var badRequests = map[string]struct {
+	method, request string
+	code            codes.Code
+	ended           string
+	reason          string
+}{
+	"garbage":        {create, "\x0a\xff\xff\xff", codes.InvalidArgument, "CreateServer InvalidArgument", "error unmarshalling request"},
+	"not UTF-8":      {create, "\x1a\x02\xff\xfe", codes.InvalidArgument, "CreateServer InvalidArgument", "invalid UTF-8"},
+	"too large":      {create, strings.Repeat("\x12\x00", maxRequest), codes.ResourceExhausted, "CreateServer ResourceExhausted", "larger than max"},
+	"unknown method": {"/api.Agent/Explode", "", codes.Unimplemented, "unknown Unimplemented", "no such method"},
+	"no service":     {"/Explode", "", codes.Unimplemented, "unknown Unimplemented", "no such method"},
+	"no UUID":        {create, "", codes.InvalidArgument, "CreateServer InvalidArgument", "no system information"},
+}
+
+func TestBadRequestsAreRefused(t *testing.T) {
+	for name, test := range badRequests {
 		t.Run(name, func(t *testing.T) {
 			server := connect(t)
 
-			err := server.Invoke(t.Context(), test.method, []byte(test.request), &api.CreateServerResponse{}, grpc.ForceCodecV2(rawCodec{encoding.GetCodecV2("proto")}))
-			if status.Code(err) != test.code {
-				t.Errorf("got %v, want %s", err, test.code)
+			if err := server.send(t, test.method, test.request); status.Code(err) != test.code || !strings.Contains(err.Error(), test.reason) {
+				t.Errorf("got %v, want %s and %q in it", err, test.code, test.reason)
 			}
 
-			deadline := time.After(10 * time.Second) // it is told after the answer is sent
-			for server.counted(test.call) != 1 || strings.Count(server.log.String(), "registration request refused") != 1 {
-				select {
-				case <-deadline:
-					t.Fatalf("counted %d times, log %q", server.counted(test.call), server.log)
-				case <-time.After(5 * time.Millisecond):
+			if ended := <-server.ended; ended != test.ended {
+				t.Errorf("counted as %q, want %q", ended, test.ended)
+			}
+
+			log := server.log.String()
+			for _, want := range []string{"level=WARN msg=\"registration request refused\" remote=127.0.0.1:", test.reason} {
+				if strings.Count(log, want) != 1 {
+					t.Errorf("the log does not say %q once:\n%s", want, log)
 				}
-			}
-
-			if !strings.Contains(server.log.String(), "remote=127.0.0.1:") {
-				t.Errorf("the log does not say who: %s", server.log)
 			}
 		})
 	}
 }
 
-// TestUndecodableRequestsAreLimited: they cost an address as much as others.
-func TestUndecodableRequestsAreLimited(t *testing.T) {
-	server := connect(t)
+// TestOneAddressIsLimited sends more than one address may: all requests count, and the log stays short.
+func TestOneAddressIsLimited(t *testing.T) {
+	for name, test := range badRequests {
+		t.Run(name, func(t *testing.T) {
+			server := connect(t)
 
-	for range requestsAtOnce * 10 {
-		err := server.Invoke(t.Context(), "/api.Agent/CreateServer", []byte("\x0a\xff"), &api.CreateServerResponse{}, grpc.ForceCodecV2(rawCodec{encoding.GetCodecV2("proto")}))
-		if status.Code(err) == codes.ResourceExhausted {
-			return
-		}
-	}
+			limited := func() bool {
+				return strings.Contains(status.Convert(server.send(t, test.method, test.request)).Message(), "too many requests")
+			}
+			for sent := 0; !limited(); sent++ {
+				if sent == requestsAtOnce*10 {
+					t.Fatal("one address may ask for ever")
+				}
+			}
 
-	t.Error("one address may ask for ever")
-}
-
-func TestOversizedRequest(t *testing.T) {
-	client := api.NewAgentClient(connect(t))
-
-	_, err := client.CreateServer(t.Context(), &api.CreateServerRequest{Hostname: strings.Repeat("h", maxRequest)})
-	if status.Code(err) != codes.ResourceExhausted {
-		t.Errorf("got %v", err)
+			// One line of each kind, which may be the same, and another of each should a minute end meanwhile.
+			if lines := strings.Count(server.log.String(), "\n"); lines < 1 || lines > 4 {
+				t.Errorf("%d lines:\n%s", lines, server.log)
+			}
+		})
 	}
 }

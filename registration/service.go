@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/keymutex"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
@@ -31,12 +32,21 @@ const (
 	maxWaiting = 5000
 	// maxAccepted is how many there may be where every machine is accepted by itself.
 	maxAccepted = 10000
+
+	// newPerSecond and newAtOnce are how many new machines one address may register. Each has its own, but for networks
+	// behind a router that hides them, where a whole hall may be switched on.
+	newPerSecond = 5
+	newAtOnce    = 300
+
+	// nameLocks is how many registrations go on at a time, at most.
+	nameLocks = 64
 )
 
 var (
 	errFull         = fmt.Errorf("%d servers wait to be accepted: accept or delete some of them first", maxWaiting)
 	errFullAccepted = fmt.Errorf("there are %d servers, more than are accepted without a person: delete those that are gone, "+
 		"or start without --auto-accept-servers", maxAccepted)
+	errHasty = errors.New("too many new machines from one address")
 )
 
 // Reasons of Events, in upstream's words.
@@ -75,10 +85,21 @@ type Service struct {
 	api.UnimplementedAgentServer
 
 	config Config
+	// names are locked while they register: of two registrations of a new machine one makes it.
+	names     keymutex.KeyMutex
+	newcomers *limiter
+	visits    *visits
 }
 
 // New makes the service.
-func New(config Config) *Service { return &Service{config: config} }
+func New(config Config) *Service {
+	return &Service{
+		config:    config,
+		names:     keymutex.NewHashed(nameLocks),
+		newcomers: newLimiter(newPerSecond, newAtOnce),
+		visits:    newVisits(time.Now),
+	}
+}
 
 // CreateServer registers a machine, or refreshes what is known of one that came back, and says what it shall do.
 func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerRequest) (*api.CreateServerResponse, error) {
@@ -87,34 +108,50 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 		return nil, s.refuse(ctx, err)
 	}
 
+	s.names.LockKey(reported.Name)
+	defer s.names.UnlockKey(reported.Name) //nolint:errcheck // always nil
+
 	log := s.config.Logger.With("server", reported.Name, "remote", remote(ctx))
 
 	created, err := s.ensure(ctx, reported.Name)
 	if err != nil {
-		return nil, s.fail(log, "register server", err)
+		return nil, s.fail(ctx, log, "register server", err)
 	}
 
 	kept, err := applyFacts(ctx, s.config.Client, reported)
 	if err != nil {
-		return nil, s.fail(log, "store hardware", err)
+		return nil, s.fail(ctx, log, "store hardware", err)
 	}
 
 	server, err := s.server(ctx, reported.Name)
 	if err != nil {
-		return nil, s.fail(log, "read server", err)
+		return nil, s.fail(ctx, log, "read server", err)
 	}
 
+	level := s.level(reported.Name, created)
 	if len(kept) > 0 {
-		log.Info("facts differ from what somebody else has set, which is kept", "fields", kept)
+		log.Log(ctx, level, "facts differ from what somebody else has set, which is kept", "fields", kept)
 	}
 
 	if created {
 		s.event(server, eventRegistered, "the machine registered for the first time")
 	}
 
-	log.Info("machine registered", "new", created, "accepted", server.Spec.Accepted)
+	log.Log(ctx, level, "machine registered", "new", created, "accepted", server.Spec.Accepted)
 
 	return orders(server, s.config.Policy), nil
+}
+
+// level is the level to log a registration at. Only a machine that was started is worth a line, once a minute.
+func (s *Service) level(name string, created bool) slog.Level {
+	switch {
+	case created:
+		return slog.LevelInfo
+	case s.visits.refresh(name):
+		return slog.LevelDebug
+	default:
+		return s.config.quietly(slog.LevelInfo, name, "registered")
+	}
 }
 
 // orders are what a machine is told to do. Only an accepted one is told anything, and one in use is never told to wipe.
@@ -147,6 +184,10 @@ func (s *Service) ensure(ctx context.Context, name string) (created bool, err er
 	_, err = s.server(ctx, name)
 	if !apierrors.IsNotFound(err) {
 		return false, err
+	}
+
+	if !s.newcomers.allowed(address(ctx)) {
+		return false, errHasty
 	}
 
 	if err := s.room(ctx); err != nil || !s.config.Policy.AutoAccept {
@@ -206,19 +247,19 @@ func (s *Service) event(server *v1alpha2.Server, reason, note string) {
 func (s *Service) refuse(ctx context.Context, cause error) error {
 	method, _ := grpc.Method(ctx)
 	refusal := status.Error(codes.InvalidArgument, cause.Error())
-	s.config.refused(ctx, methodOf(method), refusal)
+	s.config.refused(remote(ctx), methodOf(method), refusal)
 
 	return refusal
 }
 
 // fail answers when the API does not do what it should. The agent tries again.
-func (s *Service) fail(log *slog.Logger, doing string, cause error) error {
+func (s *Service) fail(ctx context.Context, log *slog.Logger, doing string, cause error) error {
 	code := codes.Internal
 
 	switch {
 	case apierrors.IsNotFound(cause):
 		code = codes.NotFound
-	case errors.Is(cause, errFull), errors.Is(cause, errFullAccepted):
+	case errors.Is(cause, errFull), errors.Is(cause, errFullAccepted), errors.Is(cause, errHasty):
 		code = codes.ResourceExhausted
 	case apierrors.IsInvalid(cause), apierrors.IsBadRequest(cause):
 		code = codes.InvalidArgument
@@ -228,7 +269,8 @@ func (s *Service) fail(log *slog.Logger, doing string, cause error) error {
 		code = codes.Unavailable
 	}
 
-	log.Warn("registration request failed", "stage", doing, "reason", cause)
+	level := s.config.quietly(slog.LevelWarn, address(ctx).String(), "failed "+doing+" "+code.String())
+	log.Log(ctx, level, "registration request failed", "stage", doing, "reason", cause)
 
 	// The cause is for the log: the API's words name users and rights, and anybody may ask here.
 	return status.Errorf(code, "cannot %s: the appliance's log has the reason", doing)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
@@ -119,6 +120,7 @@ func TestRegistration(t *testing.T) {
 		testAccepted(t, newBench(t, plane, registration.Policy{RebootTimeout: time.Minute, AutoBMCSetup: true}))
 	})
 	t.Run("accepted by policy", func(t *testing.T) { testAutoAccept(t, newBench(t, plane, registration.Policy{AutoAccept: true})) })
+	t.Run("a new machine that registers many times at once", func(t *testing.T) { testAtOnce(t, newBench(t, plane, registration.Policy{})) })
 	t.Run("unknown machine", func(t *testing.T) { testUnknown(t, newBench(t, plane, registration.Policy{})) })
 }
 
@@ -356,6 +358,39 @@ func testAutoAccept(t *testing.T, b bench) {
 		if !b.server(t).Spec.Accepted {
 			t.Fatal("not accepted")
 		}
+	}
+}
+
+// testAtOnce: the machine is new once, and its report owns what it told and nothing else.
+func testAtOnce(t *testing.T, b bench) {
+	if err := b.admin.Delete(t.Context(), b.server(t)); err != nil {
+		t.Fatal(err)
+	}
+
+	var group errgroup.Group
+	for range 8 {
+		group.Go(func() error {
+			_, err := b.service.CreateServer(t.Context(), request())
+
+			return err
+		})
+	}
+
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+
+	if n := len(b.events.Events); n != 1 {
+		t.Errorf("there are %d Events", n)
+	}
+
+	owners := b.server(t).ManagedFields
+	if len(owners) != 1 || owners[0].Manager != registration.FieldManager {
+		t.Fatalf("owners are %+v", owners)
+	}
+
+	if fields := owners[0].FieldsV1.String(); !strings.Contains(fields, "f:hardware") || strings.Contains(fields, "f:accepted") {
+		t.Errorf("%s owns %s", owners[0].Manager, fields)
 	}
 }
 

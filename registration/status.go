@@ -2,6 +2,7 @@ package registration
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -73,7 +74,8 @@ func (s *Service) MarkServerAsWiped(ctx context.Context, request *api.MarkServer
 	}
 
 	if wiped == nil {
-		s.config.Logger.Warn("wipe reported by a server that was not told to", "server", request.GetUuid(), "remote", remote(ctx))
+		s.config.Logger.Log(ctx, s.config.quietly(slog.LevelWarn, address(ctx).String(), "wipe ignored"),
+			"wipe reported by a server that was not told to", "server", request.GetUuid(), "remote", remote(ctx))
 	} else {
 		s.event(wiped, eventWiped, "the machine's disks were wiped")
 	}
@@ -103,7 +105,7 @@ func (s *Service) update(ctx context.Context, id string, change func(*v1alpha2.S
 			client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(FieldManager))
 	})
 	if err != nil {
-		return s.fail(s.config.Logger.With("server", name, "remote", remote(ctx)), "update status", err)
+		return s.fail(ctx, s.config.Logger.With("server", name, "remote", remote(ctx)), "update status", err)
 	}
 
 	return nil

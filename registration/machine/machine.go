@@ -170,17 +170,17 @@ func compute(in *api.ComputeInformation) *v1alpha2.ComputeInformation {
 	}
 
 	return &v1alpha2.ComputeInformation{
-		TotalCoreCount:   in.GetTotalCoreCount(),
-		TotalThreadCount: in.GetTotalThreadCount(),
+		TotalCoreCount:   int64(in.GetTotalCoreCount()),
+		TotalThreadCount: int64(in.GetTotalThreadCount()),
 		ProcessorCount:   length(in.GetProcessors()),
 		Processors: each(in.GetProcessors(), func(p *api.Processor) *v1alpha2.Processor {
 			return &v1alpha2.Processor{
 				Manufacturer: clean(p.GetManufacturer()),
 				ProductName:  clean(p.GetProductName()),
 				SerialNumber: clean(p.GetSerialNumber()),
-				Speed:        p.GetSpeed(),
-				CoreCount:    p.GetCoreCount(),
-				ThreadCount:  p.GetThreadCount(),
+				Speed:        int64(p.GetSpeed()),
+				CoreCount:    int64(p.GetCoreCount()),
+				ThreadCount:  int64(p.GetThreadCount()),
 			}
 		}),
 	}
@@ -200,8 +200,8 @@ func memory(in *api.MemoryInformation) *v1alpha2.MemoryInformation {
 				ProductName:  clean(m.GetProductName()),
 				SerialNumber: clean(m.GetSerialNumber()),
 				Type:         clean(m.GetType()),
-				Size:         m.GetSize(),
-				Speed:        m.GetSpeed(),
+				Size:         int64(m.GetSize()),
+				Speed:        int64(m.GetSpeed()),
 			}
 		}),
 	}
@@ -239,10 +239,10 @@ func network(in *api.NetworkInformation) *v1alpha2.NetworkInformation {
 		InterfaceCount: length(in.GetInterfaces()),
 		Interfaces: each(in.GetInterfaces(), func(n *api.NetworkInterface) *v1alpha2.NetworkInterface {
 			return &v1alpha2.NetworkInterface{
-				Index:     n.GetIndex(),
+				Index:     int64(n.GetIndex()),
 				Name:      clean(n.GetName()),
 				Flags:     clean(n.GetFlags()),
-				MTU:       n.GetMtu(),
+				MTU:       int64(n.GetMtu()),
 				MAC:       clean(n.GetMac()),
 				Addresses: prefixes(n.GetAddresses()),
 			}
@@ -264,7 +264,7 @@ func prefixes(texts []string) []string {
 }
 
 // length is what the machine sent, whatever it says the count is: upstream trusts the count and crashes on a wrong one.
-func length[T any](list []T) uint32 { return uint32(len(list)) } //nolint:gosec // bounded by maxList
+func length[T any](list []T) int64 { return int64(len(list)) }
 
 func each[In proto.Message, Out any](list []In, convert func(In) *Out) []*Out {
 	var out []*Out

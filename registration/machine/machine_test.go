@@ -68,6 +68,21 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+func TestCheckBMC(t *testing.T) {
+	for address, ok := range map[string]bool{
+		"10.0.9.1": true, "fd00::9": true, "bmc-1.example": true, "": true,
+		"fe80::1%eno1": false, "fe80::1%\x1b[31m": false, "\x1b[31m": false, "10.0.9.1:623": false,
+	} {
+		if err := machine.CheckBMC(&api.BMCInfo{Ip: address}); (err == nil) != ok {
+			t.Errorf("address %q: %v", address, err)
+		}
+	}
+
+	if machine.CheckBMC(&api.BMCInfo{Ip: "10.0.9.1", Port: 70000}) == nil {
+		t.Error("port 70000 is taken")
+	}
+}
+
 // FuzzParse feeds what may come over the wire. Nothing crashes, and what is let through has a name that the API
 // takes.
 func FuzzParse(f *testing.F) {

@@ -19,7 +19,7 @@ func environments() registry.Kind[*v1alpha2.Environment] {
 		},
 		Spec:     func(e *v1alpha2.Environment) any { return &e.Spec },
 		Status:   func(e *v1alpha2.Environment) any { return &e.Status },
-		Validate: validateEnvironment,
+		Validate: validateEnvironment, ValidateStatus: validateEnvironmentStatus,
 		Columns: []registry.Column[*v1alpha2.Environment]{
 			{
 				Name: "Kernel", Type: "string", Description: "the kernel for the environment",

@@ -45,23 +45,7 @@ func validateServer(s *v1alpha2.Server) field.ErrorList {
 	return errs
 }
 
-func validateHardware(path *field.Path, hardware *v1alpha2.HardwareInformation) field.ErrorList {
-	if hardware == nil || hardware.Storage == nil {
-		return nil
-	}
-
-	var errs field.ErrorList
-
-	for i, device := range hardware.Storage.Devices {
-		if device != nil && device.Size < 0 {
-			errs = append(errs, field.Invalid(path.Child("storage", "devices").Index(i).Child("size"), device.Size, "must not be negative"))
-		}
-	}
-
-	return errs
-}
-
-// validateServerStatus refuses two conditions of one type: the list is a map to server-side apply.
+// validateServerStatus refuses what lacks a part, and two conditions of one type: the list is a map to server-side apply.
 func validateServerStatus(s *v1alpha2.Server) field.ErrorList {
 	var errs field.ErrorList
 
@@ -73,9 +57,43 @@ func validateServerStatus(s *v1alpha2.Server) field.ErrorList {
 		}
 
 		seen[c.Type] = true
+
+		path := field.NewPath("status", "conditions").Index(i)
+		errs = append(errs, required(path.Child("type"), string(c.Type))...)
+		errs = append(errs, required(path.Child("status"), string(c.Status))...)
+
+		if c.LastTransitionTime.IsZero() {
+			errs = append(errs, field.Required(path.Child("lastTransitionTime"), ""))
+		}
+	}
+
+	for i, address := range s.Status.Addresses {
+		path := field.NewPath("status", "addresses").Index(i)
+		errs = append(errs, required(path.Child("type"), string(address.Type))...)
+		errs = append(errs, required(path.Child("address"), address.Address)...)
 	}
 
 	return errs
+}
+
+func validateEnvironmentStatus(e *v1alpha2.Environment) field.ErrorList {
+	var errs field.ErrorList
+
+	for i, c := range e.Status.Conditions {
+		path := field.NewPath("status", "conditions").Index(i)
+		errs = append(errs, required(path.Child("type"), c.Type)...)
+		errs = append(errs, required(path.Child("status"), c.Status)...)
+	}
+
+	return errs
+}
+
+func required(path *field.Path, value string) field.ErrorList {
+	if value != "" {
+		return nil
+	}
+
+	return field.ErrorList{field.Required(path, "")}
 }
 
 func validateServerClass(c *v1alpha2.ServerClass) field.ErrorList {
@@ -83,6 +101,10 @@ func validateServerClass(c *v1alpha2.ServerClass) field.ErrorList {
 
 	errs := optional(spec.Child("bootFromDiskMethod"), c.Spec.BootFromDiskMethod, bootFromDisk)
 	errs = append(errs, validatePatches(spec.Child("configPatches"), c.Spec.ConfigPatches)...)
+
+	for i := range c.Spec.Qualifiers.Hardware {
+		errs = append(errs, validateHardware(spec.Child("qualifiers", "hardware").Index(i), &c.Spec.Qualifiers.Hardware[i])...)
+	}
 
 	return append(errs, metav1validation.ValidateLabelSelector(&c.Spec.Selector,
 		metav1validation.LabelSelectorValidationOptions{}, spec.Child("selector"))...)
@@ -126,7 +148,7 @@ func validateBMC(path *field.Path, bmc *v1alpha2.BMC) field.ErrorList {
 		errs = append(errs, field.Required(path.Child("endpoint"), "address or host name of the BMC"))
 	}
 
-	if bmc.Port > maxPort {
+	if bmc.Port < 0 || bmc.Port > maxPort {
 		errs = append(errs, field.Invalid(path.Child("port"), bmc.Port, fmt.Sprintf("must be between 0 and %d", maxPort)))
 	}
 

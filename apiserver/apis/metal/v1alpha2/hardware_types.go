@@ -62,26 +62,26 @@ type Processor struct {
 	SerialNumber string `json:"serialNumber,omitempty"`
 	// Speed in megahertz.
 	// +optional
-	Speed uint32 `json:"speed,omitempty"`
+	Speed int64 `json:"speed,omitempty"`
 	// CoreCount is the number of cores.
 	// +optional
-	CoreCount uint32 `json:"coreCount,omitempty"`
+	CoreCount int64 `json:"coreCount,omitempty"`
 	// ThreadCount is the number of threads.
 	// +optional
-	ThreadCount uint32 `json:"threadCount,omitempty"`
+	ThreadCount int64 `json:"threadCount,omitempty"`
 }
 
 // ComputeInformation lists a machine's processors.
 type ComputeInformation struct {
 	// TotalCoreCount is the number of cores of all processors.
 	// +optional
-	TotalCoreCount uint32 `json:"totalCoreCount,omitempty"`
+	TotalCoreCount int64 `json:"totalCoreCount,omitempty"`
 	// TotalThreadCount is the number of threads of all processors.
 	// +optional
-	TotalThreadCount uint32 `json:"totalThreadCount,omitempty"`
+	TotalThreadCount int64 `json:"totalThreadCount,omitempty"`
 	// ProcessorCount is the number of populated sockets.
 	// +optional
-	ProcessorCount uint32 `json:"processorCount,omitempty"`
+	ProcessorCount int64 `json:"processorCount,omitempty"`
 	// Processors are the populated sockets.
 	// +optional
 	// +listType=atomic
@@ -104,10 +104,10 @@ type MemoryModule struct {
 	Type string `json:"type,omitempty"`
 	// Size in megabytes.
 	// +optional
-	Size uint32 `json:"size,omitempty"`
+	Size int64 `json:"size,omitempty"`
 	// Speed in megatransfers per second.
 	// +optional
-	Speed uint32 `json:"speed,omitempty"`
+	Speed int64 `json:"speed,omitempty"`
 }
 
 // MemoryInformation lists a machine's memory.
@@ -117,7 +117,7 @@ type MemoryInformation struct {
 	TotalSize string `json:"totalSize,omitempty"`
 	// ModuleCount is the number of modules.
 	// +optional
-	ModuleCount uint32 `json:"moduleCount,omitempty"`
+	ModuleCount int64 `json:"moduleCount,omitempty"`
 	// Modules are the populated memory slots.
 	// +optional
 	// +listType=atomic
@@ -159,7 +159,7 @@ type StorageInformation struct {
 	TotalSize string `json:"totalSize,omitempty"`
 	// DeviceCount is the number of disks.
 	// +optional
-	DeviceCount uint32 `json:"deviceCount,omitempty"`
+	DeviceCount int64 `json:"deviceCount,omitempty"`
 	// Devices are the disks.
 	// +optional
 	// +listType=atomic
@@ -170,7 +170,7 @@ type StorageInformation struct {
 type NetworkInterface struct {
 	// Index of the interface as the kernel counts.
 	// +optional
-	Index uint32 `json:"index,omitempty"`
+	Index int64 `json:"index,omitempty"`
 	// Name of the interface.
 	// +optional
 	Name string `json:"name,omitempty"`
@@ -179,7 +179,7 @@ type NetworkInterface struct {
 	Flags string `json:"flags,omitempty"`
 	// MTU in bytes.
 	// +optional
-	MTU uint32 `json:"mtu,omitempty"`
+	MTU int64 `json:"mtu,omitempty"`
 	// MAC address, lower case with colons.
 	// +optional
 	MAC string `json:"mac,omitempty"`
@@ -193,7 +193,7 @@ type NetworkInterface struct {
 type NetworkInformation struct {
 	// InterfaceCount is the number of interfaces.
 	// +optional
-	InterfaceCount uint32 `json:"interfaceCount,omitempty"`
+	InterfaceCount int64 `json:"interfaceCount,omitempty"`
 	// Interfaces are the network interfaces.
 	// +optional
 	// +listType=atomic

@@ -66,7 +66,7 @@ type BMC struct {
 	Endpoint string `json:"endpoint"`
 	// Port of the BMC, 623 when absent.
 	// +optional
-	Port uint32 `json:"port,omitempty"`
+	Port int64 `json:"port,omitempty"`
 	// User to log in as. It wins over userFrom.
 	// +optional
 	User string `json:"user,omitempty"`

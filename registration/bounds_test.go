@@ -1,0 +1,157 @@
+package registration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/netboot/quiet"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/agent"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
+)
+
+// pool is an API with so many servers, none of which is the one that is asked for.
+type pool struct {
+	client.Client
+
+	accepted, waiting int
+}
+
+func (p pool) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
+	return apierrors.NewNotFound(schema.GroupResource{Group: v1alpha2.GroupName, Resource: "servers"}, key.Name)
+}
+
+func (p pool) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	servers := make([]v1alpha2.Server, p.accepted+p.waiting)
+	for i := range p.accepted {
+		servers[i].Spec.Accepted = true
+	}
+
+	list.(*v1alpha2.ServerList).Items = servers
+
+	return nil
+}
+
+func (pool) Create(context.Context, client.Object, ...client.CreateOption) error { return nil }
+
+func TestRoom(t *testing.T) {
+	for name, test := range map[string]struct {
+		auto bool
+		pool pool
+		want error
+	}{
+		"a person accepts, there is room":        {pool: pool{waiting: maxWaiting - 1, accepted: maxAccepted}},
+		"a person accepts, too many wait":        {pool: pool{waiting: maxWaiting}, want: errFull},
+		"accepted by policy, there is room":      {auto: true, pool: pool{accepted: maxAccepted - 1}},
+		"accepted by policy, there are too many": {auto: true, pool: pool{accepted: maxAccepted - 5, waiting: 5}, want: errFullAccepted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := &bytes.Buffer{}
+			service := New(Config{
+				Client: test.pool, Cache: test.pool, Policy: Policy{AutoAccept: test.auto}, Logger: slog.New(slog.NewTextHandler(log, nil)),
+			})
+
+			_, err := service.ensure(t.Context(), "new")
+			if !errors.Is(err, test.want) {
+				t.Fatalf("got %v, want %v", err, test.want)
+			}
+
+			if err == nil {
+				return
+			}
+
+			if refusal := service.fail(t.Context(), service.config.Logger, "register server", err); status.Code(refusal) != codes.ResourceExhausted {
+				t.Errorf("answered %v", refusal)
+			}
+
+			if !strings.Contains(log.String(), "delete") {
+				t.Errorf("the log does not say what to do: %s", log)
+			}
+		})
+	}
+}
+
+// TestNewNamesAreLimited: one address may register a hall of machines at once, but not make them up for ever.
+func TestNewNamesAreLimited(t *testing.T) {
+	service := New(Config{Client: pool{}, Cache: pool{}, Logger: slog.New(slog.DiscardHandler)})
+
+	for n := range newAtOnce * 2 {
+		created, err := service.ensure(t.Context(), fmt.Sprint(n))
+		if errors.Is(err, errHasty) && !created && n >= newAtOnce {
+			return
+		}
+
+		if err != nil {
+			t.Fatalf("new machine %d: %v", n, err)
+		}
+	}
+
+	t.Error("one address may register new machines for ever")
+}
+
+// TestRegistrationsInTheLog: a machine that was started has a line at info level, one that waits has none.
+func TestRegistrationsInTheLog(t *testing.T) {
+	now := time.Now()
+	clock := func() time.Time { return now }
+	service := New(Config{Quiet: quiet.New(clock).Level})
+	service.visits = newVisits(clock)
+
+	refresh := agent.DefaultPace().Refresh
+	for _, step := range []struct {
+		what  string
+		after time.Duration
+		new   bool
+		want  slog.Level
+	}{
+		{"new", 0, true, slog.LevelInfo},
+		{"started again", 20 * time.Second, false, slog.LevelInfo},
+		{"tried again", time.Second, false, slog.LevelDebug},
+		{"waits", refresh, false, slog.LevelDebug},
+		{"waits on", refresh + 10*time.Second, false, slog.LevelDebug},
+		{"started again while it waited", 2 * time.Minute, false, slog.LevelInfo},
+		{"was off", time.Hour, false, slog.LevelInfo},
+		{"waits then", refresh, false, slog.LevelDebug},
+	} {
+		if now = now.Add(step.after); service.level("box", step.new) != step.want {
+			t.Errorf("%s: not %s", step.what, step.want)
+		}
+	}
+}
+
+// TestRefusalsInTheLog: a machine that is refused for ever, and one that the API does not know, have a line a minute.
+func TestRefusalsInTheLog(t *testing.T) {
+	now, log := time.Now(), &bytes.Buffer{}
+	service := New(Config{
+		Client: pool{}, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Quiet: quiet.New(func() time.Time { return now }).Level,
+	})
+
+	for _, id := range []string{"00000000-0000-0000-0000-000000000000", "4c4c4544-0042-3510-8051-b4c04f564432"} {
+		log.Reset()
+
+		now = now.Add(quiet.Interval)
+		for _, want := range []int{1, 1, 2} { // at 0, 30 and 60 seconds
+			if _, err := service.Heartbeat(t.Context(), &api.HeartbeatRequest{Uuid: id}); err == nil {
+				t.Fatal("taken")
+			}
+
+			if lines := strings.Count(log.String(), "level=WARN"); lines != want {
+				t.Errorf("%d lines, want %d:\n%s", lines, want, log)
+			}
+
+			now = now.Add(30 * time.Second)
+		}
+	}
+}

@@ -328,6 +328,32 @@ func TestALayerBelowIsNotCancelledBeforeTheOneAboveReturned(t *testing.T) {
 	})
 }
 
+// TestAStartingComponentMayFinishItsStart when the stop comes amid it, within bounds.
+func TestAStartingComponentMayFinishItsStart(t *testing.T) {
+	for name, test := range map[string]struct{ readyAfter, stopsAt time.Duration }{
+		"soon ready":  {3 * time.Second, 3 * time.Second},
+		"never ready": {-1, time.Second + startGrace},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &diary{}
+				began := time.Now()
+				if err := runFor(t, time.Second, Config{Components: []Component{
+					&fake{name: "api", diary: d, readyAfter: test.readyAfter}, &fake{name: "http", diary: d},
+				}}); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); took < test.stopsAt || took > test.stopsAt+lastPoll {
+					t.Errorf("stopped after %s, want %s", took, test.stopsAt)
+				}
+				if strings.Contains(d.read(), "http") {
+					t.Errorf("the next component was started: %s", d.read())
+				}
+			})
+		})
+	}
+}
+
 // watcher notes whether the component above it was running when its context ended.
 type watcher struct {
 	fake

@@ -37,6 +37,18 @@ KUBERNETES_VERSION_FLAGS := \
 	-X k8s.io/component-base/version.gitCommit=$(COMMIT) \
 	-X k8s.io/component-base/version.gitTreeState=clean \
 	-X k8s.io/component-base/version.buildDate=$(DATE)
+
+CLUSTER_API := $(shell awk '$$1 == "sigs.k8s.io/cluster-api" { print $$2 }' go.mod)
+
+# what "clusterctl version" says
+CLUSTER_API_VERSION_FLAGS := \
+	-X sigs.k8s.io/cluster-api/version.gitVersion=$(CLUSTER_API) \
+	-X sigs.k8s.io/cluster-api/version.gitMajor=$(word 1,$(subst ., ,$(CLUSTER_API:v%=%))) \
+	-X sigs.k8s.io/cluster-api/version.gitMinor=$(word 2,$(subst ., ,$(CLUSTER_API:v%=%))) \
+	-X sigs.k8s.io/cluster-api/version.gitCommit=$(COMMIT) \
+	-X sigs.k8s.io/cluster-api/version.gitTreeState=clean \
+	-X sigs.k8s.io/cluster-api/version.buildDate=$(DATE)
+
 BUILDINFO := github.com/sidero-appliance/sidero-appliance/appliance/buildinfo
 LDFLAGS   := -s -w $(KUBERNETES_VERSION_FLAGS) -X $(BUILDINFO).version=$(VERSION) -X $(BUILDINFO).commit=$(COMMIT)
 
@@ -117,10 +129,14 @@ $(IPXE_IMAGE): go.mod $(call go_sources,assets/debian)
 	@touch $@
 
 .PHONY: tools
-tools: bin/kubectl ## build kubectl, of the version that fits, into bin/
+tools: bin/kubectl bin/clusterctl ## build kubectl and clusterctl, of the versions that fit, into bin/
 
 bin/kubectl: go.mod
 	go build -ldflags '-s -w $(KUBERNETES_VERSION_FLAGS)' -o $@ k8s.io/kubernetes/cmd/kubectl
+	@touch $@
+
+bin/clusterctl: go.mod
+	go build -ldflags '-s -w $(CLUSTER_API_VERSION_FLAGS)' -o $@ sigs.k8s.io/cluster-api/cmd/clusterctl
 	@touch $@
 
 .PHONY: generate

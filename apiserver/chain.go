@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	crdinformers "k8s.io/apiextensions-apiserver/pkg/client/informers/externalversions/apiextensions/v1"
@@ -22,6 +23,7 @@ import (
 	"k8s.io/kubernetes/pkg/controlplane/apiserver/options"
 	rbacrest "k8s.io/kubernetes/pkg/registry/rbac/rest"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/leniency"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/openapi"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/natives"
 )
@@ -79,7 +81,7 @@ func (c Config) newChain(ctx context.Context) (*aggregator.APIAggregator, error)
 		return nil, err
 	}
 
-	first, err := l.aggregator(kube.GenericAPIServer, crds.Informers.Apiextensions().V1().CustomResourceDefinitions(), builtIn.hubs())
+	first, err := l.aggregator(kube.GenericAPIServer, crds.Informers.Apiextensions().V1().CustomResourceDefinitions(), builtIn.served())
 	if err != nil {
 		return nil, fmt.Errorf("build aggregator: %w", err)
 	}
@@ -103,6 +105,10 @@ func (c Config) prepare(ctx context.Context) (*chain, error) {
 
 	generic.DisabledPostStartHooks.Insert(rbacrest.PostStartHookName) // see ensurePolicy
 	generic.MaxRequestBodyBytes, generic.JSONPatchMaxCopyBytes = maxRequestBytes, maxRequestBytes
+
+	generic.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
+		return genericapiserver.DefaultBuildHandlerChain(leniency.Handler(api, maxRequestBytes), c)
+	}
 
 	l := &chain{options: completed, generic: generic, informers: factory, resolver: noServices{}}
 
@@ -174,8 +180,8 @@ func (l *chain) aggregator(next *genericapiserver.GenericAPIServer, definitions 
 	config.ExtraConfig.DisableRemoteAvailableConditionController = true
 
 	priorities := controlplane.DefaultGenericAPIServicePriorities()
-	for _, version := range native {
-		priorities[version] = controlplane.APIServicePriority{Group: nativePriority, Version: nativeVersionPriority}
+	for i, version := range native { // later ones are older
+		priorities[version] = controlplane.APIServicePriority{Group: nativePriority, Version: nativeVersionPriority - int32(i)}
 	}
 
 	const crdsServed = true

@@ -13,12 +13,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/descriptor"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/natives"
 )
 
@@ -47,17 +48,37 @@ func TestDescriptors(t *testing.T) {
 // witness is one object of each native kind, as it was created.
 type witness []client.Object
 
+// specs are the least that an object of a kind must say, where that is anything.
+func specs() map[string]map[string]any {
+	reference := func(kind string) map[string]any { return map[string]any{"kind": kind, "name": "witness"} }
+
+	return map[string]map[string]any{
+		"Server":        {"hostname": "kept", "accepted": false},
+		"ServerBinding": {"metalMachineRef": reference("MetalMachine")},
+	}
+}
+
 func newWitness(t *testing.T, a api) witness {
 	t.Helper()
 
-	meta := metav1.ObjectMeta{Name: "witness"}
-	w := witness{
-		&v1alpha2.Server{ObjectMeta: meta, Spec: v1alpha2.ServerSpec{Hostname: "kept"}},
-		&v1alpha2.ServerClass{ObjectMeta: meta},
-		&v1alpha2.Environment{ObjectMeta: meta},
-	}
-	if len(w) != len(descriptors()) {
-		t.Fatalf("%d objects are watched, there are %d native kinds", len(w), len(descriptors()))
+	var w witness
+
+	for _, group := range natives.Groups() {
+		for kind := range group.Kinds {
+			o := &unstructured.Unstructured{Object: map[string]any{}}
+			o.SetGroupVersionKind(group.Hub.WithKind(kind))
+			o.SetName("witness")
+
+			if group.Kinds[kind].Names().Namespaced {
+				o.SetNamespace(metav1.NamespaceDefault)
+			}
+
+			if spec := specs()[kind]; spec != nil {
+				o.Object["spec"] = spec
+			}
+
+			w = append(w, o)
+		}
 	}
 
 	a.create(t, w...)
@@ -74,16 +95,22 @@ func (w witness) check(t *testing.T, a api) {
 		a.reload(t, got)
 
 		if !equality.Semantic.DeepEqual(got, want) {
-			t.Errorf("%T was %+v, is %+v", want, want, got)
+			t.Errorf("was %+v, is %+v", want, got)
 		}
 	}
 
-	if out := a.kubectl.Do(t, "get", "apiservice", "v1alpha2.metal.sidero.dev", "--no-headers"); !strings.Contains(out, "Local") {
-		t.Errorf("get apiservice: %s", out)
-	}
+	apis := a.kubectl.Do(t, "get", "--raw", "/apis")
 
-	if out := a.kubectl.Do(t, "get", "--raw", "/apis"); !strings.Contains(out, "metal.sidero.dev/v1alpha2") {
-		t.Errorf("/apis: %s", out)
+	for _, group := range natives.Groups() {
+		for _, version := range group.Served() {
+			if out := a.kubectl.Do(t, "get", "apiservice", version.Version+"."+version.Group, "--no-headers"); !strings.Contains(out, "Local") {
+				t.Errorf("get apiservice: %s", out)
+			}
+
+			if !strings.Contains(apis, `"`+version.String()+`"`) {
+				t.Errorf("%s is not in /apis: %s", version, apis)
+			}
+		}
 	}
 
 	for _, d := range descriptors() {
@@ -91,7 +118,7 @@ func (w witness) check(t *testing.T, a api) {
 			t.Errorf("get %s: %s", d.Name, out)
 		}
 
-		if out := a.kubectl.Do(t, "explain", d.Spec.Names.Plural+".spec"); !strings.Contains(out, "VERSION:    "+v1alpha2.GroupVersion.Version) {
+		if out := a.kubectl.Do(t, "explain", d.Spec.Names.Plural+".spec"); !strings.Contains(out, "VERSION:    "+d.Spec.Versions[0].Name) {
 			t.Errorf("explain %s: %s", d.Name, out)
 		}
 
@@ -120,20 +147,27 @@ func testDescriptorsListed(t *testing.T, a api) {
 		a.kubectl.Do(t, "wait", "crd", d.Name, "--for=condition=Established", "--timeout=10s")
 	}
 
-	for _, selector := range []string{
-		"app=sidero", "cluster.x-k8s.io/provider=sidero", "clusterctl.cluster.x-k8s.io=", "clusterctl.cluster.x-k8s.io/move=",
-		"cluster.x-k8s.io/v1alpha3=v1alpha3", "cluster.x-k8s.io/v1alpha4=v1alpha3", "cluster.x-k8s.io/v1beta1=v1alpha3", "cluster.x-k8s.io/v1beta2=v1alpha3",
-	} {
-		want := []string{"environments.metal.sidero.dev", "serverclasses.metal.sidero.dev", "servers.metal.sidero.dev"}
+	for _, group := range natives.Groups() {
+		for name, value := range group.Labels {
+			listed := a.kubectl.Do(t, "get", "crd", "--no-headers", "-l", name+"="+value)
 
-		var got []string
-		for line := range strings.Lines(a.kubectl.Do(t, "get", "crd", "--no-headers", "-l", selector)) {
-			got = append(got, strings.Fields(line)[0])
+			for _, d := range descriptor.All([]registry.Group{group}) {
+				if !strings.Contains(listed, d.Name+" ") {
+					t.Errorf("kubectl get crd -l %s=%s does not list %s: %s", name, value, d.Name, listed)
+				}
+			}
 		}
+	}
 
-		if !slices.Equal(got, want) {
-			t.Errorf("kubectl get crd -l %s: %v", selector, got)
-		}
+	want := []string{"environments.metal.sidero.dev", "serverclasses.metal.sidero.dev", "servers.metal.sidero.dev"}
+
+	var moved []string
+	for line := range strings.Lines(a.kubectl.Do(t, "get", "crd", "--no-headers", "-l", "clusterctl.cluster.x-k8s.io/move=")) {
+		moved = append(moved, strings.Fields(line)[0])
+	}
+
+	if !slices.Equal(moved, want) {
+		t.Errorf("clusterctl moves %v without a Cluster, want %v", moved, want)
 	}
 }
 
@@ -265,23 +299,23 @@ metadata:
 spec:
   group: %[2]s
   names: {kind: %[3]s, listKind: %[3]sList, plural: %[4]s, singular: %[5]s}
-  scope: Cluster
+  scope: %[6]s
   conversion:
     strategy: Webhook
     webhook:
       clientConfig: {service: {name: sidero-webhook-service, namespace: sidero-system, path: /convert}}
       conversionReviewVersions: [v1, v1beta1]
   versions:
-`, d.Name, d.Spec.Group, d.Spec.Names.Kind, d.Spec.Names.Plural, d.Spec.Names.Singular)
+`, d.Name, d.Spec.Group, d.Spec.Names.Kind, d.Spec.Names.Plural, d.Spec.Names.Singular, d.Spec.Scope)
 
-		for _, version := range []string{"v1alpha1", "v1alpha2"} {
+		for i, version := range d.Spec.Versions {
 			fmt.Fprintf(&all, `  - name: %s
     served: true
     storage: %t
     additionalPrinterColumns: [{name: Foreign, type: string, jsonPath: .spec.foreign}]
     schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {foreign: {type: string}}}}}}
     subresources: {status: {}}
-`, version, version == "v1alpha2")
+`, version.Name, i == 0)
 		}
 	}
 

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"fmt"
+	"maps"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -54,6 +55,7 @@ func newNative(groups []registry.Group) (*native, error) {
 	return n, nil
 }
 
+// hubs are the versions that are stored.
 func (n *native) hubs() []schema.GroupVersion {
 	hubs := make([]schema.GroupVersion, 0, len(n.groups))
 	for _, group := range n.groups {
@@ -61,6 +63,16 @@ func (n *native) hubs() []schema.GroupVersion {
 	}
 
 	return hubs
+}
+
+// served are all versions, those of each group with the stored one first.
+func (n *native) served() []schema.GroupVersion {
+	var served []schema.GroupVersion
+	for _, group := range n.groups {
+		served = append(served, group.Served()...)
+	}
+
+	return served
 }
 
 // server makes the link of the chain that serves the native groups. The configuration and the etcd options are copies of
@@ -84,7 +96,7 @@ func (n *native) server(config genericapiserver.Config, etcd genericoptions.Etcd
 	}
 
 	config.MergedResourceConfig = serverstorage.NewResourceConfig()
-	config.MergedResourceConfig.EnableVersions(hubs...)
+	config.MergedResourceConfig.EnableVersions(n.served()...)
 
 	namer := openapinamer.NewDefinitionNamer(n.external)
 	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openapi.Native, namer)
@@ -107,23 +119,23 @@ func (n *native) server(config genericapiserver.Config, etcd genericoptions.Etcd
 }
 
 func (n *native) install(server *genericapiserver.GenericAPIServer, group registry.Group, config genericapiserver.Config) error {
-	storage := map[string]rest.Storage{}
+	info := genericapiserver.NewDefaultAPIGroupInfo(group.Hub.Group, n.scheme, metav1.ParameterCodec, n.codecs)
 
 	for name, kind := range group.Kinds {
-		stores, err := kind.Storage(registry.Options{
-			Getter: config.RESTOptionsGetter, Scheme: n.scheme, Versions: []schema.GroupVersion{group.Hub.GroupVersion},
-		})
+		stores, err := kind.Storage(registry.Options{Getter: config.RESTOptionsGetter, Scheme: n.scheme, Hub: group.Hub.GroupVersion})
 		if err != nil {
 			return fmt.Errorf("store %s: %w", name, err)
 		}
 
-		for path, store := range stores {
-			storage[path] = store
+		// All versions share the stores: what differs is how their objects are encoded.
+		for _, version := range kind.Versions(group.Hub.GroupVersion) {
+			if info.VersionedResourcesStorageMap[version.Version] == nil {
+				info.VersionedResourcesStorageMap[version.Version] = map[string]rest.Storage{}
+			}
+
+			maps.Copy(info.VersionedResourcesStorageMap[version.Version], stores)
 		}
 	}
-
-	info := genericapiserver.NewDefaultAPIGroupInfo(group.Hub.Group, n.scheme, metav1.ParameterCodec, n.codecs)
-	info.VersionedResourcesStorageMap[group.Hub.Version] = storage
 
 	return server.InstallAPIGroup(&info)
 }

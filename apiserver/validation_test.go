@@ -77,7 +77,7 @@ func testValidation(t *testing.T, a api) {
 		{servers, `"spec":{"bmc":{"endpoint":"b","port":65536}}`, http.StatusUnprocessableEntity, []string{"spec.bmc.port: Invalid value: 65536"}},
 		{servers, `"spec":{"bmc":{"endpoint":"b","interface":"usb"}}`, http.StatusUnprocessableEntity, []string{`spec.bmc.interface: Invalid value: "usb"`, "lanplus"}},
 		{servers, `"spec":{"bmc":{"endpoint":"b","passFrom":{"secretKeyRef":{"name":"n"}}}}`, http.StatusUnprocessableEntity,
-			[]string{"spec.bmc.passFrom.secretKeyRef.namespace: Required value", "spec.bmc.passFrom.secretKeyRef.key: Required value"}},
+			[]string{"spec.bmc.passFrom.secretKeyRef.key: Required value"}}, // the namespace is supplied
 		{servers, `"spec":{"managementApi":{}}`, http.StatusUnprocessableEntity, []string{"spec.managementApi.endpoint: Required value"}},
 		{servers, `"spec":{"hardware":{"storage":{"devices":[{"size":-1}]}}}`, http.StatusUnprocessableEntity,
 			[]string{"spec.hardware.storage.devices[0].size: Invalid value: -1"}},
@@ -98,11 +98,9 @@ func testValidation(t *testing.T, a api) {
 		{servers, `"metadata":{"name":"a","labels":{"a b":"c"}}`, http.StatusUnprocessableEntity, []string{"metadata.labels"}},
 		{servers, `"kind":"ServerClass"`, http.StatusBadRequest, []string{"ServerClass"}},
 		{servers, `"apiVersion":"metal.sidero.dev/v9"`, http.StatusBadRequest, []string{"metal.sidero.dev/v9"}},
-		{classes, `"spec":{"selector":{"matchExpressions":[{"key":"a","operator":"Near"}]}}`, http.StatusUnprocessableEntity,
-			[]string{`spec.selector.matchExpressions[0].operator: Invalid value: "Near"`}},
-		{classes, `"spec":{"bootFromDiskMethod":"explode","configPatches":[{"op":"error","path":"/"}]}`, http.StatusUnprocessableEntity,
-			[]string{`spec.bootFromDiskMethod: Invalid value: "explode"`, `spec.configPatches[0].op: Invalid value: "error"`}},
-		{classes, `"spec":{"qualifiers":[]}`, http.StatusBadRequest, []string{"qualifiers"}}, // upstream's documents have such a one
+		{classes, `"spec":{"qualifiers":7}`, http.StatusBadRequest, []string{"qualifiers"}},
+		{classes, `"spec":{"qualifiers":{"hardware":[{"compute":{"processors":[null]}}]}}`, http.StatusUnprocessableEntity,
+			[]string{"spec.qualifiers.hardware[0].compute.processors[0]: Required value"}},
 		{environments, `"spec":{"kernel":{"url":"http://k","sha512":"abc"}}`, http.StatusUnprocessableEntity, []string{`spec.kernel.sha512: Invalid value: "abc"`}},
 		{environments, `"spec":{"initrd":{"sha512":"` + strings.Repeat("z", 128) + `"}}`, http.StatusUnprocessableEntity, []string{"spec.initrd.sha512"}},
 		{environments, `"spec":{"kernel":{"sha512":"` + strings.Repeat("aB", 64) + `"}}`, http.StatusCreated, nil},
@@ -147,6 +145,41 @@ func code(err error) int32 {
 	}
 
 	return 0
+}
+
+// testLenience writes what upstream accepts although it is wrong, or shows although it does not accept it.
+func testLenience(t *testing.T, a api) {
+	const servers, classes = "servers", "serverclasses"
+
+	r := newRaw(t, a)
+
+	for _, c := range []struct {
+		resource, object string
+		warns            []string
+	}{
+		{classes, `"spec":{"selector":{"matchExpressions":[{"key":"a","operator":"Near"}]}}`,
+			[]string{`spec.selector.matchExpressions[0].operator: Invalid value: "Near"`}},
+		{classes, `"spec":{"bootFromDiskMethod":"explode","configPatches":[{"op":"error","path":"/"}]}`,
+			[]string{`spec.bootFromDiskMethod: Invalid value: "explode"`, `spec.configPatches[0].op: Invalid value: "error"`}},
+		{classes, `"spec":{"qualifiers":[{"system":{"manufacturer":"Dell Inc."},"memory":{"totalSize":"32 GB"}}]}`,
+			[]string{"spec.qualifiers: is not a list"}},
+		{servers, `"spec":{"accepted":true,"bmc":{"endpoint":"b","userFrom":{"secretKeyRef":{"name":"n","key":"user"}},"passFrom":{"secretKeyRef":{"name":"n","key":"pass"}}}}`,
+			[]string{
+				`spec.bmc.passFrom.secretKeyRef.namespace: not set, so "default" is meant`,
+				`spec.bmc.userFrom.secretKeyRef.namespace: not set, so "default" is meant`,
+			}},
+	} {
+		warnings, err := r.create(t, c.resource, "Strict", "{"+complete(c.resource, c.object)+"}")
+		if err != nil {
+			t.Errorf("%s: %v", c.object, err)
+		}
+
+		for _, text := range c.warns {
+			if !strings.Contains(warnings, text) {
+				t.Errorf("%s: warned %q, want %q", c.object, warnings, text)
+			}
+		}
+	}
 }
 
 func testFieldValidation(t *testing.T, a api) {

@@ -3,13 +3,16 @@ package bootstrap
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
+	clusterctlv1 "sigs.k8s.io/cluster-api/cmd/clusterctl/api/v1alpha3"
 
-	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/natives"
 )
 
 // Groups of people, each with a ClusterRole of the same name that a ClusterRoleBinding of the same name gives it. Whoever
@@ -33,13 +36,28 @@ const (
 	apiextensionsGroup = "apiextensions.k8s.io"
 )
 
-// nativeKinds are the resources of Sidero's that people may have rights on.
-func nativeKinds() []schema.GroupResource {
-	return []schema.GroupResource{
-		{Group: v1alpha2.GroupName, Resource: "environments"},
-		{Group: v1alpha2.GroupName, Resource: "serverclasses"},
-		{Group: v1alpha2.GroupName, Resource: "servers"},
+// nativeKinds are the resources that people may have rights on.
+func nativeKinds() []nativeKind {
+	var kinds []nativeKind
+
+	for _, group := range natives.Groups() {
+		for _, name := range slices.Sorted(maps.Keys(group.Kinds)) {
+			names := group.Kinds[name].Names()
+			kinds = append(kinds, nativeKind{
+				GroupResource: schema.GroupResource{Group: group.Hub.Group, Resource: names.Plural},
+				subresources:  names.Subresources,
+			})
+		}
 	}
+
+	return kinds
+}
+
+// nativeKind is a resource and the names of its subresources.
+type nativeKind struct {
+	schema.GroupResource
+
+	subresources []string
 }
 
 // person is a role that collects the rules of all roles with its label, and that another one collects.
@@ -78,24 +96,34 @@ func parts() []part {
 }
 
 // kindParts are the rights on one kind. Status is what controllers found out: only administrators may correct it.
-func kindParts(kind schema.GroupResource) []part {
-	object, status := kind.Resource, kind.Resource+"/status"
+func kindParts(kind nativeKind) []part {
+	object := kind.Resource
+	change, all := []string{object}, []string{object}
+
+	for _, subresource := range kind.subresources {
+		path := object + "/" + subresource
+		all = append(all, path)
+
+		if subresource != "status" {
+			change = append(change, path)
+		}
+	}
 
 	return []part{
 		{
 			name:   "sidero:aggregate-to-viewer:" + kind.String(),
 			labels: []string{aggregateToViewer, aggregateToView},
-			rules:  []*rbacv1ac.PolicyRuleApplyConfiguration{allow(kind.Group, object, status)("get", "list", "watch")},
+			rules:  []*rbacv1ac.PolicyRuleApplyConfiguration{allow(kind.Group, all...)("get", "list", "watch")},
 		},
 		{
 			name:   "sidero:aggregate-to-operator:" + kind.String(),
 			labels: []string{aggregateToOperator, aggregateToEdit},
-			rules:  []*rbacv1ac.PolicyRuleApplyConfiguration{allow(kind.Group, object)("create", "update", "patch", "delete")},
+			rules:  []*rbacv1ac.PolicyRuleApplyConfiguration{allow(kind.Group, change...)("create", "update", "patch", "delete")},
 		},
 		{
 			name:   "sidero:aggregate-to-admin:" + kind.String(),
 			labels: []string{aggregateToAdmin, aggregateToKubeAdmin},
-			rules:  []*rbacv1ac.PolicyRuleApplyConfiguration{allow(kind.Group, object, status)("*")},
+			rules:  []*rbacv1ac.PolicyRuleApplyConfiguration{allow(kind.Group, all...)("*")},
 		},
 	}
 }
@@ -107,6 +135,7 @@ func viewerRules() []*rbacv1ac.PolicyRuleApplyConfiguration {
 		allow("", "events", "namespaces")(read...),
 		allow("events.k8s.io", "events")(read...),
 		allow(apiextensionsGroup, "customresourcedefinitions")(read...), // clusterctl finds kinds by them
+		allow(clusterctlv1.GroupVersion.Group, "providers")(read...),    // and versions by these
 	}
 }
 

@@ -48,17 +48,17 @@ func spec(group registry.Group, kind string, names registry.Names) apiextensions
 			ShortNames: names.ShortNames, Categories: names.Categories,
 		},
 		Scope:      scope,
-		Versions:   versions(group),
+		Versions:   versions(group, kind),
 		Conversion: &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.NoneConverter},
 	}
 }
 
-// versions are those of the group. The API server wants one to be stored and each to have a schema; what they say about
+// versions are those of the kind. The API server wants one to be stored and each to have a schema; what they say about
 // objects does not matter, because none is ever read or written by them.
-func versions(group registry.Group) []apiextensionsv1.CustomResourceDefinitionVersion {
+func versions(group registry.Group, kind string) []apiextensionsv1.CustomResourceDefinitionVersion {
 	var versions []apiextensionsv1.CustomResourceDefinitionVersion
 
-	for _, version := range group.Served() {
+	for _, version := range group.Kinds[kind].Versions(group.Hub.GroupVersion) {
 		versions = append(versions, apiextensionsv1.CustomResourceDefinitionVersion{
 			Name:    version.Version,
 			Storage: version == group.Hub.GroupVersion,

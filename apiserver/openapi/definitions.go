@@ -30,6 +30,7 @@ func Kubernetes(ref common.ReferenceCallback) map[string]common.OpenAPIDefinitio
 func Native(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	definitions := choose(ref, []string{
 		"io.k8s.apimachinery.",
+		"io.k8s.api.autoscaling.v1.Scale",
 		"io.k8s.api.core.v1.NodeAddress",
 		"io.k8s.api.core.v1.ObjectReference",
 		"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON",

@@ -6,46 +6,2738 @@
 package openapi
 
 import (
-	v1alpha2 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	v1alpha2 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha2"
+	v1alpha3 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	v1alpha1 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha1"
+	metalv1alpha2 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	common "k8s.io/kube-openapi/pkg/common"
 	spec "k8s.io/kube-openapi/pkg/validation/spec"
 )
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
-		v1alpha2.Asset{}.OpenAPIModelName():               schema_apiserver_apis_metal_v1alpha2_Asset(ref),
-		v1alpha2.AssetCondition{}.OpenAPIModelName():      schema_apiserver_apis_metal_v1alpha2_AssetCondition(ref),
-		v1alpha2.BMC{}.OpenAPIModelName():                 schema_apiserver_apis_metal_v1alpha2_BMC(ref),
-		v1alpha2.ComputeInformation{}.OpenAPIModelName():  schema_apiserver_apis_metal_v1alpha2_ComputeInformation(ref),
-		v1alpha2.Condition{}.OpenAPIModelName():           schema_apiserver_apis_metal_v1alpha2_Condition(ref),
-		v1alpha2.ConfigPatch{}.OpenAPIModelName():         schema_apiserver_apis_metal_v1alpha2_ConfigPatch(ref),
-		v1alpha2.CredentialSource{}.OpenAPIModelName():    schema_apiserver_apis_metal_v1alpha2_CredentialSource(ref),
-		v1alpha2.Environment{}.OpenAPIModelName():         schema_apiserver_apis_metal_v1alpha2_Environment(ref),
-		v1alpha2.EnvironmentList{}.OpenAPIModelName():     schema_apiserver_apis_metal_v1alpha2_EnvironmentList(ref),
-		v1alpha2.EnvironmentSpec{}.OpenAPIModelName():     schema_apiserver_apis_metal_v1alpha2_EnvironmentSpec(ref),
-		v1alpha2.EnvironmentStatus{}.OpenAPIModelName():   schema_apiserver_apis_metal_v1alpha2_EnvironmentStatus(ref),
-		v1alpha2.HardwareInformation{}.OpenAPIModelName(): schema_apiserver_apis_metal_v1alpha2_HardwareInformation(ref),
-		v1alpha2.Initrd{}.OpenAPIModelName():              schema_apiserver_apis_metal_v1alpha2_Initrd(ref),
-		v1alpha2.Kernel{}.OpenAPIModelName():              schema_apiserver_apis_metal_v1alpha2_Kernel(ref),
-		v1alpha2.ManagementAPI{}.OpenAPIModelName():       schema_apiserver_apis_metal_v1alpha2_ManagementAPI(ref),
-		v1alpha2.MemoryInformation{}.OpenAPIModelName():   schema_apiserver_apis_metal_v1alpha2_MemoryInformation(ref),
-		v1alpha2.MemoryModule{}.OpenAPIModelName():        schema_apiserver_apis_metal_v1alpha2_MemoryModule(ref),
-		v1alpha2.NetworkInformation{}.OpenAPIModelName():  schema_apiserver_apis_metal_v1alpha2_NetworkInformation(ref),
-		v1alpha2.NetworkInterface{}.OpenAPIModelName():    schema_apiserver_apis_metal_v1alpha2_NetworkInterface(ref),
-		v1alpha2.Processor{}.OpenAPIModelName():           schema_apiserver_apis_metal_v1alpha2_Processor(ref),
-		v1alpha2.Qualifiers{}.OpenAPIModelName():          schema_apiserver_apis_metal_v1alpha2_Qualifiers(ref),
-		v1alpha2.SecretKeyRef{}.OpenAPIModelName():        schema_apiserver_apis_metal_v1alpha2_SecretKeyRef(ref),
-		v1alpha2.Server{}.OpenAPIModelName():              schema_apiserver_apis_metal_v1alpha2_Server(ref),
-		v1alpha2.ServerClass{}.OpenAPIModelName():         schema_apiserver_apis_metal_v1alpha2_ServerClass(ref),
-		v1alpha2.ServerClassList{}.OpenAPIModelName():     schema_apiserver_apis_metal_v1alpha2_ServerClassList(ref),
-		v1alpha2.ServerClassSpec{}.OpenAPIModelName():     schema_apiserver_apis_metal_v1alpha2_ServerClassSpec(ref),
-		v1alpha2.ServerClassStatus{}.OpenAPIModelName():   schema_apiserver_apis_metal_v1alpha2_ServerClassStatus(ref),
-		v1alpha2.ServerList{}.OpenAPIModelName():          schema_apiserver_apis_metal_v1alpha2_ServerList(ref),
-		v1alpha2.ServerSpec{}.OpenAPIModelName():          schema_apiserver_apis_metal_v1alpha2_ServerSpec(ref),
-		v1alpha2.ServerStatus{}.OpenAPIModelName():        schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref),
-		v1alpha2.StorageDevice{}.OpenAPIModelName():       schema_apiserver_apis_metal_v1alpha2_StorageDevice(ref),
-		v1alpha2.StorageInformation{}.OpenAPIModelName():  schema_apiserver_apis_metal_v1alpha2_StorageInformation(ref),
-		v1alpha2.SystemInformation{}.OpenAPIModelName():   schema_apiserver_apis_metal_v1alpha2_SystemInformation(ref),
+		v1alpha2.APIEndpoint{}.OpenAPIModelName():                      schema_apiserver_apis_infrastructure_v1alpha2_APIEndpoint(ref),
+		v1alpha2.MetalCluster{}.OpenAPIModelName():                     schema_apiserver_apis_infrastructure_v1alpha2_MetalCluster(ref),
+		v1alpha2.MetalClusterList{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha2_MetalClusterList(ref),
+		v1alpha2.MetalClusterSpec{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha2_MetalClusterSpec(ref),
+		v1alpha2.MetalClusterStatus{}.OpenAPIModelName():               schema_apiserver_apis_infrastructure_v1alpha2_MetalClusterStatus(ref),
+		v1alpha2.MetalMachine{}.OpenAPIModelName():                     schema_apiserver_apis_infrastructure_v1alpha2_MetalMachine(ref),
+		v1alpha2.MetalMachineList{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineList(ref),
+		v1alpha2.MetalMachineSpec{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineSpec(ref),
+		v1alpha2.MetalMachineStatus{}.OpenAPIModelName():               schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineStatus(ref),
+		v1alpha2.MetalMachineTemplate{}.OpenAPIModelName():             schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplate(ref),
+		v1alpha2.MetalMachineTemplateList{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateList(ref),
+		v1alpha2.MetalMachineTemplateResource{}.OpenAPIModelName():     schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateResource(ref),
+		v1alpha2.MetalMachineTemplateSpec{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateSpec(ref),
+		v1alpha3.APIEndpoint{}.OpenAPIModelName():                      schema_apiserver_apis_infrastructure_v1alpha3_APIEndpoint(ref),
+		v1alpha3.FailureDomain{}.OpenAPIModelName():                    schema_apiserver_apis_infrastructure_v1alpha3_FailureDomain(ref),
+		v1alpha3.Initialization{}.OpenAPIModelName():                   schema_apiserver_apis_infrastructure_v1alpha3_Initialization(ref),
+		v1alpha3.MachineAddress{}.OpenAPIModelName():                   schema_apiserver_apis_infrastructure_v1alpha3_MachineAddress(ref),
+		v1alpha3.MetalCluster{}.OpenAPIModelName():                     schema_apiserver_apis_infrastructure_v1alpha3_MetalCluster(ref),
+		v1alpha3.MetalClusterList{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterList(ref),
+		v1alpha3.MetalClusterSpec{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterSpec(ref),
+		v1alpha3.MetalClusterStatus{}.OpenAPIModelName():               schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterStatus(ref),
+		v1alpha3.MetalClusterTemplate{}.OpenAPIModelName():             schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplate(ref),
+		v1alpha3.MetalClusterTemplateList{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateList(ref),
+		v1alpha3.MetalClusterTemplateResource{}.OpenAPIModelName():     schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateResource(ref),
+		v1alpha3.MetalClusterTemplateSpec{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateSpec(ref),
+		v1alpha3.MetalMachine{}.OpenAPIModelName():                     schema_apiserver_apis_infrastructure_v1alpha3_MetalMachine(ref),
+		v1alpha3.MetalMachineList{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineList(ref),
+		v1alpha3.MetalMachineSpec{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineSpec(ref),
+		v1alpha3.MetalMachineStatus{}.OpenAPIModelName():               schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineStatus(ref),
+		v1alpha3.MetalMachineTemplate{}.OpenAPIModelName():             schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplate(ref),
+		v1alpha3.MetalMachineTemplateList{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateList(ref),
+		v1alpha3.MetalMachineTemplateResource{}.OpenAPIModelName():     schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateResource(ref),
+		v1alpha3.MetalMachineTemplateSpec{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateSpec(ref),
+		v1alpha3.MetalRemediation{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediation(ref),
+		v1alpha3.MetalRemediationList{}.OpenAPIModelName():             schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationList(ref),
+		v1alpha3.MetalRemediationSpec{}.OpenAPIModelName():             schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationSpec(ref),
+		v1alpha3.MetalRemediationStatus{}.OpenAPIModelName():           schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationStatus(ref),
+		v1alpha3.MetalRemediationTemplate{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplate(ref),
+		v1alpha3.MetalRemediationTemplateList{}.OpenAPIModelName():     schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateList(ref),
+		v1alpha3.MetalRemediationTemplateResource{}.OpenAPIModelName(): schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateResource(ref),
+		v1alpha3.MetalRemediationTemplateSpec{}.OpenAPIModelName():     schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateSpec(ref),
+		v1alpha3.RemediationStrategy{}.OpenAPIModelName():              schema_apiserver_apis_infrastructure_v1alpha3_RemediationStrategy(ref),
+		v1alpha3.ServerBinding{}.OpenAPIModelName():                    schema_apiserver_apis_infrastructure_v1alpha3_ServerBinding(ref),
+		v1alpha3.ServerBindingList{}.OpenAPIModelName():                schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingList(ref),
+		v1alpha3.ServerBindingSpec{}.OpenAPIModelName():                schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingSpec(ref),
+		v1alpha3.ServerBindingStatus{}.OpenAPIModelName():              schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingStatus(ref),
+		v1alpha3.SideroLink{}.OpenAPIModelName():                       schema_apiserver_apis_infrastructure_v1alpha3_SideroLink(ref),
+		v1alpha3.TemplateMeta{}.OpenAPIModelName():                     schema_apiserver_apis_infrastructure_v1alpha3_TemplateMeta(ref),
+		v1alpha1.CPUInformation{}.OpenAPIModelName():                   schema_apiserver_apis_metal_v1alpha1_CPUInformation(ref),
+		v1alpha1.Environment{}.OpenAPIModelName():                      schema_apiserver_apis_metal_v1alpha1_Environment(ref),
+		v1alpha1.EnvironmentList{}.OpenAPIModelName():                  schema_apiserver_apis_metal_v1alpha1_EnvironmentList(ref),
+		v1alpha1.Qualifiers{}.OpenAPIModelName():                       schema_apiserver_apis_metal_v1alpha1_Qualifiers(ref),
+		v1alpha1.Server{}.OpenAPIModelName():                           schema_apiserver_apis_metal_v1alpha1_Server(ref),
+		v1alpha1.ServerClass{}.OpenAPIModelName():                      schema_apiserver_apis_metal_v1alpha1_ServerClass(ref),
+		v1alpha1.ServerClassList{}.OpenAPIModelName():                  schema_apiserver_apis_metal_v1alpha1_ServerClassList(ref),
+		v1alpha1.ServerClassSpec{}.OpenAPIModelName():                  schema_apiserver_apis_metal_v1alpha1_ServerClassSpec(ref),
+		v1alpha1.ServerList{}.OpenAPIModelName():                       schema_apiserver_apis_metal_v1alpha1_ServerList(ref),
+		v1alpha1.ServerSpec{}.OpenAPIModelName():                       schema_apiserver_apis_metal_v1alpha1_ServerSpec(ref),
+		v1alpha1.SystemInformation{}.OpenAPIModelName():                schema_apiserver_apis_metal_v1alpha1_SystemInformation(ref),
+		metalv1alpha2.Asset{}.OpenAPIModelName():                       schema_apiserver_apis_metal_v1alpha2_Asset(ref),
+		metalv1alpha2.AssetCondition{}.OpenAPIModelName():              schema_apiserver_apis_metal_v1alpha2_AssetCondition(ref),
+		metalv1alpha2.BMC{}.OpenAPIModelName():                         schema_apiserver_apis_metal_v1alpha2_BMC(ref),
+		metalv1alpha2.ComputeInformation{}.OpenAPIModelName():          schema_apiserver_apis_metal_v1alpha2_ComputeInformation(ref),
+		metalv1alpha2.Condition{}.OpenAPIModelName():                   schema_apiserver_apis_metal_v1alpha2_Condition(ref),
+		metalv1alpha2.ConfigPatch{}.OpenAPIModelName():                 schema_apiserver_apis_metal_v1alpha2_ConfigPatch(ref),
+		metalv1alpha2.CredentialSource{}.OpenAPIModelName():            schema_apiserver_apis_metal_v1alpha2_CredentialSource(ref),
+		metalv1alpha2.Environment{}.OpenAPIModelName():                 schema_apiserver_apis_metal_v1alpha2_Environment(ref),
+		metalv1alpha2.EnvironmentList{}.OpenAPIModelName():             schema_apiserver_apis_metal_v1alpha2_EnvironmentList(ref),
+		metalv1alpha2.EnvironmentSpec{}.OpenAPIModelName():             schema_apiserver_apis_metal_v1alpha2_EnvironmentSpec(ref),
+		metalv1alpha2.EnvironmentStatus{}.OpenAPIModelName():           schema_apiserver_apis_metal_v1alpha2_EnvironmentStatus(ref),
+		metalv1alpha2.HardwareInformation{}.OpenAPIModelName():         schema_apiserver_apis_metal_v1alpha2_HardwareInformation(ref),
+		metalv1alpha2.Initrd{}.OpenAPIModelName():                      schema_apiserver_apis_metal_v1alpha2_Initrd(ref),
+		metalv1alpha2.Kernel{}.OpenAPIModelName():                      schema_apiserver_apis_metal_v1alpha2_Kernel(ref),
+		metalv1alpha2.ManagementAPI{}.OpenAPIModelName():               schema_apiserver_apis_metal_v1alpha2_ManagementAPI(ref),
+		metalv1alpha2.MemoryInformation{}.OpenAPIModelName():           schema_apiserver_apis_metal_v1alpha2_MemoryInformation(ref),
+		metalv1alpha2.MemoryModule{}.OpenAPIModelName():                schema_apiserver_apis_metal_v1alpha2_MemoryModule(ref),
+		metalv1alpha2.NetworkInformation{}.OpenAPIModelName():          schema_apiserver_apis_metal_v1alpha2_NetworkInformation(ref),
+		metalv1alpha2.NetworkInterface{}.OpenAPIModelName():            schema_apiserver_apis_metal_v1alpha2_NetworkInterface(ref),
+		metalv1alpha2.Processor{}.OpenAPIModelName():                   schema_apiserver_apis_metal_v1alpha2_Processor(ref),
+		metalv1alpha2.Qualifiers{}.OpenAPIModelName():                  schema_apiserver_apis_metal_v1alpha2_Qualifiers(ref),
+		metalv1alpha2.SecretKeyRef{}.OpenAPIModelName():                schema_apiserver_apis_metal_v1alpha2_SecretKeyRef(ref),
+		metalv1alpha2.Server{}.OpenAPIModelName():                      schema_apiserver_apis_metal_v1alpha2_Server(ref),
+		metalv1alpha2.ServerClass{}.OpenAPIModelName():                 schema_apiserver_apis_metal_v1alpha2_ServerClass(ref),
+		metalv1alpha2.ServerClassList{}.OpenAPIModelName():             schema_apiserver_apis_metal_v1alpha2_ServerClassList(ref),
+		metalv1alpha2.ServerClassSpec{}.OpenAPIModelName():             schema_apiserver_apis_metal_v1alpha2_ServerClassSpec(ref),
+		metalv1alpha2.ServerClassStatus{}.OpenAPIModelName():           schema_apiserver_apis_metal_v1alpha2_ServerClassStatus(ref),
+		metalv1alpha2.ServerList{}.OpenAPIModelName():                  schema_apiserver_apis_metal_v1alpha2_ServerList(ref),
+		metalv1alpha2.ServerSpec{}.OpenAPIModelName():                  schema_apiserver_apis_metal_v1alpha2_ServerSpec(ref),
+		metalv1alpha2.ServerStatus{}.OpenAPIModelName():                schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref),
+		metalv1alpha2.StorageDevice{}.OpenAPIModelName():               schema_apiserver_apis_metal_v1alpha2_StorageDevice(ref),
+		metalv1alpha2.StorageInformation{}.OpenAPIModelName():          schema_apiserver_apis_metal_v1alpha2_StorageInformation(ref),
+		metalv1alpha2.SystemInformation{}.OpenAPIModelName():           schema_apiserver_apis_metal_v1alpha2_SystemInformation(ref),
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha2_APIEndpoint(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIEndpoint is where a cluster's API is reached.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"host": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Host name or address.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Port of the API.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"host", "port"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha2_MetalCluster(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalCluster is a cluster's infrastructure: where its API is reached.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec is what a person wants of the cluster's infrastructure.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha2.MetalClusterSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what is known about the cluster's infrastructure.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha2.MetalClusterStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha2.MetalClusterSpec{}.OpenAPIModelName(), v1alpha2.MetalClusterStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha2_MetalClusterList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalClusterList is a list of MetalClusters.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the MetalClusters.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha2.MetalCluster{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha2.MetalCluster{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha2_MetalClusterSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalClusterSpec is what a person wants of a cluster's infrastructure.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"apiEndpoints": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "APIEndpoints are where the cluster's API is reached. v1alpha3 has only the first.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha2.APIEndpoint{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha2.APIEndpoint{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha2_MetalClusterStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalClusterStatus is what is known about a cluster's infrastructure.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"ready": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Ready tells whether the infrastructure is there.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"apiEndpoints": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "APIEndpoints are where the cluster's API is reached.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha2.APIEndpoint{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha2.APIEndpoint{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha2_MetalMachine(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachine is a machine of a cluster.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec is what a person wants of the machine.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha2.MetalMachineSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what is known about the machine.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha2.MetalMachineStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha2.MetalMachineSpec{}.OpenAPIModelName(), v1alpha2.MetalMachineStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineList is a list of MetalMachines.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the MetalMachines.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha2.MetalMachine{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha2.MetalMachine{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineSpec is what a person wants of a machine.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"providerID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ProviderID is sidero:// and the server's name. It is written by the controller.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"serverRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServerRef names the server that the machine is.",
+							Ref:         ref("io.k8s.api.core.v1.ObjectReference"),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.api.core.v1.ObjectReference"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineStatus is what is known about a machine.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"ready": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Ready tells whether a server is bound to the machine.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"errorReason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ErrorReason is one word about a problem that needs a person. v1alpha3 calls it failureReason.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"errorMessage": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ErrorMessage tells a person about a problem that needs one. v1alpha3 calls it failureMessage.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplate(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineTemplate is what Cluster API makes MetalMachines from.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec holds the template. It cannot be changed: make another template and refer to that.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha2.MetalMachineTemplateSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha2.MetalMachineTemplateSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineTemplateList is a list of MetalMachineTemplates.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the MetalMachineTemplates.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha2.MetalMachineTemplate{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha2.MetalMachineTemplate{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateResource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineTemplateResource is what MetalMachines are made from.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec of the machines.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha2.MetalMachineSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha2.MetalMachineSpec{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineTemplateSpec holds a template. It cannot be changed: make another template and refer to that.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"template": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Template that MetalMachines are made from.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha2.MetalMachineTemplateResource{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"template"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha2.MetalMachineTemplateResource{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_APIEndpoint(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIEndpoint is where a cluster's API is reached.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"host": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Host name or address.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Port of the API.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"host", "port"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_FailureDomain(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "FailureDomain is a part of the infrastructure that fails together, such as a rack.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the domain.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"controlPlane": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ControlPlane tells whether control plane machines may be in it.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"attributes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Attributes tell more about the domain.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_Initialization(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Initialization tells what Cluster API's contract v1beta2 waits for.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"provisioned": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Provisioned is true when the infrastructure is there. It never becomes false again.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MachineAddress(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MachineAddress is one address of a machine.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Type of the address: Hostname, ExternalIP, InternalIP, ExternalDNS or InternalDNS.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Address of the machine.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"type", "address"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalCluster(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalCluster is a cluster's infrastructure: where its API is reached.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec is what a person wants of the cluster's infrastructure.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalClusterSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what is known about the cluster's infrastructure.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalClusterStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalClusterSpec{}.OpenAPIModelName(), v1alpha3.MetalClusterStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalClusterList is a list of MetalClusters.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the MetalClusters.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha3.MetalCluster{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalCluster{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalClusterSpec is what a person wants of a cluster's infrastructure.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"controlPlaneEndpoint": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ControlPlaneEndpoint is where the cluster's API is reached. Nothing here makes it reachable: a load balancer, DNS or a virtual IP of Talos does.",
+							Ref:         ref(v1alpha3.APIEndpoint{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.APIEndpoint{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalClusterStatus is what is known about a cluster's infrastructure.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"ready": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Ready tells whether the infrastructure is there (contract v1beta1).",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"initialization": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Initialization tells what Cluster API waits for (contract v1beta2).",
+							Ref:         ref(v1alpha3.Initialization{}.OpenAPIModelName()),
+						},
+					},
+					"failureDomains": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "FailureDomains that machines of the cluster can be spread over (contract v1beta2).",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha3.FailureDomain{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Conditions of the object.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.FailureDomain{}.OpenAPIModelName(), v1alpha3.Initialization{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplate(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalClusterTemplate is what Cluster API makes MetalClusters from when a Cluster has a ClusterClass. Upstream has none.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec holds the template. It cannot be changed: make another template and refer to that.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalClusterTemplateSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalClusterTemplateSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalClusterTemplateList is a list of MetalClusterTemplates.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the MetalClusterTemplates.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha3.MetalClusterTemplate{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalClusterTemplate{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateResource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalClusterTemplateResource is what MetalClusters are made from.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Metadata of the clusters.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.TemplateMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec of the clusters.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalClusterSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalClusterSpec{}.OpenAPIModelName(), v1alpha3.TemplateMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalClusterTemplateSpec holds a template. It cannot be changed: make another template and refer to that.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"template": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Template that MetalClusters are made from.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalClusterTemplateResource{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"template"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalClusterTemplateResource{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachine(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachine is a machine of a cluster, for which a server is taken from a class.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec is what a person wants of the machine.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalMachineSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what is known about the machine.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalMachineStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalMachineSpec{}.OpenAPIModelName(), v1alpha3.MetalMachineStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineList is a list of MetalMachines.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the MetalMachines.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha3.MetalMachine{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalMachine{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineSpec is what a person wants of a machine.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"providerID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ProviderID is sidero:// and the server's name. It is written by the controller.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"serverRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServerRef names the server that the machine is: chosen by a person, or by the controller from the class.",
+							Ref:         ref("io.k8s.api.core.v1.ObjectReference"),
+						},
+					},
+					"serverClassRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServerClassRef names the class that a server is taken from. Its namespace is ignored.",
+							Ref:         ref("io.k8s.api.core.v1.ObjectReference"),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.api.core.v1.ObjectReference"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineStatus is what is known about a machine.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"ready": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Ready tells whether a server is bound to the machine (contract v1beta1).",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"initialization": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Initialization tells what Cluster API waits for (contract v1beta2).",
+							Ref:         ref(v1alpha3.Initialization{}.OpenAPIModelName()),
+						},
+					},
+					"addresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Addresses of the machine.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha3.MachineAddress{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"failureDomain": {
+						SchemaProps: spec.SchemaProps{
+							Description: "FailureDomain that the server is in (contract v1beta2).",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"failureReason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "FailureReason is one word about a problem that needs a person.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"failureMessage": {
+						SchemaProps: spec.SchemaProps{
+							Description: "FailureMessage tells a person about a problem that needs one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Conditions of the object.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.Initialization{}.OpenAPIModelName(), v1alpha3.MachineAddress{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplate(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineTemplate is what Cluster API makes MetalMachines from.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec holds the template. It cannot be changed: make another template and refer to that.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalMachineTemplateSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalMachineTemplateSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineTemplateList is a list of MetalMachineTemplates.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the MetalMachineTemplates.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha3.MetalMachineTemplate{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalMachineTemplate{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateResource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineTemplateResource is what MetalMachines are made from.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Metadata of the machines. Upstream has none.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.TemplateMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec of the machines.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalMachineSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalMachineSpec{}.OpenAPIModelName(), v1alpha3.TemplateMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalMachineTemplateSpec holds a template. It cannot be changed: make another template and refer to that.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"template": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Template that MetalMachines are made from.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalMachineTemplateResource{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"template"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalMachineTemplateResource{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalRemediation asks for one unhealthy machine to be brought back to health. A MachineHealthCheck makes it from a template, with the machine's name. Upstream has none.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec tells how the machine is brought back to health.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalRemediationSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what has been done for the machine.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalRemediationStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalRemediationSpec{}.OpenAPIModelName(), v1alpha3.MetalRemediationStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalRemediationList is a list of MetalRemediations.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the MetalRemediations.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha3.MetalRemediation{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalRemediation{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalRemediationSpec tells how a machine is brought back to health.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"strategy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Strategy of the remediation.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.RemediationStrategy{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.RemediationStrategy{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalRemediationStatus is what has been done for a machine.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Phase of the remediation: Running, Waiting, Succeeded or Failed. For display only.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"retryCount": {
+						SchemaProps: spec.SchemaProps{
+							Description: "RetryCount is how often it has been tried.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"lastRemediated": {
+						SchemaProps: spec.SchemaProps{
+							Description: "LastRemediated is when it was tried last.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Conditions of the object.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metalv1alpha2.Condition{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplate(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalRemediationTemplate is what a MachineHealthCheck makes MetalRemediations from. Upstream has none.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec holds the template.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalRemediationTemplateSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalRemediationTemplateSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalRemediationTemplateList is a list of MetalRemediationTemplates.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the MetalRemediationTemplates.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha3.MetalRemediationTemplate{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalRemediationTemplate{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateResource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalRemediationTemplateResource is what MetalRemediations are made from.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Metadata of the remediations.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.TemplateMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec of the remediations.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalRemediationSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalRemediationSpec{}.OpenAPIModelName(), v1alpha3.TemplateMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MetalRemediationTemplateSpec holds a template.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"template": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Template that MetalRemediations are made from.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.MetalRemediationTemplateResource{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"template"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.MetalRemediationTemplateResource{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_RemediationStrategy(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RemediationStrategy tells how a machine is brought back to health.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Type of remediation: PowerCycle, which is also meant when it is absent.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"retryLimit": {
+						SchemaProps: spec.SchemaProps{
+							Description: "RetryLimit is how often it is tried before the machine is replaced. 1 when absent.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"timeout": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Timeout is how long the machine may take to become healthy after each try. Five minutes when absent.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Duration"),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.apis.meta.v1.Duration"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_ServerBinding(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServerBinding is the lock on a server and the record of its allocation. It has the server's name.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec tells whom the server is allocated to.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.ServerBindingSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what is known about the allocation.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.ServerBindingStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.ServerBindingSpec{}.OpenAPIModelName(), v1alpha3.ServerBindingStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServerBindingList is a list of ServerBindings.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the ServerBindings.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha3.ServerBinding{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.ServerBinding{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServerBindingSpec tells whom a server is allocated to, and what its machine said of itself.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"metalMachineRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "MetalMachineRef names the machine that the server is allocated to.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.api.core.v1.ObjectReference"),
+						},
+					},
+					"serverClassRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServerClassRef names the class that the server was taken from.",
+							Ref:         ref("io.k8s.api.core.v1.ObjectReference"),
+						},
+					},
+					"siderolink": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SideroLink is the machine's end of the tunnel to the appliance.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.SideroLink{}.OpenAPIModelName()),
+						},
+					},
+					"addresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Addresses of the machine, without prefix length.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"hostname": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Hostname of the machine.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"metalMachineRef"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.SideroLink{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference"},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServerBindingStatus is what is known about an allocation.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"ready": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Ready tells whether there is a server of the binding's name.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Conditions of the object.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metalv1alpha2.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_SideroLink(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SideroLink is the machine's end of the tunnel to the appliance.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "NodeAddress is the machine's address in the tunnel, with the prefix length.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"publicKey": {
+						SchemaProps: spec.SchemaProps{
+							Description: "NodePublicKey is the machine's WireGuard key in base64.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"address", "publicKey"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_infrastructure_v1alpha3_TemplateMeta(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TemplateMeta are labels and annotations for what is made from a template.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"labels": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Labels for what is made from the template.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"annotations": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Annotations for what is made from the template.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha1_CPUInformation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "CPUInformation is the machine's first processor. v1alpha2 keeps it in spec.hardware.compute.processors.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"manufacturer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Manufacturer of the processor.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Version of the processor, which v1alpha2 calls productName.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha1_Environment(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Environment is a kernel, an initial RAM disk and a command line that allocated servers boot from the network. It is the same in v1alpha2.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec tells what an allocated server boots from the network.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metalv1alpha2.EnvironmentSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status tells whether the files can be served.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metalv1alpha2.EnvironmentStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metalv1alpha2.EnvironmentSpec{}.OpenAPIModelName(), metalv1alpha2.EnvironmentStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha1_EnvironmentList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EnvironmentList is a list of Environments.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the Environments.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha1.Environment{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.Environment{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha1_Qualifiers(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Qualifiers choose servers by what they are. A server qualifies when it matches one entry of each list that has any.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"cpu": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "CPU filters by the first processor.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha1.CPUInformation{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"systemInformation": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "SystemInformation filters by what the firmware says of the machine as a whole.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha1.SystemInformation{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"labelSelectors": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "LabelSelectors filter by labels: a server qualifies when it carries any one of them.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type: []string{"object"},
+										AdditionalProperties: &spec.SchemaOrBool{
+											Allows: true,
+											Schema: &spec.Schema{
+												SchemaProps: spec.SchemaProps{
+													Default: "",
+													Type:    []string{"string"},
+													Format:  "",
+												},
+											},
+										},
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.CPUInformation{}.OpenAPIModelName(), v1alpha1.SystemInformation{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha1_Server(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Server is one physical machine. Its name is the machine's SMBIOS UUID in lower case.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec is what a person wants of the server, and what the machine said of its hardware.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.ServerSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what is known about the server.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metalv1alpha2.ServerStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ServerSpec{}.OpenAPIModelName(), metalv1alpha2.ServerStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha1_ServerClass(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServerClass is a set of servers, chosen by hardware and labels, that machines are allocated from.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec tells which servers belong to the class and what they get when they are allocated through it.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.ServerClassSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status lists the servers of the class.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metalv1alpha2.ServerClassStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ServerClassSpec{}.OpenAPIModelName(), metalv1alpha2.ServerClassStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha1_ServerClassList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServerClassList is a list of ServerClasses.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the ServerClasses.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha1.ServerClass{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ServerClass{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha1_ServerClassSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServerClassSpec tells which servers belong to a class and what they get when they are allocated through it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"environmentRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "EnvironmentRef names the Environment that servers of the class boot. Only its name is used.",
+							Ref:         ref("io.k8s.api.core.v1.ObjectReference"),
+						},
+					},
+					"qualifiers": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Qualifiers choose servers by what they are.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.Qualifiers{}.OpenAPIModelName()),
+						},
+					},
+					"selector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Selector chooses servers by their labels. An empty one chooses all.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"),
+						},
+					},
+					"configPatches": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "ConfigPatches are JSON patch operations for the machine configuration of servers allocated through the class.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.ConfigPatch{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"bootFromDiskMethod": {
+						SchemaProps: spec.SchemaProps{
+							Description: "BootFromDiskMethod is the way servers of the class are told to boot from disk: ipxe-exit, http-404 or ipxe-sanboot.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.Qualifiers{}.OpenAPIModelName(), metalv1alpha2.ConfigPatch{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference", "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha1_ServerList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServerList is a list of Servers.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the Servers.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha1.Server{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.Server{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha1_ServerSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServerSpec is what a person wants of a Server, and what the machine said of its hardware.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"environmentRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "EnvironmentRef names the Environment that the server boots when it is allocated. Only its name is used.",
+							Ref:         ref("io.k8s.api.core.v1.ObjectReference"),
+						},
+					},
+					"system": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SystemInformation is what the firmware says of the machine as a whole.",
+							Ref:         ref(v1alpha1.SystemInformation{}.OpenAPIModelName()),
+						},
+					},
+					"cpu": {
+						SchemaProps: spec.SchemaProps{
+							Description: "CPU is the machine's first processor.",
+							Ref:         ref(v1alpha1.CPUInformation{}.OpenAPIModelName()),
+						},
+					},
+					"hostname": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Hostname of the machine when it registered. For display only.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"bmc": {
+						SchemaProps: spec.SchemaProps{
+							Description: "BMC is the machine's baseboard management controller.",
+							Ref:         ref(metalv1alpha2.BMC{}.OpenAPIModelName()),
+						},
+					},
+					"managementApi": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ManagementAPI is a power interface over HTTP. It is used only when there is no BMC.",
+							Ref:         ref(metalv1alpha2.ManagementAPI{}.OpenAPIModelName()),
+						},
+					},
+					"configPatches": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "ConfigPatches are JSON patch operations for the server's machine configuration.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.ConfigPatch{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"accepted": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Accepted is the licence to manage the server: to switch its power and to write to its disks.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"cordoned": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Cordoned removes the server from every ServerClass. It is still managed.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"pxeBootAlways": {
+						SchemaProps: spec.SchemaProps{
+							Description: "PXEBootAlways boots an allocated server from the network even after the installation.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"bootFromDiskMethod": {
+						SchemaProps: spec.SchemaProps{
+							Description: "BootFromDiskMethod is the way the server is told to boot from its disk: ipxe-exit, http-404 or ipxe-sanboot.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"pxeMode": {
+						SchemaProps: spec.SchemaProps{
+							Description: "PXEMode is the firmware that the BMC is asked to start from the network with: bios or uefi.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"accepted"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.CPUInformation{}.OpenAPIModelName(), v1alpha1.SystemInformation{}.OpenAPIModelName(), metalv1alpha2.BMC{}.OpenAPIModelName(), metalv1alpha2.ConfigPatch{}.OpenAPIModelName(), metalv1alpha2.ManagementAPI{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference"},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha1_SystemInformation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SystemInformation is what the firmware says of the machine as a whole. v1alpha2 keeps it in spec.hardware.system.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"manufacturer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Manufacturer of the machine.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"productName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ProductName of the machine.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Version of the machine.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"serialNumber": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SerialNumber of the machine.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"skuNumber": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SKUNumber of the machine.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"family": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Family the machine belongs to.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
 	}
 }
 
@@ -152,7 +2844,7 @@ func schema_apiserver_apis_metal_v1alpha2_BMC(ref common.ReferenceCallback) comm
 					"userFrom": {
 						SchemaProps: spec.SchemaProps{
 							Description: "UserFrom tells where the user name is kept.",
-							Ref:         ref(v1alpha2.CredentialSource{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.CredentialSource{}.OpenAPIModelName()),
 						},
 					},
 					"pass": {
@@ -165,7 +2857,7 @@ func schema_apiserver_apis_metal_v1alpha2_BMC(ref common.ReferenceCallback) comm
 					"passFrom": {
 						SchemaProps: spec.SchemaProps{
 							Description: "PassFrom tells where the password is kept.",
-							Ref:         ref(v1alpha2.CredentialSource{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.CredentialSource{}.OpenAPIModelName()),
 						},
 					},
 					"interface": {
@@ -180,7 +2872,7 @@ func schema_apiserver_apis_metal_v1alpha2_BMC(ref common.ReferenceCallback) comm
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.CredentialSource{}.OpenAPIModelName()},
+			metalv1alpha2.CredentialSource{}.OpenAPIModelName()},
 	}
 }
 
@@ -224,7 +2916,7 @@ func schema_apiserver_apis_metal_v1alpha2_ComputeInformation(ref common.Referenc
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha2.Processor{}.OpenAPIModelName()),
+										Ref: ref(metalv1alpha2.Processor{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -234,7 +2926,7 @@ func schema_apiserver_apis_metal_v1alpha2_ComputeInformation(ref common.Referenc
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.Processor{}.OpenAPIModelName()},
+			metalv1alpha2.Processor{}.OpenAPIModelName()},
 	}
 }
 
@@ -345,14 +3037,14 @@ func schema_apiserver_apis_metal_v1alpha2_CredentialSource(ref common.ReferenceC
 					"secretKeyRef": {
 						SchemaProps: spec.SchemaProps{
 							Description: "SecretKeyRef names the Secret and the key that hold the credential.",
-							Ref:         ref(v1alpha2.SecretKeyRef{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.SecretKeyRef{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.SecretKeyRef{}.OpenAPIModelName()},
+			metalv1alpha2.SecretKeyRef{}.OpenAPIModelName()},
 	}
 }
 
@@ -388,21 +3080,21 @@ func schema_apiserver_apis_metal_v1alpha2_Environment(ref common.ReferenceCallba
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec tells what an allocated server boots from the network.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha2.EnvironmentSpec{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.EnvironmentSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Status tells whether the files can be served.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha2.EnvironmentStatus{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.EnvironmentStatus{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.EnvironmentSpec{}.OpenAPIModelName(), v1alpha2.EnvironmentStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+			metalv1alpha2.EnvironmentSpec{}.OpenAPIModelName(), metalv1alpha2.EnvironmentStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -442,7 +3134,7 @@ func schema_apiserver_apis_metal_v1alpha2_EnvironmentList(ref common.ReferenceCa
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha2.Environment{}.OpenAPIModelName()),
+										Ref:     ref(metalv1alpha2.Environment{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -453,7 +3145,7 @@ func schema_apiserver_apis_metal_v1alpha2_EnvironmentList(ref common.ReferenceCa
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.Environment{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+			metalv1alpha2.Environment{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -468,21 +3160,21 @@ func schema_apiserver_apis_metal_v1alpha2_EnvironmentSpec(ref common.ReferenceCa
 						SchemaProps: spec.SchemaProps{
 							Description: "Kernel to boot and its command line.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha2.Kernel{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.Kernel{}.OpenAPIModelName()),
 						},
 					},
 					"initrd": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Initrd is the initial RAM disk to boot with.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha2.Initrd{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.Initrd{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.Initrd{}.OpenAPIModelName(), v1alpha2.Kernel{}.OpenAPIModelName()},
+			metalv1alpha2.Initrd{}.OpenAPIModelName(), metalv1alpha2.Kernel{}.OpenAPIModelName()},
 	}
 }
 
@@ -506,7 +3198,7 @@ func schema_apiserver_apis_metal_v1alpha2_EnvironmentStatus(ref common.Reference
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha2.AssetCondition{}.OpenAPIModelName()),
+										Ref:     ref(metalv1alpha2.AssetCondition{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -516,7 +3208,7 @@ func schema_apiserver_apis_metal_v1alpha2_EnvironmentStatus(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.AssetCondition{}.OpenAPIModelName()},
+			metalv1alpha2.AssetCondition{}.OpenAPIModelName()},
 	}
 }
 
@@ -530,38 +3222,38 @@ func schema_apiserver_apis_metal_v1alpha2_HardwareInformation(ref common.Referen
 					"system": {
 						SchemaProps: spec.SchemaProps{
 							Description: "System is what the firmware says of the machine as a whole (SMBIOS structure 1).",
-							Ref:         ref(v1alpha2.SystemInformation{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.SystemInformation{}.OpenAPIModelName()),
 						},
 					},
 					"compute": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Compute lists the processors (SMBIOS structure 4).",
-							Ref:         ref(v1alpha2.ComputeInformation{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.ComputeInformation{}.OpenAPIModelName()),
 						},
 					},
 					"memory": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Memory lists the memory modules (SMBIOS structure 17).",
-							Ref:         ref(v1alpha2.MemoryInformation{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.MemoryInformation{}.OpenAPIModelName()),
 						},
 					},
 					"storage": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Storage lists the disks.",
-							Ref:         ref(v1alpha2.StorageInformation{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.StorageInformation{}.OpenAPIModelName()),
 						},
 					},
 					"network": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Network lists the network interfaces.",
-							Ref:         ref(v1alpha2.NetworkInformation{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.NetworkInformation{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.ComputeInformation{}.OpenAPIModelName(), v1alpha2.MemoryInformation{}.OpenAPIModelName(), v1alpha2.NetworkInformation{}.OpenAPIModelName(), v1alpha2.StorageInformation{}.OpenAPIModelName(), v1alpha2.SystemInformation{}.OpenAPIModelName()},
+			metalv1alpha2.ComputeInformation{}.OpenAPIModelName(), metalv1alpha2.MemoryInformation{}.OpenAPIModelName(), metalv1alpha2.NetworkInformation{}.OpenAPIModelName(), metalv1alpha2.StorageInformation{}.OpenAPIModelName(), metalv1alpha2.SystemInformation{}.OpenAPIModelName()},
 	}
 }
 
@@ -694,7 +3386,7 @@ func schema_apiserver_apis_metal_v1alpha2_MemoryInformation(ref common.Reference
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha2.MemoryModule{}.OpenAPIModelName()),
+										Ref: ref(metalv1alpha2.MemoryModule{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -704,7 +3396,7 @@ func schema_apiserver_apis_metal_v1alpha2_MemoryInformation(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.MemoryModule{}.OpenAPIModelName()},
+			metalv1alpha2.MemoryModule{}.OpenAPIModelName()},
 	}
 }
 
@@ -789,7 +3481,7 @@ func schema_apiserver_apis_metal_v1alpha2_NetworkInformation(ref common.Referenc
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha2.NetworkInterface{}.OpenAPIModelName()),
+										Ref: ref(metalv1alpha2.NetworkInterface{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -799,7 +3491,7 @@ func schema_apiserver_apis_metal_v1alpha2_NetworkInformation(ref common.Referenc
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.NetworkInterface{}.OpenAPIModelName()},
+			metalv1alpha2.NetworkInterface{}.OpenAPIModelName()},
 	}
 }
 
@@ -946,7 +3638,7 @@ func schema_apiserver_apis_metal_v1alpha2_Qualifiers(ref common.ReferenceCallbac
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha2.HardwareInformation{}.OpenAPIModelName()),
+										Ref:     ref(metalv1alpha2.HardwareInformation{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -984,7 +3676,7 @@ func schema_apiserver_apis_metal_v1alpha2_Qualifiers(ref common.ReferenceCallbac
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.HardwareInformation{}.OpenAPIModelName()},
+			metalv1alpha2.HardwareInformation{}.OpenAPIModelName()},
 	}
 }
 
@@ -1058,21 +3750,21 @@ func schema_apiserver_apis_metal_v1alpha2_Server(ref common.ReferenceCallback) c
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec is what a person wants of the server, and what the machine said of its hardware.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha2.ServerSpec{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.ServerSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Status is what is known about the server.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha2.ServerStatus{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.ServerStatus{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.ServerSpec{}.OpenAPIModelName(), v1alpha2.ServerStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+			metalv1alpha2.ServerSpec{}.OpenAPIModelName(), metalv1alpha2.ServerStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -1108,21 +3800,21 @@ func schema_apiserver_apis_metal_v1alpha2_ServerClass(ref common.ReferenceCallba
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec tells which servers belong to the class and what they get when they are allocated through it.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha2.ServerClassSpec{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.ServerClassSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Status lists the servers of the class.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha2.ServerClassStatus{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.ServerClassStatus{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.ServerClassSpec{}.OpenAPIModelName(), v1alpha2.ServerClassStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+			metalv1alpha2.ServerClassSpec{}.OpenAPIModelName(), metalv1alpha2.ServerClassStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -1162,7 +3854,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerClassList(ref common.ReferenceCa
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha2.ServerClass{}.OpenAPIModelName()),
+										Ref:     ref(metalv1alpha2.ServerClass{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1173,7 +3865,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerClassList(ref common.ReferenceCa
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.ServerClass{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+			metalv1alpha2.ServerClass{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -1194,7 +3886,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerClassSpec(ref common.ReferenceCa
 						SchemaProps: spec.SchemaProps{
 							Description: "Qualifiers choose servers by what they are.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha2.Qualifiers{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.Qualifiers{}.OpenAPIModelName()),
 						},
 					},
 					"selector": {
@@ -1217,7 +3909,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerClassSpec(ref common.ReferenceCa
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha2.ConfigPatch{}.OpenAPIModelName()),
+										Ref:     ref(metalv1alpha2.ConfigPatch{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1254,7 +3946,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerClassSpec(ref common.ReferenceCa
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.ConfigPatch{}.OpenAPIModelName(), v1alpha2.Qualifiers{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference", "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"},
+			metalv1alpha2.ConfigPatch{}.OpenAPIModelName(), metalv1alpha2.Qualifiers{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference", "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"},
 	}
 }
 
@@ -1348,7 +4040,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerList(ref common.ReferenceCallbac
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha2.Server{}.OpenAPIModelName()),
+										Ref:     ref(metalv1alpha2.Server{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1359,7 +4051,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerList(ref common.ReferenceCallbac
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.Server{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+			metalv1alpha2.Server{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -1379,7 +4071,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerSpec(ref common.ReferenceCallbac
 					"hardware": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Hardware is what the machine said of itself when it registered.",
-							Ref:         ref(v1alpha2.HardwareInformation{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.HardwareInformation{}.OpenAPIModelName()),
 						},
 					},
 					"hostname": {
@@ -1392,13 +4084,13 @@ func schema_apiserver_apis_metal_v1alpha2_ServerSpec(ref common.ReferenceCallbac
 					"bmc": {
 						SchemaProps: spec.SchemaProps{
 							Description: "BMC is the machine's baseboard management controller.",
-							Ref:         ref(v1alpha2.BMC{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.BMC{}.OpenAPIModelName()),
 						},
 					},
 					"managementApi": {
 						SchemaProps: spec.SchemaProps{
 							Description: "ManagementAPI is a power interface over HTTP. It is used only when there is no BMC.",
-							Ref:         ref(v1alpha2.ManagementAPI{}.OpenAPIModelName()),
+							Ref:         ref(metalv1alpha2.ManagementAPI{}.OpenAPIModelName()),
 						},
 					},
 					"configPatches": {
@@ -1414,7 +4106,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerSpec(ref common.ReferenceCallbac
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha2.ConfigPatch{}.OpenAPIModelName()),
+										Ref:     ref(metalv1alpha2.ConfigPatch{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1481,7 +4173,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerSpec(ref common.ReferenceCallbac
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.BMC{}.OpenAPIModelName(), v1alpha2.ConfigPatch{}.OpenAPIModelName(), v1alpha2.HardwareInformation{}.OpenAPIModelName(), v1alpha2.ManagementAPI{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference"},
+			metalv1alpha2.BMC{}.OpenAPIModelName(), metalv1alpha2.ConfigPatch{}.OpenAPIModelName(), metalv1alpha2.HardwareInformation{}.OpenAPIModelName(), metalv1alpha2.ManagementAPI{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference"},
 	}
 }
 
@@ -1532,7 +4224,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref common.ReferenceCallb
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha2.Condition{}.OpenAPIModelName()),
+										Ref:     ref(metalv1alpha2.Condition{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1568,7 +4260,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref common.ReferenceCallb
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.Condition{}.OpenAPIModelName(), "io.k8s.api.core.v1.NodeAddress"},
+			metalv1alpha2.Condition{}.OpenAPIModelName(), "io.k8s.api.core.v1.NodeAddress"},
 	}
 }
 
@@ -1674,7 +4366,7 @@ func schema_apiserver_apis_metal_v1alpha2_StorageInformation(ref common.Referenc
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha2.StorageDevice{}.OpenAPIModelName()),
+										Ref: ref(metalv1alpha2.StorageDevice{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1684,7 +4376,7 @@ func schema_apiserver_apis_metal_v1alpha2_StorageInformation(ref common.Referenc
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.StorageDevice{}.OpenAPIModelName()},
+			metalv1alpha2.StorageDevice{}.OpenAPIModelName()},
 	}
 }
 

@@ -1,8 +1,10 @@
 package registry
 
 import (
-	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -21,9 +23,10 @@ import (
 type Object interface {
 	runtime.Object
 	metav1.Object
+	metav1.ObjectMetaAccessor
 }
 
-// Kind describes a native kind that is served with a status subresource.
+// Kind describes a native kind as the hub's type T says it.
 type Kind[T Object] struct {
 	// Resource is the kind's plural name and group, Singular its singular name.
 	Resource schema.GroupResource
@@ -38,12 +41,21 @@ type Kind[T Object] struct {
 	// Items are the objects of a list.
 	Items func(list runtime.Object) []T
 
-	// Spec and Status return pointers to those parts of an object.
+	// Older are the versions beside the hub.
+	Older []Spoke[T]
+
+	// Spec and Status return pointers to those parts of an object. A kind whose Status is nil has no status subresource.
 	Spec, Status func(T) any
-	// Normalise brings what a client wrote into the form that is stored. It may be nil.
-	Normalise func(T)
+	// Scale tells where the numbers of the scale subresource are. If it is nil, there is none.
+	Scale *Scale[T]
+
+	// Normalise brings what a client wrote into the form that is stored, and tells what the client should know of that or
+	// of what it wrote. It may be nil.
+	Normalise func(T) (warnings []string)
 	// Validate returns what is wrong with an object, each with its path. It may be nil.
 	Validate func(T) field.ErrorList
+	// ValidateUpdate returns what must not become of a stored object. It may be nil.
+	ValidateUpdate func(o, stored T) field.ErrorList
 	// ValidateStatus returns what is wrong with an object's status. It may be nil.
 	ValidateStatus func(T) field.ErrorList
 
@@ -55,10 +67,12 @@ type Kind[T Object] struct {
 
 // Definition is a Kind of any type, as a group lists it.
 type Definition interface {
-	// Storage makes the stores of the kind by the name of their path: the resource and its status.
+	// Storage makes the stores of the kind by the name of their path: the resource and its subresources.
 	Storage(Options) (map[string]rest.Storage, error)
-	// AddFieldLabels makes the scheme accept the kind's field selectors in a version.
-	AddFieldLabels(*runtime.Scheme, schema.GroupVersionKind) error
+	// Versions are those that the kind is served in, the hub first.
+	Versions(hub schema.GroupVersion) []schema.GroupVersion
+	// AddToScheme adds the kind's conversions and field selectors.
+	AddToScheme(scheme *runtime.Scheme, hub schema.GroupVersionKind) error
 	// Names tells how the kind is called and where its objects live.
 	Names() Names
 }
@@ -67,20 +81,24 @@ type Definition interface {
 type Names struct {
 	Plural, Singular       string
 	ShortNames, Categories []string
-	Namespaced             bool
+	// Subresources are status and scale, as far as the kind has them.
+	Subresources []string
+	Namespaced   bool
 }
 
 // Options are what the stores of a group share.
 type Options struct {
 	Getter generic.RESTOptionsGetter
 	Scheme *runtime.Scheme
-	// Versions are the API versions the kind is served in.
-	Versions []schema.GroupVersion
+	// Hub is the version that is stored.
+	Hub schema.GroupVersion
 }
 
 // Storage implements Definition.
 func (k Kind[T]) Storage(options Options) (map[string]rest.Storage, error) {
-	main := strategy[T]{ObjectTyper: options.Scheme, kind: k, reset: resetFields(options.Versions, "status")}
+	main := strategy[T]{ObjectTyper: options.Scheme, kind: k, hub: options.Hub}
+	main.reset = k.resetFields(options.Hub, k.mainResets()...)
+
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return k.New() },
 		NewListFunc:               k.NewList,
@@ -98,34 +116,83 @@ func (k Kind[T]) Storage(options Options) (map[string]rest.Storage, error) {
 		return nil, fmt.Errorf("set up store of %s: %w", k.Resource, err)
 	}
 
-	statusStore := *store
-	status := statusStrategy[T]{strategy: main, reset: resetFields(options.Versions, "metadata", "spec")}
-	statusStore.UpdateStrategy, statusStore.ResetFieldsStrategy = status, status
-
-	return map[string]rest.Storage{
-		k.Resource.Resource:             resource{Store: store, shortNames: k.ShortNames, categories: k.Categories},
-		k.Resource.Resource + "/status": &subresource{store: &statusStore, empty: func() runtime.Object { return k.New() }},
-	}, nil
+	return k.paths(store, main), nil
 }
 
-// AddFieldLabels implements Definition.
-func (k Kind[T]) AddFieldLabels(scheme *runtime.Scheme, version schema.GroupVersionKind) error {
-	return scheme.AddFieldLabelConversionFunc(version, func(label, value string) (string, string, error) {
-		if _, known := k.Fields[label]; known || label == "metadata.name" || label == "metadata.namespace" {
-			return label, value, nil
-		}
+// paths are the stores of the kind by the name of their path.
+func (k Kind[T]) paths(store *genericregistry.Store, main strategy[T]) map[string]rest.Storage {
+	name := k.Resource.Resource
+	paths := map[string]rest.Storage{name: resource{Store: store, shortNames: k.ShortNames, categories: k.Categories}}
 
-		return "", "", fmt.Errorf("%q is not a known field selector of %s", label, k.Resource)
-	})
+	if k.Status != nil {
+		statusStore := *store
+		status := statusStrategy[T]{strategy: main, reset: k.resetFields(main.hub, "metadata", "spec")}
+		statusStore.UpdateStrategy, statusStore.ResetFieldsStrategy = status, status
+		paths[name+"/status"] = &subresource{store: &statusStore, empty: func() runtime.Object { return k.New() }}
+	}
+
+	if k.Scale != nil {
+		paths[name+"/scale"] = &scale[T]{store: store, kind: k, hub: main.hub}
+	}
+
+	return paths
+}
+
+// Versions implements Definition.
+func (k Kind[T]) Versions(hub schema.GroupVersion) []schema.GroupVersion {
+	versions := []schema.GroupVersion{hub}
+	for _, older := range k.Older {
+		versions = append(versions, older.In())
+	}
+
+	return versions
+}
+
+// AddToScheme implements Definition.
+func (k Kind[T]) AddToScheme(scheme *runtime.Scheme, hub schema.GroupVersionKind) error {
+	for _, older := range k.Older {
+		if err := older.addToScheme(scheme, k); err != nil {
+			return fmt.Errorf("add conversions of %s: %w", older.In(), err)
+		}
+	}
+
+	for _, version := range k.Versions(hub.GroupVersion()) {
+		if err := scheme.AddFieldLabelConversionFunc(version.WithKind(hub.Kind), k.fieldLabel); err != nil {
+			return fmt.Errorf("add field labels of %s: %w", version, err)
+		}
+	}
+
+	return nil
+}
+
+// fieldLabel accepts the kind's field selectors.
+func (k Kind[T]) fieldLabel(label, value string) (string, string, error) {
+	_, known := k.Fields[label]
+	if known || label == "metadata.name" || label == "metadata.namespace" && k.Namespaced {
+		return label, value, nil
+	}
+
+	return "", "", fmt.Errorf("%q is not a known field selector of %s: %s", label, k.Resource,
+		strings.Join(append([]string{"metadata.name"}, slices.Sorted(maps.Keys(k.Fields))...), ", "))
 }
 
 // Names implements Definition.
 func (k Kind[T]) Names() Names {
-	return Names{
+	names := Names{
 		Plural: k.Resource.Resource, Singular: k.Singular,
 		ShortNames: k.ShortNames, Categories: k.Categories,
 		Namespaced: k.Namespaced,
 	}
+
+	if k.Status != nil {
+		names.Subresources = append(names.Subresources, "status")
+	}
+
+	if k.Scale != nil {
+		names.Subresources = append(names.Subresources, "scale")
+	}
+
+	return names
 }
 
 func (k Kind[T]) attributes(object runtime.Object) (labels.Set, fields.Set, error) {
@@ -150,56 +217,29 @@ func (k Kind[T]) predicate(label labels.Selector, selected fields.Selector) stor
 	return storage.SelectionPredicate{Label: label, Field: selected, GetAttrs: k.attributes}
 }
 
-// resetFields are the parts of an object that a write leaves alone: whoever applies them does not come to own them.
-func resetFields(versions []schema.GroupVersion, parts ...string) map[fieldpath.APIVersion]*fieldpath.Set {
-	paths := make([]fieldpath.Path, 0, len(parts))
-	for _, part := range parts {
-		paths = append(paths, fieldpath.MakePathOrDie(part))
+// mainResets are the parts that a write to the kind's main path leaves alone.
+func (k Kind[T]) mainResets() []string {
+	if k.Status == nil {
+		return nil
 	}
 
-	reset := map[fieldpath.APIVersion]*fieldpath.Set{}
-	for _, version := range versions {
-		reset[fieldpath.APIVersion(version.String())] = fieldpath.NewSet(paths...)
+	return []string{"status"}
+}
+
+// resetFields are the parts of an object that a write leaves alone, and the annotation that reading an older version adds:
+// whoever applies them does not come to own them.
+func (k Kind[T]) resetFields(hub schema.GroupVersion, parts ...string) map[fieldpath.APIVersion]*fieldpath.Set {
+	left := fieldpath.NewSet()
+	for _, part := range parts {
+		left.Insert(fieldpath.MakePathOrDie(part))
+	}
+
+	reset := map[fieldpath.APIVersion]*fieldpath.Set{fieldpath.APIVersion(hub.String()): left}
+
+	for _, older := range k.Older {
+		reset[fieldpath.APIVersion(older.In().String())] = left.Union(fieldpath.NewSet(
+			fieldpath.MakePathOrDie("metadata", "annotations", hubAnnotation)))
 	}
 
 	return reset
-}
-
-// resource is a kind's main store with the names that kubectl takes for it.
-type resource struct {
-	*genericregistry.Store
-
-	shortNames, categories []string
-}
-
-func (r resource) ShortNames() []string { return r.shortNames }
-func (r resource) Categories() []string { return r.categories }
-
-// subresource offers of a store what a subresource has: reading and writing, no creation and no deletion.
-type subresource struct {
-	store *genericregistry.Store
-	empty func() runtime.Object
-}
-
-func (s *subresource) New() runtime.Object { return s.empty() }
-
-// Destroy does nothing: the main store, which shares what would be destroyed, does it.
-func (*subresource) Destroy() {}
-
-func (s *subresource) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
-	return s.store.Get(ctx, name, options)
-}
-
-func (s *subresource) Update(ctx context.Context, name string, object rest.UpdatedObjectInfo, _ rest.ValidateObjectFunc,
-	validate rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions,
-) (runtime.Object, bool, error) {
-	return s.store.Update(ctx, name, object, rest.ValidateAllObjectFunc, validate, false, options)
-}
-
-func (s *subresource) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return s.store.GetResetFields()
-}
-
-func (s *subresource) ConvertToTable(ctx context.Context, object, options runtime.Object) (*metav1.Table, error) {
-	return s.store.ConvertToTable(ctx, object, options)
 }

@@ -7,8 +7,11 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/storage/names"
+	"k8s.io/apiserver/pkg/warning"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
@@ -17,6 +20,7 @@ type strategy[T Object] struct {
 	runtime.ObjectTyper
 
 	kind  Kind[T]
+	hub   schema.GroupVersion
 	reset map[fieldpath.APIVersion]*fieldpath.Set
 }
 
@@ -26,19 +30,26 @@ func (strategy[T]) GenerateName(base string) string {
 
 func (s strategy[T]) NamespaceScoped() bool { return s.kind.Namespaced }
 
-func (s strategy[T]) PrepareForCreate(_ context.Context, object runtime.Object) {
+func (s strategy[T]) PrepareForCreate(ctx context.Context, object runtime.Object) {
 	o := typed[T](object)
 
-	set(s.kind.Status(o), nil)
+	if s.kind.Status != nil {
+		set(s.kind.Status(o), nil)
+	}
+
 	o.SetGeneration(1)
-	s.normalise(o)
+	s.settle(ctx, o)
 }
 
-func (s strategy[T]) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+func (s strategy[T]) PrepareForUpdate(ctx context.Context, object, old runtime.Object) {
 	o, stored := typed[T](object), typed[T](old)
 
-	set(s.kind.Status(o), s.kind.Status(stored))
-	s.normalise(o)
+	if s.kind.Status != nil {
+		set(s.kind.Status(o), s.kind.Status(stored))
+	}
+
+	s.restore(ctx, o, stored)
+	s.settle(ctx, o)
 
 	o.SetGeneration(stored.GetGeneration())
 
@@ -47,9 +58,32 @@ func (s strategy[T]) PrepareForUpdate(_ context.Context, object, old runtime.Obj
 	}
 }
 
-func (s strategy[T]) normalise(o T) {
-	if s.kind.Normalise != nil {
-		s.kind.Normalise(o)
+// restore gives an object that a client wrote in an older version what that version cannot say.
+func (s strategy[T]) restore(ctx context.Context, o, stored T) {
+	info, ok := request.RequestInfoFrom(ctx)
+	if !ok {
+		return
+	}
+
+	for _, older := range s.kind.Older {
+		if older.In().Version == info.APIVersion {
+			older.restore(o, stored)
+		}
+	}
+}
+
+// settle brings an object into the form that is stored.
+func (s strategy[T]) settle(ctx context.Context, o T) {
+	for _, older := range s.kind.Older {
+		ownedInHub(o, s.hub, older.In(), older.moves())
+	}
+
+	if s.kind.Normalise == nil {
+		return
+	}
+
+	for _, text := range s.kind.Normalise(o) {
+		warning.AddWarning(ctx, "", text)
 	}
 }
 
@@ -60,8 +94,15 @@ func (s strategy[T]) Validate(_ context.Context, object runtime.Object) field.Er
 	return append(errs, s.validate(o)...)
 }
 
-func (s strategy[T]) ValidateUpdate(_ context.Context, object, _ runtime.Object) field.ErrorList {
-	return s.validate(typed[T](object))
+func (s strategy[T]) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	o := typed[T](object)
+	errs := s.validate(o)
+
+	if s.kind.ValidateUpdate != nil {
+		errs = append(errs, s.kind.ValidateUpdate(o, typed[T](old))...)
+	}
+
+	return errs
 }
 
 func (s strategy[T]) validate(o T) field.ErrorList {
@@ -92,16 +133,17 @@ type statusStrategy[T Object] struct {
 	reset map[fieldpath.APIVersion]*fieldpath.Set
 }
 
-func (s statusStrategy[T]) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+func (s statusStrategy[T]) PrepareForUpdate(ctx context.Context, object, old runtime.Object) {
 	o, stored := typed[T](object), typed[T](old)
 
+	s.restore(ctx, o, stored)
 	set(s.kind.Spec(o), s.kind.Spec(stored))
 	o.SetLabels(stored.GetLabels())
 	o.SetAnnotations(stored.GetAnnotations())
 	o.SetFinalizers(stored.GetFinalizers())
 	o.SetOwnerReferences(stored.GetOwnerReferences())
 	o.SetGeneration(stored.GetGeneration())
-	s.normalise(o)
+	s.settle(ctx, o)
 }
 
 func (s statusStrategy[T]) ValidateUpdate(_ context.Context, object, _ runtime.Object) field.ErrorList {

@@ -3,6 +3,7 @@
 package metal
 
 import (
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha1"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
 )
@@ -10,7 +11,8 @@ import (
 // Group is metal.sidero.dev.
 func Group() registry.Group {
 	return registry.Group{
-		Hub: registry.Version{GroupVersion: v1alpha2.GroupVersion, Types: v1alpha2.Kinds()},
+		Hub:   registry.Version{GroupVersion: v1alpha2.GroupVersion, Types: v1alpha2.Kinds()},
+		Older: []registry.Version{{GroupVersion: v1alpha1.GroupVersion, Types: v1alpha1.Kinds()}},
 		Kinds: map[string]registry.Definition{
 			"Environment": environments(),
 			"Server":      servers(),

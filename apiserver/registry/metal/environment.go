@@ -17,6 +17,7 @@ func environments() registry.Kind[*v1alpha2.Environment] {
 		Items: func(list runtime.Object) []*v1alpha2.Environment {
 			return pointers(list.(*v1alpha2.EnvironmentList).Items) //nolint:errcheck,forcetypeassert // NewList's own type
 		},
+		Older:    environmentVersions(),
 		Spec:     func(e *v1alpha2.Environment) any { return &e.Spec },
 		Status:   func(e *v1alpha2.Environment) any { return &e.Status },
 		Validate: validateEnvironment, ValidateStatus: validateEnvironmentStatus,

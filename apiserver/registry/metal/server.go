@@ -1,8 +1,11 @@
 package metal
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
@@ -19,9 +22,11 @@ func servers() registry.Kind[*v1alpha2.Server] {
 		Items: func(list runtime.Object) []*v1alpha2.Server {
 			return pointers(list.(*v1alpha2.ServerList).Items) //nolint:errcheck,forcetypeassert // NewList's own type
 		},
-		Spec:     func(s *v1alpha2.Server) any { return &s.Spec },
-		Status:   func(s *v1alpha2.Server) any { return &s.Status },
-		Validate: validateServer, ValidateStatus: validateServerStatus,
+		Older:     serverVersions(),
+		Spec:      func(s *v1alpha2.Server) any { return &s.Spec },
+		Status:    func(s *v1alpha2.Server) any { return &s.Status },
+		Normalise: normaliseServer,
+		Validate:  validateServer, ValidateStatus: validateServerStatus,
 		Fields: map[string]func(*v1alpha2.Server) string{
 			"spec.accepted":  func(s *v1alpha2.Server) string { return strconv.FormatBool(s.Spec.Accepted) },
 			"status.inUse":   func(s *v1alpha2.Server) string { return strconv.FormatBool(s.Status.InUse) },
@@ -30,6 +35,29 @@ func servers() registry.Kind[*v1alpha2.Server] {
 		},
 		Columns: serverColumns(),
 	}
+}
+
+// normaliseServer names the namespace of the Secrets that it refers to. Upstream's documents leave it out although its
+// schema requires it.
+func normaliseServer(s *v1alpha2.Server) []string {
+	if s.Spec.BMC == nil {
+		return nil
+	}
+
+	var warnings []string
+
+	for field, source := range map[string]*v1alpha2.CredentialSource{"userFrom": s.Spec.BMC.UserFrom, "passFrom": s.Spec.BMC.PassFrom} {
+		if source == nil || source.SecretKeyRef == nil || source.SecretKeyRef.Namespace != "" {
+			continue
+		}
+
+		source.SecretKeyRef.Namespace = metav1.NamespaceDefault
+		warnings = append(warnings, fmt.Sprintf("spec.bmc.%s.secretKeyRef.namespace: not set, so %q is meant", field, metav1.NamespaceDefault))
+	}
+
+	slices.Sort(warnings)
+
+	return warnings
 }
 
 func serverColumns() []registry.Column[*v1alpha2.Server] {

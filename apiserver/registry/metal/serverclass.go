@@ -19,6 +19,7 @@ func serverClasses() registry.Kind[*v1alpha2.ServerClass] {
 		Items: func(list runtime.Object) []*v1alpha2.ServerClass {
 			return pointers(list.(*v1alpha2.ServerClassList).Items) //nolint:errcheck,forcetypeassert // NewList's own type
 		},
+		Older:     serverClassVersions(),
 		Spec:      func(c *v1alpha2.ServerClass) any { return &c.Spec },
 		Status:    func(c *v1alpha2.ServerClass) any { return &c.Status },
 		Normalise: normaliseServerClass,
@@ -37,8 +38,9 @@ func serverClasses() registry.Kind[*v1alpha2.ServerClass] {
 	}
 }
 
-// normaliseServerClass keeps the lists from being null, which upstream's clients do not expect.
-func normaliseServerClass(c *v1alpha2.ServerClass) {
+// normaliseServerClass keeps the lists from being null, which upstream's clients do not expect, and warns of what upstream
+// accepts although it has no effect, or another than meant.
+func normaliseServerClass(c *v1alpha2.ServerClass) []string {
 	if c.Status.ServersAvailable == nil {
 		c.Status.ServersAvailable = []string{}
 	}
@@ -46,6 +48,8 @@ func normaliseServerClass(c *v1alpha2.ServerClass) {
 	if c.Status.ServersInUse == nil {
 		c.Status.ServersInUse = []string{}
 	}
+
+	return warnServerClass(c)
 }
 
 // jsonList prints a list as the column of a CustomResourceDefinition would.

@@ -47,25 +47,7 @@ func validateServer(s *v1alpha2.Server) field.ErrorList {
 
 // validateServerStatus refuses what lacks a part, and two conditions of one type: the list is a map to server-side apply.
 func validateServerStatus(s *v1alpha2.Server) field.ErrorList {
-	var errs field.ErrorList
-
-	seen := map[v1alpha2.ConditionType]bool{}
-
-	for i, c := range s.Status.Conditions {
-		if seen[c.Type] {
-			errs = append(errs, field.Duplicate(field.NewPath("status", "conditions").Index(i).Child("type"), c.Type))
-		}
-
-		seen[c.Type] = true
-
-		path := field.NewPath("status", "conditions").Index(i)
-		errs = append(errs, required(path.Child("type"), string(c.Type))...)
-		errs = append(errs, required(path.Child("status"), string(c.Status))...)
-
-		if c.LastTransitionTime.IsZero() {
-			errs = append(errs, field.Required(path.Child("lastTransitionTime"), ""))
-		}
-	}
+	errs := v1alpha2.ValidateConditions(field.NewPath("status", "conditions"), s.Status.Conditions)
 
 	for i, address := range s.Status.Addresses {
 		path := field.NewPath("status", "addresses").Index(i)
@@ -96,18 +78,33 @@ func required(path *field.Path, value string) field.ErrorList {
 	return field.ErrorList{field.Required(path, "")}
 }
 
+// validateServerClass refuses what upstream's schema refuses; see warnServerClass for the rest.
 func validateServerClass(c *v1alpha2.ServerClass) field.ErrorList {
+	var errs field.ErrorList
+
+	path := field.NewPath("spec", "qualifiers", "hardware")
+	for i := range c.Spec.Qualifiers.Hardware {
+		errs = append(errs, validateHardware(path.Index(i), &c.Spec.Qualifiers.Hardware[i])...)
+	}
+
+	return errs
+}
+
+// warnServerClass tells what is wrong with a class that upstream accepts all the same.
+func warnServerClass(c *v1alpha2.ServerClass) []string {
 	spec := field.NewPath("spec")
 
 	errs := optional(spec.Child("bootFromDiskMethod"), c.Spec.BootFromDiskMethod, bootFromDisk)
 	errs = append(errs, validatePatches(spec.Child("configPatches"), c.Spec.ConfigPatches)...)
+	errs = append(errs, metav1validation.ValidateLabelSelector(&c.Spec.Selector,
+		metav1validation.LabelSelectorValidationOptions{}, spec.Child("selector"))...)
 
-	for i := range c.Spec.Qualifiers.Hardware {
-		errs = append(errs, validateHardware(spec.Child("qualifiers", "hardware").Index(i), &c.Spec.Qualifiers.Hardware[i])...)
+	warnings := make([]string, len(errs))
+	for i, err := range errs {
+		warnings[i] = err.Error()
 	}
 
-	return append(errs, metav1validation.ValidateLabelSelector(&c.Spec.Selector,
-		metav1validation.LabelSelectorValidationOptions{}, spec.Child("selector"))...)
+	return warnings
 }
 
 func validateEnvironment(e *v1alpha2.Environment) field.ErrorList {

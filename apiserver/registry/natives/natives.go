@@ -4,10 +4,11 @@ package natives
 
 import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/infrastructure"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/metal"
 )
 
 // Groups returns the native groups.
 func Groups() []registry.Group {
-	return []registry.Group{metal.Group()}
+	return []registry.Group{metal.Group(), infrastructure.Group()}
 }

@@ -3,6 +3,7 @@ package v1alpha2
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // ConditionType names one aspect of an object's state, for example PowerCycle.
@@ -45,3 +46,32 @@ type Condition struct {
 
 // Conditions is the list of an object's conditions, one per type.
 type Conditions []Condition
+
+// ValidateConditions refuses a condition that lacks a part, and two of one type: the list is a map to server-side apply.
+func ValidateConditions(path *field.Path, conditions Conditions) field.ErrorList {
+	var errs field.ErrorList
+
+	seen := map[ConditionType]bool{}
+
+	for i, c := range conditions {
+		at := path.Index(i)
+
+		if c.Type == "" {
+			errs = append(errs, field.Required(at.Child("type"), ""))
+		} else if seen[c.Type] {
+			errs = append(errs, field.Duplicate(at.Child("type"), c.Type))
+		}
+
+		if c.Status == "" {
+			errs = append(errs, field.Required(at.Child("status"), ""))
+		}
+
+		if c.LastTransitionTime.IsZero() {
+			errs = append(errs, field.Required(at.Child("lastTransitionTime"), ""))
+		}
+
+		seen[c.Type] = true
+	}
+
+	return errs
+}

@@ -129,7 +129,7 @@ $(IPXE_IMAGE): go.mod $(call go_sources,assets/debian)
 	@touch $@
 
 .PHONY: tools
-tools: bin/kubectl bin/clusterctl ## build kubectl and clusterctl, of the versions that fit, into bin/
+tools: bin/kubectl bin/clusterctl bin/cluster-api-manager bin/kubeadm-bootstrap-manager ## build the programs that tests work with, of the versions that fit, into bin/
 
 bin/kubectl: go.mod
 	go build -ldflags '-s -w $(KUBERNETES_VERSION_FLAGS)' -o $@ k8s.io/kubernetes/cmd/kubectl
@@ -137,6 +137,15 @@ bin/kubectl: go.mod
 
 bin/clusterctl: go.mod
 	go build -ldflags '-s -w $(CLUSTER_API_VERSION_FLAGS)' -o $@ sigs.k8s.io/cluster-api/cmd/clusterctl
+	@touch $@
+
+# Cluster API's own managers, as they run elsewhere.
+bin/cluster-api-manager: go.mod
+	go build -ldflags '-s -w $(CLUSTER_API_VERSION_FLAGS)' -o $@ sigs.k8s.io/cluster-api/core
+	@touch $@
+
+bin/kubeadm-bootstrap-manager: go.mod
+	go build -ldflags '-s -w $(CLUSTER_API_VERSION_FLAGS)' -o $@ sigs.k8s.io/cluster-api/bootstrap/kubeadm
 	@touch $@
 
 .PHONY: generate

@@ -13,13 +13,15 @@ const DefaultConfigFile = "/etc/sidero-appliance/config.yaml"
 
 // Ports that cannot be changed: firmware and documents rely on them.
 const (
-	HealthPort        = 8082 // tcp, on the loopback only
-	DHCPPort          = 67   // udp
-	DHCPBootPort      = 4011 // udp, PXE 2.1 section 2.2.3: the boot server's port
-	TFTPPort          = 69   // udp
-	adminKubeconfig   = "admin.kubeconfig"
-	allControllers    = "*"
-	controllerSetKube = "kube"
+	HealthPort              = 8082 // tcp, on the loopback only
+	DHCPPort                = 67   // udp
+	DHCPBootPort            = 4011 // udp, PXE 2.1 section 2.2.3: the boot server's port
+	TFTPPort                = 69   // udp
+	adminKubeconfig         = "admin.kubeconfig"
+	allControllers          = "*"
+	controllerSetKube       = "kube"
+	controllerSetMetal      = "metal"
+	controllerSetClusterAPI = "cluster-api"
 )
 
 // DHCPMode is how the appliance answers machines that ask for a network boot.
@@ -99,7 +101,9 @@ func (c Config) AdvertisedHTTPPort() int {
 }
 
 // controllerSets are the names that --controllers knows.
-func controllerSets() []string { return []string{controllerSetKube} }
+func controllerSets() []string {
+	return []string{controllerSetKube, controllerSetMetal, controllerSetClusterAPI}
+}
 
 // ControllersEnabled says whether the named set of controllers is to run: it is
 // named, or everything is ("*", or a list that only switches off), and it is

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/appliance/network"
 	"github.com/sidero-appliance/sidero-appliance/appliance/supervisor"
 	"github.com/sidero-appliance/sidero-appliance/controllers"
+	"github.com/sidero-appliance/sidero-appliance/controllers/clusterapi"
 	"github.com/sidero-appliance/sidero-appliance/controllers/kube"
 	"github.com/sidero-appliance/sidero-appliance/storage"
 )
@@ -34,6 +36,7 @@ type controlPlane struct {
 	bootstrap   *bootstrap.Bootstrap
 	kube        *kube.Controllers
 	controllers *controllers.Controllers
+	clusters    *clusterapi.Controllers
 }
 
 // newControlPlane makes the certificates and takes the API's port; nothing runs yet.
@@ -132,16 +135,39 @@ func (p *controlPlane) control(s site) error {
 	}
 	p.controllers, err = controllers.New(controllers.Config{
 		Client: own, TalosReleases: s.TalosReleaseURL, Logger: logging.Library(s.Log, "controllers"),
+		CacheOnly: !s.ControllersEnabled(controllerSetMetal),
 	})
-	if err != nil || !s.ControllersEnabled(controllerSetKube) {
-		return err
-	}
-	owner, err := p.authority.ClientConfig(p.local, pki.Owner)
 	if err != nil {
 		return err
 	}
-	p.kube, err = kube.New(owner)
-	return err
+	if s.ControllersEnabled(controllerSetKube) {
+		owner, err := p.authority.ClientConfig(p.local, pki.Owner)
+		if err != nil {
+			return err
+		}
+		if p.kube, err = kube.New(owner); err != nil {
+			return err
+		}
+	}
+	if s.ControllersEnabled(controllerSetClusterAPI) {
+		return p.controlClusters(s)
+	}
+	return nil
+}
+
+func (p *controlPlane) controlClusters(s site) error {
+	own, err := p.authority.ClientConfig(p.local, bootstrap.ClusterAPIControllers)
+	if err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("read host name: %w", err)
+	}
+	p.clusters = clusterapi.New(clusterapi.Config{
+		Client: own, Identity: "sidero-appliance_" + host, Logger: logging.Library(s.Log, "cluster-api"), Log: s.Log,
+	})
+	return nil
 }
 
 // components in the order in which they start.
@@ -150,5 +176,9 @@ func (p *controlPlane) components() []supervisor.Component {
 	if p.kube != nil {
 		all = append(all, p.kube)
 	}
-	return append(all, p.controllers)
+	all = append(all, p.controllers)
+	if p.clusters != nil {
+		all = append(all, p.clusters)
+	}
+	return all
 }

@@ -32,7 +32,9 @@ type Config struct {
 	Client *rest.Config
 	// TalosReleases is the URL below which the default Environment's files are found.
 	TalosReleases string
-	Logger        logr.Logger
+	// CacheOnly runs no controllers, only the cache that the boot server reads too.
+	CacheOnly bool
+	Logger    logr.Logger
 }
 
 // Controllers are the appliance's own controllers and the cache that they share.
@@ -61,6 +63,10 @@ func New(c Config) (*Controllers, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make controller manager: %w", err)
+	}
+
+	if c.CacheOnly {
+		return &Controllers{manager: manager}, nil
 	}
 
 	environments, environmentErr := (&environment.Reconciler{Client: manager.GetClient(), TalosReleases: c.TalosReleases}).SetupWithManager(manager)

@@ -1,6 +1,6 @@
 // Package bootstrap puts into a fresh API what the rest of the appliance stands on: the namespace of its own objects, for
 // each of its components a user with the least rights, for people the roles sidero:viewer, sidero:operator and
-// sidero:admin, and the descriptors of the native kinds.
+// sidero:admin, the descriptors of the native kinds, and clusterctl's inventory.
 package bootstrap
 
 import (
@@ -18,6 +18,8 @@ import (
 	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterctl"
 )
 
 const (
@@ -27,17 +29,20 @@ const (
 
 // Bootstrap applies the objects when it starts: what somebody changed in them is undone.
 type Bootstrap struct {
-	client kubernetes.Interface
-	crds   apiextensionsclient.CustomResourceDefinitionInterface
-	log    *slog.Logger
-	done   atomic.Bool
+	client    kubernetes.Interface
+	crds      apiextensionsclient.CustomResourceDefinitionInterface
+	inventory *clusterctl.Inventory
+	log       *slog.Logger
+	done      atomic.Bool
 }
 
 // Config is what a Bootstrap needs.
 type Config struct {
 	// Client may do everything: it hands out rights.
 	Client *rest.Config
-	Logger *slog.Logger
+	// Version is the appliance's.
+	Version string
+	Logger  *slog.Logger
 }
 
 // New prepares a Bootstrap.
@@ -52,7 +57,12 @@ func New(config Config) (*Bootstrap, error) {
 		return nil, fmt.Errorf("make client of custom resources: %w", err)
 	}
 
-	return &Bootstrap{client: client, crds: extensions.CustomResourceDefinitions(), log: config.Logger}, nil
+	inventory, err := clusterctl.NewInventory(config.Client, config.Version)
+	if err != nil {
+		return nil, err
+	}
+
+	return &Bootstrap{client: client, crds: extensions.CustomResourceDefinitions(), inventory: inventory, log: config.Logger}, nil
 }
 
 // Name identifies the component.
@@ -87,7 +97,11 @@ func (b *Bootstrap) Run(ctx context.Context) error {
 }
 
 func (b *Bootstrap) apply(ctx context.Context) error {
-	for _, name := range []string{Namespace, metav1.NamespaceDefault} {
+	if err := b.inventory.Define(ctx); err != nil { // first: until it is served takes a moment
+		return err
+	}
+
+	for _, name := range []string{Namespace, metav1.NamespaceDefault, clusterAPINamespace} {
 		if _, err := b.client.CoreV1().Namespaces().Apply(ctx, corev1ac.Namespace(name), own()); err != nil {
 			return fmt.Errorf("apply namespace %s: %w", name, err)
 		}
@@ -98,20 +112,26 @@ func (b *Bootstrap) apply(ctx context.Context) error {
 			return err
 		}
 
-		if c.inDefault == nil {
-			continue
+		for namespace := range c.in {
+			if err := b.applyIn(ctx, c, namespace); err != nil {
+				return err
+			}
 		}
+	}
 
-		if err := b.applyInDefault(ctx, c); err != nil {
-			return err
-		}
+	if err := b.applyAggregatedRole(ctx); err != nil {
+		return err
 	}
 
 	if err := b.applyPeople(ctx); err != nil {
 		return err
 	}
 
-	return b.applyDescriptors(ctx)
+	if err := b.applyDescriptors(ctx); err != nil {
+		return err
+	}
+
+	return b.inventory.Record(ctx)
 }
 
 func (b *Bootstrap) applyEverywhere(ctx context.Context, c component) error {
@@ -130,10 +150,10 @@ func (b *Bootstrap) applyEverywhere(ctx context.Context, c component) error {
 	return nil
 }
 
-func (b *Bootstrap) applyInDefault(ctx context.Context, c component) error {
-	name, namespace := c.user.Name, metav1.NamespaceDefault
+func (b *Bootstrap) applyIn(ctx context.Context, c component, namespace string) error {
+	name := c.user.Name
 
-	role := rbacv1ac.Role(name, namespace).WithRules(c.inDefault...)
+	role := rbacv1ac.Role(name, namespace).WithRules(c.in[namespace]...)
 	if _, err := b.client.RbacV1().Roles(namespace).Apply(ctx, role, own()); err != nil {
 		return fmt.Errorf("apply role %s/%s: %w", namespace, name, err)
 	}

@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
 
@@ -16,19 +17,24 @@ const rbacGroup = "rbac.authorization.k8s.io"
 var (
 	// Controllers is the user of the controllers of metal.sidero.dev, whose cache the boot server reads too.
 	Controllers = user.DefaultInfo{Name: "sidero:controllers"}
+	// ClusterAPIControllers is the user of Cluster API's reconcilers.
+	ClusterAPIControllers = user.DefaultInfo{Name: "sidero:cluster-api-controllers"}
 	// Registration is the user of the service that machines register with.
 	Registration = user.DefaultInfo{Name: "sidero:registration"}
+	// ClusterAPI is the user of Cluster API's webhooks.
+	ClusterAPI = user.DefaultInfo{Name: "sidero:cluster-api"}
 )
 
 type rules = []*rbacv1ac.PolicyRuleApplyConfiguration
 
 type component struct {
 	user user.DefaultInfo
-	// everywhere are the rights in all namespaces and outside of them, inDefault those in namespace default only.
-	everywhere, inDefault rules
+	// everywhere are the rights in all namespaces and outside of them, in those in one namespace only.
+	everywhere rules
+	in         map[string]rules
 }
 
-// components are the users and their rights: no wildcards, nothing that they do not use.
+// components are the users and their rights: nothing that they do not use.
 func components() []component {
 	events := allow("events.k8s.io", "events")("create", "patch")
 
@@ -48,7 +54,27 @@ func components() []component {
 				allow(v1alpha2.GroupName, "servers/status")("get", "patch"),
 				events,
 			},
-			inDefault: rules{allow("", "secrets")("get", "create", "patch")}, // where upstream keeps those of BMCs
+			in: map[string]rules{
+				metav1.NamespaceDefault: {allow("", "secrets")("get", "create", "patch")}, // where upstream keeps those of BMCs
+			},
+		},
+		{
+			user:       ClusterAPIControllers,
+			everywhere: append(clusterAPIRules(), events),
+			in: map[string]rules{
+				clusterAPINamespace: {allow("coordination.k8s.io", "leases")("get", "create", "update")},
+			},
+		},
+		{
+			user: ClusterAPI,
+			everywhere: rules{
+				allow("apiextensions.k8s.io", "customresourcedefinitions")("get", "list", "watch"),
+				allow("cluster.x-k8s.io", "clusterclasses")("get"),
+				allow("cluster.x-k8s.io", "clusters", "machinedeployments", "machinepools", "machines")("list"),
+				allow("controlplane.cluster.x-k8s.io", "taloscontrolplanes")("get"),
+				allow("ipam.cluster.x-k8s.io", "ipaddressclaims")("get"),
+				allow("", "secrets")("get"), // the kubeconfigs of clusters whose Nodes' versions it checks
+			},
 		},
 	}
 }

@@ -32,8 +32,10 @@ import (
 	kubeoptions "k8s.io/kubernetes/pkg/kubeapiserver/options"
 	"k8s.io/kubernetes/pkg/serviceaccount"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterctl"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/descriptor"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/encryption"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/natives"
 )
 
@@ -109,13 +111,16 @@ func (c Config) setAuthentication(o *options.Options) {
 	o.ServiceAccountSigningKeyFile = c.Authority.TokenKeyFile()
 }
 
-// setAdmission chooses the plugins. The guard of the descriptors comes last, so that no webhook changes them after it.
+// setAdmission chooses the plugins. The guards come last, so that no webhook changes what they keep after them.
 func setAdmission(o *genericoptions.AdmissionOptions) {
 	o.DefaultOffPlugins = sets.New(kubeoptions.AllOrderedPlugins...).Difference(enabledAdmission())
 	o.Plugins.Register(descriptor.GuardName, func(io.Reader) (admission.Interface, error) {
 		return descriptor.NewGuard(natives.Groups())
 	})
-	o.RecommendedPluginOrder = append(slices.Clip(o.RecommendedPluginOrder), descriptor.GuardName)
+	o.Plugins.Register(clusterctl.GuardName, func(io.Reader) (admission.Interface, error) {
+		return clusterctl.NewGuard(pki.Owner.Name), nil
+	})
+	o.RecommendedPluginOrder = append(slices.Clip(o.RecommendedPluginOrder), descriptor.GuardName, clusterctl.GuardName)
 }
 
 // enabledAdmission are the admission plugins that make sense without workloads.

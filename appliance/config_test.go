@@ -323,7 +323,7 @@ func TestValidate(t *testing.T) {
 		{func(c *Config) { c.APIPort = 6443 }, ""}, // another machine may forward it
 		{func(c *Config) { c.Controllers = []string{"*", "-kube"} }, ""},
 		{func(c *Config) { c.Controllers = nil }, "controllers: must name at least one set"},
-		{func(c *Config) { c.Controllers = []string{"*", "metal"} }, `controllers[1]: "metal" is not one of *, kube`},
+		{func(c *Config) { c.Controllers = []string{"*", "metall"} }, `controllers[1]: "metall" is not one of *, kube`},
 		{func(c *Config) { c.Controllers = []string{"-*"} }, `controllers[0]: "-*" is not one of`},
 		{func(c *Config) { c.TalosReleaseURL = "ftp://a/b" }, `talosReleaseUrl: must be an http or https URL, not "ftp://a/b"`},
 		{func(c *Config) { c.TalosReleaseURL = "https:///b" }, "talosReleaseUrl: must be"},

@@ -83,7 +83,9 @@ type Names struct {
 	ShortNames, Categories []string
 	// Subresources are status and scale, as far as the kind has them.
 	Subresources []string
-	Namespaced   bool
+	// Selectors are the fields that objects can be selected by, besides name and namespace.
+	Selectors  []string
+	Namespaced bool
 }
 
 // Options are what the stores of a group share.
@@ -181,6 +183,7 @@ func (k Kind[T]) Names() Names {
 	names := Names{
 		Plural: k.Resource.Resource, Singular: k.Singular,
 		ShortNames: k.ShortNames, Categories: k.Categories,
+		Selectors:  slices.Sorted(maps.Keys(k.Fields)),
 		Namespaced: k.Namespaced,
 	}
 

@@ -1,5 +1,7 @@
 // Package natives lists the groups that are served from Go types. To serve another, describe it in a package beside this
 // one and list it here: the API server, the descriptors and their guard all go by this list.
+//
+//go:generate go test . -run TestDocument -update
 package natives
 
 import (

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
+	webhookinit "k8s.io/apiserver/pkg/admission/plugin/webhook/initializer"
 	"k8s.io/apiserver/pkg/endpoints/filters"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/util/notfoundhandler"
@@ -23,8 +24,10 @@ import (
 	"k8s.io/kubernetes/pkg/controlplane/apiserver/options"
 	rbacrest "k8s.io/kubernetes/pkg/registry/rbac/rest"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterctl"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/leniency"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/openapi"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/refusal"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/natives"
 )
 
@@ -49,7 +52,7 @@ type chain struct {
 	options   options.CompletedOptions
 	generic   *genericapiserver.Config
 	informers informers.SharedInformerFactory
-	resolver  webhook.ServiceResolver
+	services  *services
 	kube      *controlplane.Config
 	plugins   []admission.PluginInitializer
 }
@@ -107,12 +110,15 @@ func (c Config) prepare(ctx context.Context) (*chain, error) {
 	generic.MaxRequestBodyBytes, generic.JSONPatchMaxCopyBytes = maxRequestBytes, maxRequestBytes
 
 	generic.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(leniency.Handler(api, maxRequestBytes), c)
+		return genericapiserver.DefaultBuildHandlerChain(refusal.Handler(leniency.Handler(api, maxRequestBytes)), c)
 	}
 
-	l := &chain{options: completed, generic: generic, informers: factory, resolver: noServices{}}
+	l := &chain{options: completed, generic: generic, informers: factory, services: newServices(c)}
 
-	l.kube, l.plugins, err = controlplane.CreateConfig(completed, generic, factory, storage, l.resolver, nil)
+	// It runs after the control plane's own, so that this one is the outer wrapper.
+	hooks := webhookinit.NewPluginInitializer(l.services.authenticate, l.services)
+
+	l.kube, l.plugins, err = controlplane.CreateConfig(completed, generic, factory, storage, l.services, []admission.PluginInitializer{hooks})
 	if err != nil {
 		return nil, fmt.Errorf("build control plane configuration: %w", err)
 	}
@@ -122,14 +128,18 @@ func (c Config) prepare(ctx context.Context) (*chain, error) {
 
 // end is the last link: it says 404.
 func (l *chain) end() genericapiserver.DelegationTarget {
-	return genericapiserver.NewEmptyDelegateWithCustomHandler(
-		notfoundhandler.New(l.generic.Serializer, filters.NoMuxAndDiscoveryIncompleteKey))
+	return genericapiserver.NewEmptyDelegateWithCustomHandler(clusterctl.RefuseUpgrades(
+		notfoundhandler.New(l.generic.Serializer, filters.NoMuxAndDiscoveryIncompleteKey)))
 }
 
 // customResources is the link of what CustomResourceDefinitions define.
 func (l *chain) customResources(next genericapiserver.DelegationTarget) (*apiextensions.CustomResourceDefinitions, error) {
-	config, err := controlplane.CreateAPIExtensionsConfig(*l.generic, l.informers, l.plugins, l.options, masters, l.resolver,
-		webhook.NewDefaultAuthenticationInfoResolverWrapper(nil, l.generic.EgressSelector, l.generic.LoopbackClientConfig, l.generic.TracerProvider))
+	usual := webhook.NewDefaultAuthenticationInfoResolverWrapper(nil, l.generic.EgressSelector, l.generic.LoopbackClientConfig, l.generic.TracerProvider)
+	wrapper := func(next webhook.AuthenticationInfoResolver) webhook.AuthenticationInfoResolver {
+		return l.services.authenticate(usual(next))
+	}
+
+	config, err := controlplane.CreateAPIExtensionsConfig(*l.generic, l.informers, l.plugins, l.options, masters, l.services, wrapper)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +181,7 @@ func (l *chain) kubernetes(next genericapiserver.DelegationTarget) (*controlplan
 func (l *chain) aggregator(next *genericapiserver.GenericAPIServer, definitions crdinformers.CustomResourceDefinitionInformer,
 	native []schema.GroupVersion,
 ) (*aggregator.APIAggregator, error) {
-	config, err := controlplane.CreateAggregatorConfig(*l.generic, l.options, l.informers, l.resolver, l.kube.ProxyTransport, nil, l.plugins)
+	config, err := controlplane.CreateAggregatorConfig(*l.generic, l.options, l.informers, l.services, l.kube.ProxyTransport, nil, l.plugins)
 	if err != nil {
 		return nil, err
 	}

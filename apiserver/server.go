@@ -28,6 +28,9 @@ type Config struct {
 	Authority *pki.Authority
 	// Loopback is how this process reaches the server as its owner.
 	Loopback *rest.Config
+	// LocalServices and WebhookServices are those that webhooks may be reached by. No Services run here.
+	LocalServices   []LocalService
+	WebhookServices []WebhookService
 	// ReadyChecks are asked by /readyz beside the server's own: they stand for the rest of the appliance.
 	ReadyChecks []healthz.HealthChecker
 }

@@ -29,18 +29,18 @@ type Plane struct {
 	Kubeconfig string
 }
 
-// Start runs a control plane on an empty directory until the test ends.
-func Start(t testing.TB) *Plane {
+// Start runs a control plane on an empty directory until the test ends. Its API server's configuration can be changed before.
+func Start(t testing.TB, change ...func(*apiserver.Config)) *Plane {
 	t.Helper()
 
-	return StartIn(t, t.TempDir())
+	return StartIn(t, t.TempDir(), change...)
 }
 
 // StartIn runs a control plane on a data directory until the test ends.
-func StartIn(t testing.TB, dir string) *Plane {
+func StartIn(t testing.TB, dir string, change ...func(*apiserver.Config)) *Plane {
 	t.Helper()
 
-	p, err := New(dir)
+	p, err := New(dir, change...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func StartIn(t testing.TB, dir string) *Plane {
 }
 
 // New makes a control plane on a data directory. Its parts run when they are told to: etcd first.
-func New(dir string) (*Plane, error) {
+func New(dir string, change ...func(*apiserver.Config)) (*Plane, error) {
 	etcd, err := storage.New(storage.Config{Dir: filepath.Join(dir, "etcd"), Logger: zap.NewNop()})
 	if err != nil {
 		return nil, err
@@ -78,13 +78,18 @@ func New(dir string) (*Plane, error) {
 		return nil, err
 	}
 
-	p.Server, err = apiserver.New(apiserver.Config{
+	config := apiserver.Config{
 		Listener:         listener.(*net.TCPListener), //nolint:errcheck,forcetypeassert // of net.Listen("tcp")
 		AdvertiseAddress: p.Address.Addr(),
 		EtcdServers:      etcd.Endpoint().Servers,
 		Authority:        p.Authority,
 		Loopback:         loopback,
-	})
+	}
+	for _, c := range change {
+		c(&config)
+	}
+
+	p.Server, err = apiserver.New(config)
 
 	return p, err
 }

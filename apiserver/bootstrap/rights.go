@@ -68,10 +68,10 @@ func components() []component {
 		{
 			user: ClusterAPI,
 			everywhere: rules{
-				allow("apiextensions.k8s.io", "customresourcedefinitions")("get", "list", "watch"),
+				allow(apiextensionsGroup, "customresourcedefinitions")("get", "list", "watch"),
 				allow("cluster.x-k8s.io", "clusterclasses")("get"),
 				allow("cluster.x-k8s.io", "clusters", "machinedeployments", "machinepools", "machines")("list"),
-				allow("controlplane.cluster.x-k8s.io", "taloscontrolplanes")("get"),
+				allow("controlplane.cluster.x-k8s.io", "*")("get"), // nobody knows beforehand what kinds a further provider has
 				allow("ipam.cluster.x-k8s.io", "ipaddressclaims")("get"),
 				allow("", "secrets")("get"), // the kubeconfigs of clusters whose Nodes' versions it checks
 			},

@@ -54,6 +54,7 @@ func TestServer(t *testing.T) {
 		"generation and resourceVersion":           testGeneration,
 		"validation/of values":                     testValidation,
 		"validation/of fields":                     testFieldValidation,
+		"validation/refused patches":               testRefusedPatches,
 		"validation/lenience":                      testLenience,
 		"versions/what each shows":                 testVersionsShow,
 		"versions/writes lose nothing":             testVersionsLoseNothing,

@@ -8,8 +8,10 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // raw is a client for requests as bytes, which a typed client could not send, and keeps the warnings of the answers.
@@ -178,6 +180,33 @@ func testLenience(t *testing.T, a api) {
 			if !strings.Contains(warnings, text) {
 				t.Errorf("%s: warned %q, want %q", c.object, warnings, text)
 			}
+		}
+	}
+}
+
+// testRefusedPatches: the message names the field or the operation, and is short.
+func testRefusedPatches(t *testing.T, a api) {
+	s := server("refused-patches")
+	s.Spec.Hostname = "long " + strings.Repeat("name ", 100)
+	a.create(t, s)
+
+	for _, c := range []struct {
+		kind  types.PatchType
+		patch string
+		says  string
+	}{
+		{types.MergePatchType, `{"spec":{"accepted":"yes"}}`, `spec.accepted: must be of type boolean, not string`},
+		{types.MergePatchType, `{"spec":{"bmc":{"endpoint":"b","port":"623"}}}`, `spec.bmc.port: must be of type integer, not string`},
+		{types.MergePatchType, `{"spec":{"hardware":{"storage":{"devices":[{"size":"big"}]}}}}`, `size: must be of type integer, not string`},
+		{types.JSONPatchType, `[{"op":"replace","path":"/spec/accepted","value":7}]`, `spec.accepted: must be of type boolean, not number`},
+		{types.JSONPatchType, `[{"op":"remove","path":"/spec/nothing"}]`, `/spec/nothing`},
+		{types.JSONPatchType, `[{"op":"test","path":"/spec/accepted","value":true}]`, `/spec/accepted`},
+		{types.MergePatchType, `{"spec":`, `unexpected end of JSON input`},
+		{types.MergePatchType, `{"spec":{"pxeMode":"coal"}}`, `spec.pxeMode: Invalid value: "coal"`},
+	} {
+		err := a.client.Patch(t.Context(), s.DeepCopy(), client.RawPatch(c.kind, []byte(c.patch)))
+		if err == nil || !strings.Contains(err.Error(), c.says) || len(err.Error()) > 400 {
+			t.Errorf("%s: %v, want %s", c.patch, err, c.says)
 		}
 	}
 }

@@ -5,14 +5,12 @@
 package installation
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -162,17 +160,7 @@ func (i *Installation) transcript(name string) (*lab.Transcript, error) {
 
 // Kubectl runs kubectl as the admin and returns what it printed.
 func (i *Installation) Kubectl(ctx context.Context, args ...string) (string, error) {
-	var out, problems bytes.Buffer
-
-	cmd := i.Lab.Command(ctx, filepath.Join(i.root, "bin/kubectl"), args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+i.Kubeconfig(), "HOME="+i.config.Dir)
-	cmd.Stdout, cmd.Stderr = &out, &problems
-
-	if err := i.Lab.Run(cmd); err != nil {
-		return out.String(), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(problems.String()))
-	}
-
-	return out.String(), nil
+	return i.Tool(ctx, "", "kubectl", args...)
 }
 
 // Kubeconfig is the path of the admin's kubeconfig.

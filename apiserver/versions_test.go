@@ -79,6 +79,10 @@ func testVersionsShow(t *testing.T, a api) {
 		}
 	}
 
+	for _, d := range descriptors() { // an empty list is one too
+		a.kubectl.Do(t, "get", d.Name, "-A")
+	}
+
 	for command, want := range map[string]string{
 		"explain servers.spec.cpu --api-version=metal.sidero.dev/v1alpha1":                               "first processor",
 		"explain servers.spec.hardware.memory --api-version=metal.sidero.dev/v1alpha2":                   "memory",

@@ -38,9 +38,6 @@ type Kind[T Object] struct {
 
 	New     func() T
 	NewList func() runtime.Object
-	// Items are the objects of a list.
-	Items func(list runtime.Object) []T
-
 	// Older are the versions beside the hub.
 	Older []Spoke[T]
 

@@ -64,11 +64,13 @@ func (t table[T]) ConvertToTable(_ context.Context, object, options runtime.Obje
 	out.Continue = list.GetContinue()
 	out.RemainingItemCount = list.GetRemainingItemCount()
 
-	for _, o := range t.kind.Items(object) {
-		out.Rows = append(out.Rows, t.row(o))
-	}
+	err = meta.EachListItem(object, func(item runtime.Object) error {
+		out.Rows = append(out.Rows, t.row(typed[T](item)))
 
-	return out, nil
+		return nil
+	})
+
+	return out, err
 }
 
 func (t table[T]) definitions() []metav1.TableColumnDefinition {

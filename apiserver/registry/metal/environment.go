@@ -14,13 +14,10 @@ func environments() registry.Kind[*v1alpha2.Environment] {
 		Categories: []string{category},
 		New:        func() *v1alpha2.Environment { return &v1alpha2.Environment{} },
 		NewList:    func() runtime.Object { return &v1alpha2.EnvironmentList{} },
-		Items: func(list runtime.Object) []*v1alpha2.Environment {
-			return pointers(list.(*v1alpha2.EnvironmentList).Items) //nolint:errcheck,forcetypeassert // NewList's own type
-		},
-		Older:    environmentVersions(),
-		Spec:     func(e *v1alpha2.Environment) any { return &e.Spec },
-		Status:   func(e *v1alpha2.Environment) any { return &e.Status },
-		Validate: validateEnvironment, ValidateStatus: validateEnvironmentStatus,
+		Older:      environmentVersions(),
+		Spec:       func(e *v1alpha2.Environment) any { return &e.Spec },
+		Status:     func(e *v1alpha2.Environment) any { return &e.Status },
+		Validate:   validateEnvironment, ValidateStatus: validateEnvironmentStatus,
 		Columns: []registry.Column[*v1alpha2.Environment]{
 			{
 				Name: "Kernel", Type: "string", Description: "the kernel for the environment",

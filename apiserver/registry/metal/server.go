@@ -19,14 +19,11 @@ func servers() registry.Kind[*v1alpha2.Server] {
 		Categories: []string{category},
 		New:        func() *v1alpha2.Server { return &v1alpha2.Server{} },
 		NewList:    func() runtime.Object { return &v1alpha2.ServerList{} },
-		Items: func(list runtime.Object) []*v1alpha2.Server {
-			return pointers(list.(*v1alpha2.ServerList).Items) //nolint:errcheck,forcetypeassert // NewList's own type
-		},
-		Older:     serverVersions(),
-		Spec:      func(s *v1alpha2.Server) any { return &s.Spec },
-		Status:    func(s *v1alpha2.Server) any { return &s.Status },
-		Normalise: normaliseServer,
-		Validate:  validateServer, ValidateStatus: validateServerStatus,
+		Older:      serverVersions(),
+		Spec:       func(s *v1alpha2.Server) any { return &s.Spec },
+		Status:     func(s *v1alpha2.Server) any { return &s.Status },
+		Normalise:  normaliseServer,
+		Validate:   validateServer, ValidateStatus: validateServerStatus,
 		Fields: map[string]func(*v1alpha2.Server) string{
 			"spec.accepted":  func(s *v1alpha2.Server) string { return strconv.FormatBool(s.Spec.Accepted) },
 			"status.inUse":   func(s *v1alpha2.Server) string { return strconv.FormatBool(s.Status.InUse) },
@@ -98,14 +95,4 @@ func serverColumns() []registry.Column[*v1alpha2.Server] {
 		},
 		registry.Age[*v1alpha2.Server](),
 	}
-}
-
-// pointers are pointers to the elements of a list.
-func pointers[T any](items []T) []*T {
-	out := make([]*T, len(items))
-	for i := range items {
-		out[i] = &items[i]
-	}
-
-	return out
 }

@@ -16,14 +16,11 @@ func serverClasses() registry.Kind[*v1alpha2.ServerClass] {
 		Categories: []string{category},
 		New:        func() *v1alpha2.ServerClass { return &v1alpha2.ServerClass{} },
 		NewList:    func() runtime.Object { return &v1alpha2.ServerClassList{} },
-		Items: func(list runtime.Object) []*v1alpha2.ServerClass {
-			return pointers(list.(*v1alpha2.ServerClassList).Items) //nolint:errcheck,forcetypeassert // NewList's own type
-		},
-		Older:     serverClassVersions(),
-		Spec:      func(c *v1alpha2.ServerClass) any { return &c.Spec },
-		Status:    func(c *v1alpha2.ServerClass) any { return &c.Status },
-		Normalise: normaliseServerClass,
-		Validate:  validateServerClass,
+		Older:      serverClassVersions(),
+		Spec:       func(c *v1alpha2.ServerClass) any { return &c.Spec },
+		Status:     func(c *v1alpha2.ServerClass) any { return &c.Status },
+		Normalise:  normaliseServerClass,
+		Validate:   validateServerClass,
 		Columns: []registry.Column[*v1alpha2.ServerClass]{
 			{
 				Name: "Available", Type: "string", Description: "servers of the class that are not allocated",

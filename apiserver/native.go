@@ -82,7 +82,7 @@ func (n *native) server(config genericapiserver.Config, etcd genericoptions.Etcd
 ) (*genericapiserver.GenericAPIServer, error) {
 	config.PostStartHooks = map[string]genericapiserver.PostStartHookConfigEntry{}
 	config.RESTOptionsGetter = nil
-	config.Serializer = n.codecs
+	config.Serializer = textual{n.codecs}
 
 	hubs := n.hubs()
 	etcd.StorageConfig.Prefix = nativePrefix
@@ -120,6 +120,7 @@ func (n *native) server(config genericapiserver.Config, etcd genericoptions.Etcd
 
 func (n *native) install(server *genericapiserver.GenericAPIServer, group registry.Group, config genericapiserver.Config) error {
 	info := genericapiserver.NewDefaultAPIGroupInfo(group.Hub.Group, n.scheme, metav1.ParameterCodec, n.codecs)
+	info.NegotiatedSerializer = textual{n.codecs}
 
 	for name, kind := range group.Kinds {
 		stores, err := kind.Storage(registry.Options{Getter: config.RESTOptionsGetter, Scheme: n.scheme, Hub: group.Hub.GroupVersion})

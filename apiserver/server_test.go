@@ -41,6 +41,7 @@ func TestServer(t *testing.T) {
 		"objects/verbs":                            testVerbs,
 		"objects/watch":                            testWatch,
 		"objects/delete collection":                testDeleteCollection,
+		"objects/delete by a metadata client":      testMetadataClient,
 		"objects/finalizer holds deletion":         testFinalizer,
 		"objects/field selectors":                  testFieldSelectors,
 		"objects/oversize is refused":              testOversize,

@@ -110,7 +110,9 @@ func (c Config) prepare(ctx context.Context) (*chain, error) {
 	generic.MaxRequestBodyBytes, generic.JSONPatchMaxCopyBytes = maxRequestBytes, maxRequestBytes
 
 	generic.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(refusal.Handler(leniency.Handler(api, maxRequestBytes)), c)
+		api = clusterctl.RefuseUpgrades(refusal.Handler(leniency.Handler(api, maxRequestBytes)))
+
+		return genericapiserver.DefaultBuildHandlerChain(api, c)
 	}
 
 	l := &chain{options: completed, generic: generic, informers: factory, services: newServices(c)}
@@ -128,8 +130,8 @@ func (c Config) prepare(ctx context.Context) (*chain, error) {
 
 // end is the last link: it says 404.
 func (l *chain) end() genericapiserver.DelegationTarget {
-	return genericapiserver.NewEmptyDelegateWithCustomHandler(clusterctl.RefuseUpgrades(
-		notfoundhandler.New(l.generic.Serializer, filters.NoMuxAndDiscoveryIncompleteKey)))
+	return genericapiserver.NewEmptyDelegateWithCustomHandler(
+		notfoundhandler.New(l.generic.Serializer, filters.NoMuxAndDiscoveryIncompleteKey))
 }
 
 // customResources is the link of what CustomResourceDefinitions define.

@@ -56,20 +56,27 @@ func (c Clusterctl) Try(t testing.TB, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), clusterctlEndsWithin)
 	defer cancel()
 
+	var out, complaints strings.Builder
+
+	command := c.Command(ctx, args...)
+	command.Stdout, command.Stderr = &out, &complaints
+	err := command.Run()
+
+	return out.String() + complaints.String(), err
+}
+
+// Command is a command for the test to run; it is killed when ctx ends.
+func (c Clusterctl) Command(ctx context.Context, args ...string) *exec.Cmd {
 	if c.Config != "" {
 		args = append([]string{"--config", c.Config}, args...)
 	}
 
-	var out, complaints strings.Builder
-
 	command := exec.CommandContext(ctx, c.path, args...)
-	command.Stdout, command.Stderr = &out, &complaints
 	command.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + c.home, "KUBECONFIG=" + c.kubeconfig, "HTTP_PROXY=" + c.proxy, "HTTPS_PROXY=" + c.proxy,
 	}, c.Environment...)
-	err := command.Run()
 
-	return out.String() + complaints.String(), err
+	return command
 }
 
 // noInternet is a proxy that fails the test when it is asked for anything. What is on the machine itself is reached

@@ -53,8 +53,17 @@ func specs() map[string]map[string]any {
 	reference := func(kind string) map[string]any { return map[string]any{"kind": kind, "name": "witness"} }
 
 	return map[string]map[string]any{
-		"Server":        {"hostname": "kept", "accepted": false},
-		"ServerBinding": {"metalMachineRef": reference("MetalMachine")},
+		"Server":              {"hostname": "kept", "accepted": false},
+		"ServerBinding":       {"metalMachineRef": reference("MetalMachine")},
+		"TalosConfig":         {"generateType": "worker"},
+		"TalosConfigTemplate": {"template": map[string]any{"spec": map[string]any{"generateType": "worker"}}},
+		"TalosControlPlane": {
+			"version": "v1.34.0", "infrastructureTemplate": reference("MetalMachineTemplate"),
+			"controlPlaneConfig": map[string]any{"controlplane": map[string]any{"generateType": "controlplane"}},
+		},
+		"TalosControlPlaneTemplate": {"template": map[string]any{"spec": map[string]any{
+			"controlPlaneConfig": map[string]any{"controlplane": map[string]any{"generateType": "controlplane"}},
+		}}},
 	}
 }
 

@@ -6,8 +6,10 @@
 package openapi
 
 import (
+	v1alpha3 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
+	controlplanev1alpha3 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
 	v1alpha2 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha2"
-	v1alpha3 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	infrastructurev1alpha3 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	v1alpha1 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha1"
 	metalv1alpha2 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	common "k8s.io/kube-openapi/pkg/common"
@@ -16,98 +18,1439 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
-		v1alpha2.APIEndpoint{}.OpenAPIModelName():                      schema_apiserver_apis_infrastructure_v1alpha2_APIEndpoint(ref),
-		v1alpha2.MetalCluster{}.OpenAPIModelName():                     schema_apiserver_apis_infrastructure_v1alpha2_MetalCluster(ref),
-		v1alpha2.MetalClusterList{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha2_MetalClusterList(ref),
-		v1alpha2.MetalClusterSpec{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha2_MetalClusterSpec(ref),
-		v1alpha2.MetalClusterStatus{}.OpenAPIModelName():               schema_apiserver_apis_infrastructure_v1alpha2_MetalClusterStatus(ref),
-		v1alpha2.MetalMachine{}.OpenAPIModelName():                     schema_apiserver_apis_infrastructure_v1alpha2_MetalMachine(ref),
-		v1alpha2.MetalMachineList{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineList(ref),
-		v1alpha2.MetalMachineSpec{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineSpec(ref),
-		v1alpha2.MetalMachineStatus{}.OpenAPIModelName():               schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineStatus(ref),
-		v1alpha2.MetalMachineTemplate{}.OpenAPIModelName():             schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplate(ref),
-		v1alpha2.MetalMachineTemplateList{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateList(ref),
-		v1alpha2.MetalMachineTemplateResource{}.OpenAPIModelName():     schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateResource(ref),
-		v1alpha2.MetalMachineTemplateSpec{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateSpec(ref),
-		v1alpha3.APIEndpoint{}.OpenAPIModelName():                      schema_apiserver_apis_infrastructure_v1alpha3_APIEndpoint(ref),
-		v1alpha3.FailureDomain{}.OpenAPIModelName():                    schema_apiserver_apis_infrastructure_v1alpha3_FailureDomain(ref),
-		v1alpha3.Initialization{}.OpenAPIModelName():                   schema_apiserver_apis_infrastructure_v1alpha3_Initialization(ref),
-		v1alpha3.MachineAddress{}.OpenAPIModelName():                   schema_apiserver_apis_infrastructure_v1alpha3_MachineAddress(ref),
-		v1alpha3.MetalCluster{}.OpenAPIModelName():                     schema_apiserver_apis_infrastructure_v1alpha3_MetalCluster(ref),
-		v1alpha3.MetalClusterList{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterList(ref),
-		v1alpha3.MetalClusterSpec{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterSpec(ref),
-		v1alpha3.MetalClusterStatus{}.OpenAPIModelName():               schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterStatus(ref),
-		v1alpha3.MetalClusterTemplate{}.OpenAPIModelName():             schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplate(ref),
-		v1alpha3.MetalClusterTemplateList{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateList(ref),
-		v1alpha3.MetalClusterTemplateResource{}.OpenAPIModelName():     schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateResource(ref),
-		v1alpha3.MetalClusterTemplateSpec{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateSpec(ref),
-		v1alpha3.MetalMachine{}.OpenAPIModelName():                     schema_apiserver_apis_infrastructure_v1alpha3_MetalMachine(ref),
-		v1alpha3.MetalMachineList{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineList(ref),
-		v1alpha3.MetalMachineSpec{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineSpec(ref),
-		v1alpha3.MetalMachineStatus{}.OpenAPIModelName():               schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineStatus(ref),
-		v1alpha3.MetalMachineTemplate{}.OpenAPIModelName():             schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplate(ref),
-		v1alpha3.MetalMachineTemplateList{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateList(ref),
-		v1alpha3.MetalMachineTemplateResource{}.OpenAPIModelName():     schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateResource(ref),
-		v1alpha3.MetalMachineTemplateSpec{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateSpec(ref),
-		v1alpha3.MetalRemediation{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediation(ref),
-		v1alpha3.MetalRemediationList{}.OpenAPIModelName():             schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationList(ref),
-		v1alpha3.MetalRemediationSpec{}.OpenAPIModelName():             schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationSpec(ref),
-		v1alpha3.MetalRemediationStatus{}.OpenAPIModelName():           schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationStatus(ref),
-		v1alpha3.MetalRemediationTemplate{}.OpenAPIModelName():         schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplate(ref),
-		v1alpha3.MetalRemediationTemplateList{}.OpenAPIModelName():     schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateList(ref),
-		v1alpha3.MetalRemediationTemplateResource{}.OpenAPIModelName(): schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateResource(ref),
-		v1alpha3.MetalRemediationTemplateSpec{}.OpenAPIModelName():     schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateSpec(ref),
-		v1alpha3.RemediationStrategy{}.OpenAPIModelName():              schema_apiserver_apis_infrastructure_v1alpha3_RemediationStrategy(ref),
-		v1alpha3.ServerBinding{}.OpenAPIModelName():                    schema_apiserver_apis_infrastructure_v1alpha3_ServerBinding(ref),
-		v1alpha3.ServerBindingList{}.OpenAPIModelName():                schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingList(ref),
-		v1alpha3.ServerBindingSpec{}.OpenAPIModelName():                schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingSpec(ref),
-		v1alpha3.ServerBindingStatus{}.OpenAPIModelName():              schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingStatus(ref),
-		v1alpha3.SideroLink{}.OpenAPIModelName():                       schema_apiserver_apis_infrastructure_v1alpha3_SideroLink(ref),
-		v1alpha3.TemplateMeta{}.OpenAPIModelName():                     schema_apiserver_apis_infrastructure_v1alpha3_TemplateMeta(ref),
-		v1alpha1.CPUInformation{}.OpenAPIModelName():                   schema_apiserver_apis_metal_v1alpha1_CPUInformation(ref),
-		v1alpha1.Environment{}.OpenAPIModelName():                      schema_apiserver_apis_metal_v1alpha1_Environment(ref),
-		v1alpha1.EnvironmentList{}.OpenAPIModelName():                  schema_apiserver_apis_metal_v1alpha1_EnvironmentList(ref),
-		v1alpha1.Qualifiers{}.OpenAPIModelName():                       schema_apiserver_apis_metal_v1alpha1_Qualifiers(ref),
-		v1alpha1.Server{}.OpenAPIModelName():                           schema_apiserver_apis_metal_v1alpha1_Server(ref),
-		v1alpha1.ServerClass{}.OpenAPIModelName():                      schema_apiserver_apis_metal_v1alpha1_ServerClass(ref),
-		v1alpha1.ServerClassList{}.OpenAPIModelName():                  schema_apiserver_apis_metal_v1alpha1_ServerClassList(ref),
-		v1alpha1.ServerClassSpec{}.OpenAPIModelName():                  schema_apiserver_apis_metal_v1alpha1_ServerClassSpec(ref),
-		v1alpha1.ServerList{}.OpenAPIModelName():                       schema_apiserver_apis_metal_v1alpha1_ServerList(ref),
-		v1alpha1.ServerSpec{}.OpenAPIModelName():                       schema_apiserver_apis_metal_v1alpha1_ServerSpec(ref),
-		v1alpha1.SystemInformation{}.OpenAPIModelName():                schema_apiserver_apis_metal_v1alpha1_SystemInformation(ref),
-		metalv1alpha2.Asset{}.OpenAPIModelName():                       schema_apiserver_apis_metal_v1alpha2_Asset(ref),
-		metalv1alpha2.AssetCondition{}.OpenAPIModelName():              schema_apiserver_apis_metal_v1alpha2_AssetCondition(ref),
-		metalv1alpha2.BMC{}.OpenAPIModelName():                         schema_apiserver_apis_metal_v1alpha2_BMC(ref),
-		metalv1alpha2.ComputeInformation{}.OpenAPIModelName():          schema_apiserver_apis_metal_v1alpha2_ComputeInformation(ref),
-		metalv1alpha2.Condition{}.OpenAPIModelName():                   schema_apiserver_apis_metal_v1alpha2_Condition(ref),
-		metalv1alpha2.ConfigPatch{}.OpenAPIModelName():                 schema_apiserver_apis_metal_v1alpha2_ConfigPatch(ref),
-		metalv1alpha2.CredentialSource{}.OpenAPIModelName():            schema_apiserver_apis_metal_v1alpha2_CredentialSource(ref),
-		metalv1alpha2.Environment{}.OpenAPIModelName():                 schema_apiserver_apis_metal_v1alpha2_Environment(ref),
-		metalv1alpha2.EnvironmentList{}.OpenAPIModelName():             schema_apiserver_apis_metal_v1alpha2_EnvironmentList(ref),
-		metalv1alpha2.EnvironmentSpec{}.OpenAPIModelName():             schema_apiserver_apis_metal_v1alpha2_EnvironmentSpec(ref),
-		metalv1alpha2.EnvironmentStatus{}.OpenAPIModelName():           schema_apiserver_apis_metal_v1alpha2_EnvironmentStatus(ref),
-		metalv1alpha2.HardwareInformation{}.OpenAPIModelName():         schema_apiserver_apis_metal_v1alpha2_HardwareInformation(ref),
-		metalv1alpha2.Initrd{}.OpenAPIModelName():                      schema_apiserver_apis_metal_v1alpha2_Initrd(ref),
-		metalv1alpha2.Kernel{}.OpenAPIModelName():                      schema_apiserver_apis_metal_v1alpha2_Kernel(ref),
-		metalv1alpha2.ManagementAPI{}.OpenAPIModelName():               schema_apiserver_apis_metal_v1alpha2_ManagementAPI(ref),
-		metalv1alpha2.MemoryInformation{}.OpenAPIModelName():           schema_apiserver_apis_metal_v1alpha2_MemoryInformation(ref),
-		metalv1alpha2.MemoryModule{}.OpenAPIModelName():                schema_apiserver_apis_metal_v1alpha2_MemoryModule(ref),
-		metalv1alpha2.NetworkInformation{}.OpenAPIModelName():          schema_apiserver_apis_metal_v1alpha2_NetworkInformation(ref),
-		metalv1alpha2.NetworkInterface{}.OpenAPIModelName():            schema_apiserver_apis_metal_v1alpha2_NetworkInterface(ref),
-		metalv1alpha2.Processor{}.OpenAPIModelName():                   schema_apiserver_apis_metal_v1alpha2_Processor(ref),
-		metalv1alpha2.Qualifiers{}.OpenAPIModelName():                  schema_apiserver_apis_metal_v1alpha2_Qualifiers(ref),
-		metalv1alpha2.SecretKeyRef{}.OpenAPIModelName():                schema_apiserver_apis_metal_v1alpha2_SecretKeyRef(ref),
-		metalv1alpha2.Server{}.OpenAPIModelName():                      schema_apiserver_apis_metal_v1alpha2_Server(ref),
-		metalv1alpha2.ServerClass{}.OpenAPIModelName():                 schema_apiserver_apis_metal_v1alpha2_ServerClass(ref),
-		metalv1alpha2.ServerClassList{}.OpenAPIModelName():             schema_apiserver_apis_metal_v1alpha2_ServerClassList(ref),
-		metalv1alpha2.ServerClassSpec{}.OpenAPIModelName():             schema_apiserver_apis_metal_v1alpha2_ServerClassSpec(ref),
-		metalv1alpha2.ServerClassStatus{}.OpenAPIModelName():           schema_apiserver_apis_metal_v1alpha2_ServerClassStatus(ref),
-		metalv1alpha2.ServerList{}.OpenAPIModelName():                  schema_apiserver_apis_metal_v1alpha2_ServerList(ref),
-		metalv1alpha2.ServerSpec{}.OpenAPIModelName():                  schema_apiserver_apis_metal_v1alpha2_ServerSpec(ref),
-		metalv1alpha2.ServerStatus{}.OpenAPIModelName():                schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref),
-		metalv1alpha2.StorageDevice{}.OpenAPIModelName():               schema_apiserver_apis_metal_v1alpha2_StorageDevice(ref),
-		metalv1alpha2.StorageInformation{}.OpenAPIModelName():          schema_apiserver_apis_metal_v1alpha2_StorageInformation(ref),
-		metalv1alpha2.SystemInformation{}.OpenAPIModelName():           schema_apiserver_apis_metal_v1alpha2_SystemInformation(ref),
+		v1alpha3.HostnameSpec{}.OpenAPIModelName():                                      schema_apiserver_apis_bootstrap_v1alpha3_HostnameSpec(ref),
+		v1alpha3.Initialization{}.OpenAPIModelName():                                    schema_apiserver_apis_bootstrap_v1alpha3_Initialization(ref),
+		v1alpha3.TalosConfig{}.OpenAPIModelName():                                       schema_apiserver_apis_bootstrap_v1alpha3_TalosConfig(ref),
+		v1alpha3.TalosConfigList{}.OpenAPIModelName():                                   schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigList(ref),
+		v1alpha3.TalosConfigSpec{}.OpenAPIModelName():                                   schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigSpec(ref),
+		v1alpha3.TalosConfigStatus{}.OpenAPIModelName():                                 schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigStatus(ref),
+		v1alpha3.TalosConfigTemplate{}.OpenAPIModelName():                               schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigTemplate(ref),
+		v1alpha3.TalosConfigTemplateList{}.OpenAPIModelName():                           schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigTemplateList(ref),
+		v1alpha3.TalosConfigTemplateResource{}.OpenAPIModelName():                       schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigTemplateResource(ref),
+		v1alpha3.TalosConfigTemplateSpec{}.OpenAPIModelName():                           schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigTemplateSpec(ref),
+		controlplanev1alpha3.ContractReference{}.OpenAPIModelName():                     schema_apiserver_apis_controlplane_v1alpha3_ContractReference(ref),
+		controlplanev1alpha3.ControlPlaneConfig{}.OpenAPIModelName():                    schema_apiserver_apis_controlplane_v1alpha3_ControlPlaneConfig(ref),
+		controlplanev1alpha3.Initialization{}.OpenAPIModelName():                        schema_apiserver_apis_controlplane_v1alpha3_Initialization(ref),
+		controlplanev1alpha3.MachineDeletion{}.OpenAPIModelName():                       schema_apiserver_apis_controlplane_v1alpha3_MachineDeletion(ref),
+		controlplanev1alpha3.MachineNamingStrategy{}.OpenAPIModelName():                 schema_apiserver_apis_controlplane_v1alpha3_MachineNamingStrategy(ref),
+		controlplanev1alpha3.MachineTaint{}.OpenAPIModelName():                          schema_apiserver_apis_controlplane_v1alpha3_MachineTaint(ref),
+		controlplanev1alpha3.MachineTemplate{}.OpenAPIModelName():                       schema_apiserver_apis_controlplane_v1alpha3_MachineTemplate(ref),
+		controlplanev1alpha3.MachineTemplateSpec{}.OpenAPIModelName():                   schema_apiserver_apis_controlplane_v1alpha3_MachineTemplateSpec(ref),
+		controlplanev1alpha3.ReadinessGate{}.OpenAPIModelName():                         schema_apiserver_apis_controlplane_v1alpha3_ReadinessGate(ref),
+		controlplanev1alpha3.RollingUpdateParameters{}.OpenAPIModelName():               schema_apiserver_apis_controlplane_v1alpha3_RollingUpdateParameters(ref),
+		controlplanev1alpha3.RolloutStrategy{}.OpenAPIModelName():                       schema_apiserver_apis_controlplane_v1alpha3_RolloutStrategy(ref),
+		controlplanev1alpha3.TalosControlPlane{}.OpenAPIModelName():                     schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlane(ref),
+		controlplanev1alpha3.TalosControlPlaneList{}.OpenAPIModelName():                 schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneList(ref),
+		controlplanev1alpha3.TalosControlPlaneSpec{}.OpenAPIModelName():                 schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneSpec(ref),
+		controlplanev1alpha3.TalosControlPlaneStatus{}.OpenAPIModelName():               schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneStatus(ref),
+		controlplanev1alpha3.TalosControlPlaneTemplate{}.OpenAPIModelName():             schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplate(ref),
+		controlplanev1alpha3.TalosControlPlaneTemplateList{}.OpenAPIModelName():         schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplateList(ref),
+		controlplanev1alpha3.TalosControlPlaneTemplateResource{}.OpenAPIModelName():     schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplateResource(ref),
+		controlplanev1alpha3.TalosControlPlaneTemplateResourceSpec{}.OpenAPIModelName(): schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplateResourceSpec(ref),
+		controlplanev1alpha3.TalosControlPlaneTemplateSpec{}.OpenAPIModelName():         schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplateSpec(ref),
+		v1alpha2.APIEndpoint{}.OpenAPIModelName():                                       schema_apiserver_apis_infrastructure_v1alpha2_APIEndpoint(ref),
+		v1alpha2.MetalCluster{}.OpenAPIModelName():                                      schema_apiserver_apis_infrastructure_v1alpha2_MetalCluster(ref),
+		v1alpha2.MetalClusterList{}.OpenAPIModelName():                                  schema_apiserver_apis_infrastructure_v1alpha2_MetalClusterList(ref),
+		v1alpha2.MetalClusterSpec{}.OpenAPIModelName():                                  schema_apiserver_apis_infrastructure_v1alpha2_MetalClusterSpec(ref),
+		v1alpha2.MetalClusterStatus{}.OpenAPIModelName():                                schema_apiserver_apis_infrastructure_v1alpha2_MetalClusterStatus(ref),
+		v1alpha2.MetalMachine{}.OpenAPIModelName():                                      schema_apiserver_apis_infrastructure_v1alpha2_MetalMachine(ref),
+		v1alpha2.MetalMachineList{}.OpenAPIModelName():                                  schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineList(ref),
+		v1alpha2.MetalMachineSpec{}.OpenAPIModelName():                                  schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineSpec(ref),
+		v1alpha2.MetalMachineStatus{}.OpenAPIModelName():                                schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineStatus(ref),
+		v1alpha2.MetalMachineTemplate{}.OpenAPIModelName():                              schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplate(ref),
+		v1alpha2.MetalMachineTemplateList{}.OpenAPIModelName():                          schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateList(ref),
+		v1alpha2.MetalMachineTemplateResource{}.OpenAPIModelName():                      schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateResource(ref),
+		v1alpha2.MetalMachineTemplateSpec{}.OpenAPIModelName():                          schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateSpec(ref),
+		infrastructurev1alpha3.APIEndpoint{}.OpenAPIModelName():                         schema_apiserver_apis_infrastructure_v1alpha3_APIEndpoint(ref),
+		infrastructurev1alpha3.FailureDomain{}.OpenAPIModelName():                       schema_apiserver_apis_infrastructure_v1alpha3_FailureDomain(ref),
+		infrastructurev1alpha3.Initialization{}.OpenAPIModelName():                      schema_apiserver_apis_infrastructure_v1alpha3_Initialization(ref),
+		infrastructurev1alpha3.MachineAddress{}.OpenAPIModelName():                      schema_apiserver_apis_infrastructure_v1alpha3_MachineAddress(ref),
+		infrastructurev1alpha3.MetalCluster{}.OpenAPIModelName():                        schema_apiserver_apis_infrastructure_v1alpha3_MetalCluster(ref),
+		infrastructurev1alpha3.MetalClusterList{}.OpenAPIModelName():                    schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterList(ref),
+		infrastructurev1alpha3.MetalClusterSpec{}.OpenAPIModelName():                    schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterSpec(ref),
+		infrastructurev1alpha3.MetalClusterStatus{}.OpenAPIModelName():                  schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterStatus(ref),
+		infrastructurev1alpha3.MetalClusterTemplate{}.OpenAPIModelName():                schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplate(ref),
+		infrastructurev1alpha3.MetalClusterTemplateList{}.OpenAPIModelName():            schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateList(ref),
+		infrastructurev1alpha3.MetalClusterTemplateResource{}.OpenAPIModelName():        schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateResource(ref),
+		infrastructurev1alpha3.MetalClusterTemplateSpec{}.OpenAPIModelName():            schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateSpec(ref),
+		infrastructurev1alpha3.MetalMachine{}.OpenAPIModelName():                        schema_apiserver_apis_infrastructure_v1alpha3_MetalMachine(ref),
+		infrastructurev1alpha3.MetalMachineList{}.OpenAPIModelName():                    schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineList(ref),
+		infrastructurev1alpha3.MetalMachineSpec{}.OpenAPIModelName():                    schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineSpec(ref),
+		infrastructurev1alpha3.MetalMachineStatus{}.OpenAPIModelName():                  schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineStatus(ref),
+		infrastructurev1alpha3.MetalMachineTemplate{}.OpenAPIModelName():                schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplate(ref),
+		infrastructurev1alpha3.MetalMachineTemplateList{}.OpenAPIModelName():            schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateList(ref),
+		infrastructurev1alpha3.MetalMachineTemplateResource{}.OpenAPIModelName():        schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateResource(ref),
+		infrastructurev1alpha3.MetalMachineTemplateSpec{}.OpenAPIModelName():            schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateSpec(ref),
+		infrastructurev1alpha3.MetalRemediation{}.OpenAPIModelName():                    schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediation(ref),
+		infrastructurev1alpha3.MetalRemediationList{}.OpenAPIModelName():                schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationList(ref),
+		infrastructurev1alpha3.MetalRemediationSpec{}.OpenAPIModelName():                schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationSpec(ref),
+		infrastructurev1alpha3.MetalRemediationStatus{}.OpenAPIModelName():              schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationStatus(ref),
+		infrastructurev1alpha3.MetalRemediationTemplate{}.OpenAPIModelName():            schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplate(ref),
+		infrastructurev1alpha3.MetalRemediationTemplateList{}.OpenAPIModelName():        schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateList(ref),
+		infrastructurev1alpha3.MetalRemediationTemplateResource{}.OpenAPIModelName():    schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateResource(ref),
+		infrastructurev1alpha3.MetalRemediationTemplateSpec{}.OpenAPIModelName():        schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateSpec(ref),
+		infrastructurev1alpha3.RemediationStrategy{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha3_RemediationStrategy(ref),
+		infrastructurev1alpha3.ServerBinding{}.OpenAPIModelName():                       schema_apiserver_apis_infrastructure_v1alpha3_ServerBinding(ref),
+		infrastructurev1alpha3.ServerBindingList{}.OpenAPIModelName():                   schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingList(ref),
+		infrastructurev1alpha3.ServerBindingSpec{}.OpenAPIModelName():                   schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingSpec(ref),
+		infrastructurev1alpha3.ServerBindingStatus{}.OpenAPIModelName():                 schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingStatus(ref),
+		infrastructurev1alpha3.SideroLink{}.OpenAPIModelName():                          schema_apiserver_apis_infrastructure_v1alpha3_SideroLink(ref),
+		infrastructurev1alpha3.TemplateMeta{}.OpenAPIModelName():                        schema_apiserver_apis_infrastructure_v1alpha3_TemplateMeta(ref),
+		v1alpha1.CPUInformation{}.OpenAPIModelName():                                    schema_apiserver_apis_metal_v1alpha1_CPUInformation(ref),
+		v1alpha1.Environment{}.OpenAPIModelName():                                       schema_apiserver_apis_metal_v1alpha1_Environment(ref),
+		v1alpha1.EnvironmentList{}.OpenAPIModelName():                                   schema_apiserver_apis_metal_v1alpha1_EnvironmentList(ref),
+		v1alpha1.Qualifiers{}.OpenAPIModelName():                                        schema_apiserver_apis_metal_v1alpha1_Qualifiers(ref),
+		v1alpha1.Server{}.OpenAPIModelName():                                            schema_apiserver_apis_metal_v1alpha1_Server(ref),
+		v1alpha1.ServerClass{}.OpenAPIModelName():                                       schema_apiserver_apis_metal_v1alpha1_ServerClass(ref),
+		v1alpha1.ServerClassList{}.OpenAPIModelName():                                   schema_apiserver_apis_metal_v1alpha1_ServerClassList(ref),
+		v1alpha1.ServerClassSpec{}.OpenAPIModelName():                                   schema_apiserver_apis_metal_v1alpha1_ServerClassSpec(ref),
+		v1alpha1.ServerList{}.OpenAPIModelName():                                        schema_apiserver_apis_metal_v1alpha1_ServerList(ref),
+		v1alpha1.ServerSpec{}.OpenAPIModelName():                                        schema_apiserver_apis_metal_v1alpha1_ServerSpec(ref),
+		v1alpha1.SystemInformation{}.OpenAPIModelName():                                 schema_apiserver_apis_metal_v1alpha1_SystemInformation(ref),
+		metalv1alpha2.Asset{}.OpenAPIModelName():                                        schema_apiserver_apis_metal_v1alpha2_Asset(ref),
+		metalv1alpha2.AssetCondition{}.OpenAPIModelName():                               schema_apiserver_apis_metal_v1alpha2_AssetCondition(ref),
+		metalv1alpha2.BMC{}.OpenAPIModelName():                                          schema_apiserver_apis_metal_v1alpha2_BMC(ref),
+		metalv1alpha2.ComputeInformation{}.OpenAPIModelName():                           schema_apiserver_apis_metal_v1alpha2_ComputeInformation(ref),
+		metalv1alpha2.Condition{}.OpenAPIModelName():                                    schema_apiserver_apis_metal_v1alpha2_Condition(ref),
+		metalv1alpha2.ConfigPatch{}.OpenAPIModelName():                                  schema_apiserver_apis_metal_v1alpha2_ConfigPatch(ref),
+		metalv1alpha2.CredentialSource{}.OpenAPIModelName():                             schema_apiserver_apis_metal_v1alpha2_CredentialSource(ref),
+		metalv1alpha2.Environment{}.OpenAPIModelName():                                  schema_apiserver_apis_metal_v1alpha2_Environment(ref),
+		metalv1alpha2.EnvironmentList{}.OpenAPIModelName():                              schema_apiserver_apis_metal_v1alpha2_EnvironmentList(ref),
+		metalv1alpha2.EnvironmentSpec{}.OpenAPIModelName():                              schema_apiserver_apis_metal_v1alpha2_EnvironmentSpec(ref),
+		metalv1alpha2.EnvironmentStatus{}.OpenAPIModelName():                            schema_apiserver_apis_metal_v1alpha2_EnvironmentStatus(ref),
+		metalv1alpha2.HardwareInformation{}.OpenAPIModelName():                          schema_apiserver_apis_metal_v1alpha2_HardwareInformation(ref),
+		metalv1alpha2.Initrd{}.OpenAPIModelName():                                       schema_apiserver_apis_metal_v1alpha2_Initrd(ref),
+		metalv1alpha2.Kernel{}.OpenAPIModelName():                                       schema_apiserver_apis_metal_v1alpha2_Kernel(ref),
+		metalv1alpha2.ManagementAPI{}.OpenAPIModelName():                                schema_apiserver_apis_metal_v1alpha2_ManagementAPI(ref),
+		metalv1alpha2.MemoryInformation{}.OpenAPIModelName():                            schema_apiserver_apis_metal_v1alpha2_MemoryInformation(ref),
+		metalv1alpha2.MemoryModule{}.OpenAPIModelName():                                 schema_apiserver_apis_metal_v1alpha2_MemoryModule(ref),
+		metalv1alpha2.NetworkInformation{}.OpenAPIModelName():                           schema_apiserver_apis_metal_v1alpha2_NetworkInformation(ref),
+		metalv1alpha2.NetworkInterface{}.OpenAPIModelName():                             schema_apiserver_apis_metal_v1alpha2_NetworkInterface(ref),
+		metalv1alpha2.Processor{}.OpenAPIModelName():                                    schema_apiserver_apis_metal_v1alpha2_Processor(ref),
+		metalv1alpha2.Qualifiers{}.OpenAPIModelName():                                   schema_apiserver_apis_metal_v1alpha2_Qualifiers(ref),
+		metalv1alpha2.SecretKeyRef{}.OpenAPIModelName():                                 schema_apiserver_apis_metal_v1alpha2_SecretKeyRef(ref),
+		metalv1alpha2.Server{}.OpenAPIModelName():                                       schema_apiserver_apis_metal_v1alpha2_Server(ref),
+		metalv1alpha2.ServerClass{}.OpenAPIModelName():                                  schema_apiserver_apis_metal_v1alpha2_ServerClass(ref),
+		metalv1alpha2.ServerClassList{}.OpenAPIModelName():                              schema_apiserver_apis_metal_v1alpha2_ServerClassList(ref),
+		metalv1alpha2.ServerClassSpec{}.OpenAPIModelName():                              schema_apiserver_apis_metal_v1alpha2_ServerClassSpec(ref),
+		metalv1alpha2.ServerClassStatus{}.OpenAPIModelName():                            schema_apiserver_apis_metal_v1alpha2_ServerClassStatus(ref),
+		metalv1alpha2.ServerList{}.OpenAPIModelName():                                   schema_apiserver_apis_metal_v1alpha2_ServerList(ref),
+		metalv1alpha2.ServerSpec{}.OpenAPIModelName():                                   schema_apiserver_apis_metal_v1alpha2_ServerSpec(ref),
+		metalv1alpha2.ServerStatus{}.OpenAPIModelName():                                 schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref),
+		metalv1alpha2.StorageDevice{}.OpenAPIModelName():                                schema_apiserver_apis_metal_v1alpha2_StorageDevice(ref),
+		metalv1alpha2.StorageInformation{}.OpenAPIModelName():                           schema_apiserver_apis_metal_v1alpha2_StorageInformation(ref),
+		metalv1alpha2.SystemInformation{}.OpenAPIModelName():                            schema_apiserver_apis_metal_v1alpha2_SystemInformation(ref),
+	}
+}
+
+func schema_apiserver_apis_bootstrap_v1alpha3_HostnameSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HostnameSpec tells where a node's host name comes from.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"source": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Source is MachineName or InfrastructureName. When it is absent Talos finds the host name itself.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_bootstrap_v1alpha3_Initialization(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Initialization tells what Cluster API's contract v1beta2 waits for.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"dataSecretCreated": {
+						SchemaProps: spec.SchemaProps{
+							Description: "DataSecretCreated is true when the Secret with the machine configuration is there. It never becomes false again.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_bootstrap_v1alpha3_TalosConfig(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosConfig is what the machine configuration of one Talos node is made from.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec tells how the machine configuration is made. It cannot be changed.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.TalosConfigSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what is known about the machine configuration.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.TalosConfigStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.TalosConfigSpec{}.OpenAPIModelName(), v1alpha3.TalosConfigStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosConfigList is a list of TalosConfigs.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the TalosConfigs.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha3.TalosConfig{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.TalosConfig{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosConfigSpec tells how a node's machine configuration is made.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"talosVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "TalosVersion, such as v1.13, is the version of Talos that the configuration is made for. When it is absent it is made for the newest known.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"generateType": {
+						SchemaProps: spec.SchemaProps{
+							Description: "GenerateType is the role of the node: controlplane, worker (or join), init, or none when data holds the configuration.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"data": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Data is a whole machine configuration. It goes with generateType none only.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"configPatches": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "ConfigPatches are JSON patch operations for the machine configuration.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.ConfigPatch{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"strategicPatches": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "StrategicPatches are Talos strategic merge patches for the machine configuration.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"hostname": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Hostname tells where the node's host name comes from.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.HostnameSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"generateType"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.HostnameSpec{}.OpenAPIModelName(), metalv1alpha2.ConfigPatch{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosConfigStatus is what is known about a node's machine configuration.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"ready": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Ready tells whether the Secret with the machine configuration is there (contract v1beta1).",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"initialization": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Initialization tells what Cluster API waits for (contract v1beta2).",
+							Ref:         ref(v1alpha3.Initialization{}.OpenAPIModelName()),
+						},
+					},
+					"dataSecretName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "DataSecretName is the name of the Secret with the machine configuration.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"talosConfig": {
+						SchemaProps: spec.SchemaProps{
+							Description: "TalosConfig is a configuration for talosctl.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"failureReason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "FailureReason is one word about a problem that needs a person.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"failureMessage": {
+						SchemaProps: spec.SchemaProps{
+							Description: "FailureMessage tells a person about a problem that needs one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ObservedGeneration is the generation of the object that the status is about.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Conditions of the object.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.Initialization{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigTemplate(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosConfigTemplate is what Cluster API makes TalosConfigs from.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec holds the template. It cannot be changed: make another template and refer to that.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.TalosConfigTemplateSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.TalosConfigTemplateSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigTemplateList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosConfigTemplateList is a list of TalosConfigTemplates.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the TalosConfigTemplates.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha3.TalosConfigTemplate{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.TalosConfigTemplate{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigTemplateResource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosConfigTemplateResource is what TalosConfigs are made from.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Metadata of the TalosConfigs. Upstream has none.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(infrastructurev1alpha3.TemplateMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec of the TalosConfigs.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.TalosConfigSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.TalosConfigSpec{}.OpenAPIModelName(), infrastructurev1alpha3.TemplateMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_bootstrap_v1alpha3_TalosConfigTemplateSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosConfigTemplateSpec holds a template. It cannot be changed: make another template and refer to that.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"template": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Template that TalosConfigs are made from.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.TalosConfigTemplateResource{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"template"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.TalosConfigTemplateResource{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_ContractReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ContractReference names an object of a provider. Its version is the one that keeps Cluster API's contract.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"apiGroup": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIGroup of the object.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind of the object.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the object, in the same namespace.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"apiGroup", "kind", "name"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_ControlPlaneConfig(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ControlPlaneConfig tells how the machine configurations are made.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"init": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Init was for the first node of the control plane. It has no effect since Talos can be told to bootstrap.",
+							Ref:         ref(v1alpha3.TalosConfigSpec{}.OpenAPIModelName()),
+						},
+					},
+					"controlplane": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ControlPlane is for all nodes of the control plane.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha3.TalosConfigSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"controlplane"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha3.TalosConfigSpec{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_Initialization(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Initialization tells what Cluster API's contract v1beta2 waits for.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"controlPlaneInitialized": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ControlPlaneInitialized is true when the API of the cluster has answered once. It never becomes false again.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_MachineDeletion(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MachineDeletion tells how long each step of a machine's deletion may take. 0 is for ever.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"nodeDrainTimeoutSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "NodeDrainTimeoutSeconds is how long draining the node may take.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"nodeVolumeDetachTimeoutSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "NodeVolumeDetachTimeoutSeconds is how long detaching the node's volumes may take.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"nodeDeletionTimeoutSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "NodeDeletionTimeoutSeconds is how long deleting the node may be tried.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_MachineNamingStrategy(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MachineNamingStrategy tells how machines are named.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"template": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Template of the names, in Go's template language.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_MachineTaint(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MachineTaint is a taint that Cluster API keeps on a machine's node.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"key": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Key of the taint.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"value": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Value of the taint.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"effect": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Effect of the taint.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"propagation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Propagation is Always or OnInitialization.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"key", "effect"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_MachineTemplate(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MachineTemplate tells what the machines of a control plane are, in the words of Cluster API's contract v1beta2.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Metadata of the machines.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(infrastructurev1alpha3.TemplateMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec of the machines.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(controlplanev1alpha3.MachineTemplateSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			controlplanev1alpha3.MachineTemplateSpec{}.OpenAPIModelName(), infrastructurev1alpha3.TemplateMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_MachineTemplateSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MachineTemplateSpec tells what the machines of a control plane are.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"infrastructureRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "InfrastructureRef names the template of the machines' infrastructure.",
+							Ref:         ref(controlplanev1alpha3.ContractReference{}.OpenAPIModelName()),
+						},
+					},
+					"readinessGates": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"conditionType",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "ReadinessGates are further conditions that a machine needs to be ready.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(controlplanev1alpha3.ReadinessGate{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"deletion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Deletion tells how long each step of a machine's deletion may take.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(controlplanev1alpha3.MachineDeletion{}.OpenAPIModelName()),
+						},
+					},
+					"taints": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"key",
+									"effect",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Taints that Cluster API keeps on the nodes.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(controlplanev1alpha3.MachineTaint{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			controlplanev1alpha3.ContractReference{}.OpenAPIModelName(), controlplanev1alpha3.MachineDeletion{}.OpenAPIModelName(), controlplanev1alpha3.MachineTaint{}.OpenAPIModelName(), controlplanev1alpha3.ReadinessGate{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_ReadinessGate(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ReadinessGate is a further condition that a machine needs to be ready.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditionType": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ConditionType of the Machine's condition.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"polarity": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Polarity is Positive, when absent, or Negative: a condition that must be False.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"conditionType"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_RollingUpdateParameters(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RollingUpdateParameters tell how machines are replaced one after the other.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"maxSurge": {
+						SchemaProps: spec.SchemaProps{
+							Description: "MaxSurge is how many machines there may be more than wanted: 1, when absent, or 0.",
+							Ref:         ref("io.k8s.apimachinery.pkg.util.intstr.IntOrString"),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.util.intstr.IntOrString"},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_RolloutStrategy(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RolloutStrategy tells how machines are replaced when something changes that they are made of.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"rollingUpdate": {
+						SchemaProps: spec.SchemaProps{
+							Description: "RollingUpdate holds parameters for the type RollingUpdate.",
+							Ref:         ref(controlplanev1alpha3.RollingUpdateParameters{}.OpenAPIModelName()),
+						},
+					},
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Type is RollingUpdate, when absent, or OnDelete.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			controlplanev1alpha3.RollingUpdateParameters{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlane(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosControlPlane is the control plane of a cluster of Talos machines.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec is what a person wants of the control plane.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(controlplanev1alpha3.TalosControlPlaneSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what is known about the control plane.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(controlplanev1alpha3.TalosControlPlaneStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			controlplanev1alpha3.TalosControlPlaneSpec{}.OpenAPIModelName(), controlplanev1alpha3.TalosControlPlaneStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosControlPlaneList is a list of TalosControlPlanes.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the TalosControlPlanes.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(controlplanev1alpha3.TalosControlPlane{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			controlplanev1alpha3.TalosControlPlane{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosControlPlaneSpec is what a person wants of a control plane.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"replicas": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Replicas is the number of machines. 1 when absent; odd numbers make sense, for etcd's majority.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Version of Kubernetes, such as v1.34.0.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"infrastructureTemplate": {
+						SchemaProps: spec.SchemaProps{
+							Description: "InfrastructureTemplate names the template of the machines' infrastructure. The same can be said by machineTemplate.spec.infrastructureRef instead.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.api.core.v1.ObjectReference"),
+						},
+					},
+					"machineTemplate": {
+						SchemaProps: spec.SchemaProps{
+							Description: "MachineTemplate tells what the machines are, in the words of Cluster API's contract v1beta2.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(controlplanev1alpha3.MachineTemplate{}.OpenAPIModelName()),
+						},
+					},
+					"machineNamingStrategy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "MachineNamingStrategy tells how machines are named.",
+							Ref:         ref(controlplanev1alpha3.MachineNamingStrategy{}.OpenAPIModelName()),
+						},
+					},
+					"controlPlaneConfig": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ControlPlaneConfig tells how the machine configurations are made.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(controlplanev1alpha3.ControlPlaneConfig{}.OpenAPIModelName()),
+						},
+					},
+					"rolloutStrategy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "RolloutStrategy tells how machines are replaced when something changes that they are made of.",
+							Ref:         ref(controlplanev1alpha3.RolloutStrategy{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"version", "controlPlaneConfig"},
+			},
+		},
+		Dependencies: []string{
+			controlplanev1alpha3.ControlPlaneConfig{}.OpenAPIModelName(), controlplanev1alpha3.MachineNamingStrategy{}.OpenAPIModelName(), controlplanev1alpha3.MachineTemplate{}.OpenAPIModelName(), controlplanev1alpha3.RolloutStrategy{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference"},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosControlPlaneStatus is what is known about a control plane.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"selector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Selector of the labels of the control plane's machines, as text.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"replicas": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Replicas is the number of machines.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"readyReplicas": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ReadyReplicas is the number of machines that are ready.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"availableReplicas": {
+						SchemaProps: spec.SchemaProps{
+							Description: "AvailableReplicas is the number of machines that are available (contract v1beta2).",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"upToDateReplicas": {
+						SchemaProps: spec.SchemaProps{
+							Description: "UpToDateReplicas is the number of machines that are made of what is wanted (contract v1beta2).",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"unavailableReplicas": {
+						SchemaProps: spec.SchemaProps{
+							Description: "UnavailableReplicas is the number of machines that are missing or not ready (contract v1beta1).",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Version is the lowest version of Kubernetes among the machines.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"initialized": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Initialized tells whether the API of the cluster has answered once (contract v1beta1).",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"initialization": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Initialization tells what Cluster API waits for (contract v1beta2).",
+							Ref:         ref(controlplanev1alpha3.Initialization{}.OpenAPIModelName()),
+						},
+					},
+					"ready": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Ready tells whether the API of the cluster answers.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"bootstrapped": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Bootstrapped tells whether a node was told to bootstrap, which happens once.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"failureReason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "FailureReason is one word about a problem that needs a person.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"failureMessage": {
+						SchemaProps: spec.SchemaProps{
+							Description: "FailureMessage tells a person about a problem that needs one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ObservedGeneration is the generation of the object that the status is about.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Conditions of the control plane.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			controlplanev1alpha3.Initialization{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplate(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosControlPlaneTemplate is what Cluster API makes TalosControlPlanes from when a Cluster has a ClusterClass.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec holds the template. It cannot be changed: make another template and refer to that.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(controlplanev1alpha3.TalosControlPlaneTemplateSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			controlplanev1alpha3.TalosControlPlaneTemplateSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplateList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosControlPlaneTemplateList is a list of TalosControlPlaneTemplates.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the TalosControlPlaneTemplates.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(controlplanev1alpha3.TalosControlPlaneTemplate{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			controlplanev1alpha3.TalosControlPlaneTemplate{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplateResource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosControlPlaneTemplateResource is what TalosControlPlanes are made from.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Metadata of the control planes.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(infrastructurev1alpha3.TemplateMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec of the control planes.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(controlplanev1alpha3.TalosControlPlaneTemplateResourceSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			controlplanev1alpha3.TalosControlPlaneTemplateResourceSpec{}.OpenAPIModelName(), infrastructurev1alpha3.TemplateMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplateResourceSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosControlPlaneTemplateResourceSpec is what the specs of TalosControlPlanes are made from. What a Cluster says itself is not in it: replicas, version and infrastructure.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"machineTemplate": {
+						SchemaProps: spec.SchemaProps{
+							Description: "MachineTemplate tells what the machines are.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(controlplanev1alpha3.MachineTemplate{}.OpenAPIModelName()),
+						},
+					},
+					"machineNamingStrategy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "MachineNamingStrategy tells how machines are named.",
+							Ref:         ref(controlplanev1alpha3.MachineNamingStrategy{}.OpenAPIModelName()),
+						},
+					},
+					"controlPlaneConfig": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ControlPlaneConfig tells how the machine configurations are made.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(controlplanev1alpha3.ControlPlaneConfig{}.OpenAPIModelName()),
+						},
+					},
+					"rolloutStrategy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "RolloutStrategy tells how machines are replaced when something changes that they are made of.",
+							Ref:         ref(controlplanev1alpha3.RolloutStrategy{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"controlPlaneConfig"},
+			},
+		},
+		Dependencies: []string{
+			controlplanev1alpha3.ControlPlaneConfig{}.OpenAPIModelName(), controlplanev1alpha3.MachineNamingStrategy{}.OpenAPIModelName(), controlplanev1alpha3.MachineTemplate{}.OpenAPIModelName(), controlplanev1alpha3.RolloutStrategy{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplateSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TalosControlPlaneTemplateSpec holds a template. It cannot be changed: make another template and refer to that.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"template": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Template that TalosControlPlanes are made from.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(controlplanev1alpha3.TalosControlPlaneTemplateResource{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"template"},
+			},
+		},
+		Dependencies: []string{
+			controlplanev1alpha3.TalosControlPlaneTemplateResource{}.OpenAPIModelName()},
 	}
 }
 
@@ -779,21 +2122,21 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalCluster(ref common.Refer
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec is what a person wants of the cluster's infrastructure.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalClusterSpec{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalClusterSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Status is what is known about the cluster's infrastructure.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalClusterStatus{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalClusterStatus{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalClusterSpec{}.OpenAPIModelName(), v1alpha3.MetalClusterStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+			infrastructurev1alpha3.MetalClusterSpec{}.OpenAPIModelName(), infrastructurev1alpha3.MetalClusterStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -833,7 +2176,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterList(ref common.R
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha3.MetalCluster{}.OpenAPIModelName()),
+										Ref:     ref(infrastructurev1alpha3.MetalCluster{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -844,7 +2187,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterList(ref common.R
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalCluster{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+			infrastructurev1alpha3.MetalCluster{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -858,14 +2201,14 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterSpec(ref common.R
 					"controlPlaneEndpoint": {
 						SchemaProps: spec.SchemaProps{
 							Description: "ControlPlaneEndpoint is where the cluster's API is reached. Nothing here makes it reachable: a load balancer, DNS or a virtual IP of Talos does.",
-							Ref:         ref(v1alpha3.APIEndpoint{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.APIEndpoint{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.APIEndpoint{}.OpenAPIModelName()},
+			infrastructurev1alpha3.APIEndpoint{}.OpenAPIModelName()},
 	}
 }
 
@@ -887,7 +2230,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterStatus(ref common
 					"initialization": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Initialization tells what Cluster API waits for (contract v1beta2).",
-							Ref:         ref(v1alpha3.Initialization{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.Initialization{}.OpenAPIModelName()),
 						},
 					},
 					"failureDomains": {
@@ -906,7 +2249,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterStatus(ref common
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha3.FailureDomain{}.OpenAPIModelName()),
+										Ref:     ref(infrastructurev1alpha3.FailureDomain{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -938,7 +2281,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterStatus(ref common
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.FailureDomain{}.OpenAPIModelName(), v1alpha3.Initialization{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName()},
+			infrastructurev1alpha3.FailureDomain{}.OpenAPIModelName(), infrastructurev1alpha3.Initialization{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -974,14 +2317,14 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplate(ref comm
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec holds the template. It cannot be changed: make another template and refer to that.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalClusterTemplateSpec{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalClusterTemplateSpec{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalClusterTemplateSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+			infrastructurev1alpha3.MetalClusterTemplateSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -1021,7 +2364,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateList(ref 
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha3.MetalClusterTemplate{}.OpenAPIModelName()),
+										Ref:     ref(infrastructurev1alpha3.MetalClusterTemplate{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1032,7 +2375,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateList(ref 
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalClusterTemplate{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+			infrastructurev1alpha3.MetalClusterTemplate{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -1047,14 +2390,14 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateResource(
 						SchemaProps: spec.SchemaProps{
 							Description: "Metadata of the clusters.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.TemplateMeta{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.TemplateMeta{}.OpenAPIModelName()),
 						},
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec of the clusters.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalClusterSpec{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalClusterSpec{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -1062,7 +2405,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateResource(
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalClusterSpec{}.OpenAPIModelName(), v1alpha3.TemplateMeta{}.OpenAPIModelName()},
+			infrastructurev1alpha3.MetalClusterSpec{}.OpenAPIModelName(), infrastructurev1alpha3.TemplateMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -1077,7 +2420,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateSpec(ref 
 						SchemaProps: spec.SchemaProps{
 							Description: "Template that MetalClusters are made from.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalClusterTemplateResource{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalClusterTemplateResource{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -1085,7 +2428,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalClusterTemplateSpec(ref 
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalClusterTemplateResource{}.OpenAPIModelName()},
+			infrastructurev1alpha3.MetalClusterTemplateResource{}.OpenAPIModelName()},
 	}
 }
 
@@ -1121,21 +2464,21 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachine(ref common.Refer
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec is what a person wants of the machine.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalMachineSpec{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalMachineSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Status is what is known about the machine.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalMachineStatus{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalMachineStatus{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalMachineSpec{}.OpenAPIModelName(), v1alpha3.MetalMachineStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+			infrastructurev1alpha3.MetalMachineSpec{}.OpenAPIModelName(), infrastructurev1alpha3.MetalMachineStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -1175,7 +2518,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineList(ref common.R
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha3.MetalMachine{}.OpenAPIModelName()),
+										Ref:     ref(infrastructurev1alpha3.MetalMachine{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1186,7 +2529,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineList(ref common.R
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalMachine{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+			infrastructurev1alpha3.MetalMachine{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -1241,7 +2584,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineStatus(ref common
 					"initialization": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Initialization tells what Cluster API waits for (contract v1beta2).",
-							Ref:         ref(v1alpha3.Initialization{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.Initialization{}.OpenAPIModelName()),
 						},
 					},
 					"addresses": {
@@ -1257,7 +2600,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineStatus(ref common
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha3.MachineAddress{}.OpenAPIModelName()),
+										Ref:     ref(infrastructurev1alpha3.MachineAddress{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1310,7 +2653,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineStatus(ref common
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.Initialization{}.OpenAPIModelName(), v1alpha3.MachineAddress{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName()},
+			infrastructurev1alpha3.Initialization{}.OpenAPIModelName(), infrastructurev1alpha3.MachineAddress{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -1346,14 +2689,14 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplate(ref comm
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec holds the template. It cannot be changed: make another template and refer to that.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalMachineTemplateSpec{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalMachineTemplateSpec{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalMachineTemplateSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+			infrastructurev1alpha3.MetalMachineTemplateSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -1393,7 +2736,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateList(ref 
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha3.MetalMachineTemplate{}.OpenAPIModelName()),
+										Ref:     ref(infrastructurev1alpha3.MetalMachineTemplate{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1404,7 +2747,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateList(ref 
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalMachineTemplate{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+			infrastructurev1alpha3.MetalMachineTemplate{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -1419,14 +2762,14 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateResource(
 						SchemaProps: spec.SchemaProps{
 							Description: "Metadata of the machines. Upstream has none.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.TemplateMeta{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.TemplateMeta{}.OpenAPIModelName()),
 						},
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec of the machines.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalMachineSpec{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalMachineSpec{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -1434,7 +2777,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateResource(
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalMachineSpec{}.OpenAPIModelName(), v1alpha3.TemplateMeta{}.OpenAPIModelName()},
+			infrastructurev1alpha3.MetalMachineSpec{}.OpenAPIModelName(), infrastructurev1alpha3.TemplateMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -1449,7 +2792,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateSpec(ref 
 						SchemaProps: spec.SchemaProps{
 							Description: "Template that MetalMachines are made from.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalMachineTemplateResource{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalMachineTemplateResource{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -1457,7 +2800,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalMachineTemplateSpec(ref 
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalMachineTemplateResource{}.OpenAPIModelName()},
+			infrastructurev1alpha3.MetalMachineTemplateResource{}.OpenAPIModelName()},
 	}
 }
 
@@ -1493,21 +2836,21 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediation(ref common.R
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec tells how the machine is brought back to health.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalRemediationSpec{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalRemediationSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Status is what has been done for the machine.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalRemediationStatus{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalRemediationStatus{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalRemediationSpec{}.OpenAPIModelName(), v1alpha3.MetalRemediationStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+			infrastructurev1alpha3.MetalRemediationSpec{}.OpenAPIModelName(), infrastructurev1alpha3.MetalRemediationStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -1547,7 +2890,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationList(ref comm
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha3.MetalRemediation{}.OpenAPIModelName()),
+										Ref:     ref(infrastructurev1alpha3.MetalRemediation{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1558,7 +2901,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationList(ref comm
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalRemediation{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+			infrastructurev1alpha3.MetalRemediation{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -1573,14 +2916,14 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationSpec(ref comm
 						SchemaProps: spec.SchemaProps{
 							Description: "Strategy of the remediation.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.RemediationStrategy{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.RemediationStrategy{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.RemediationStrategy{}.OpenAPIModelName()},
+			infrastructurev1alpha3.RemediationStrategy{}.OpenAPIModelName()},
 	}
 }
 
@@ -1673,14 +3016,14 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplate(ref 
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec holds the template.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalRemediationTemplateSpec{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalRemediationTemplateSpec{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalRemediationTemplateSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+			infrastructurev1alpha3.MetalRemediationTemplateSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -1720,7 +3063,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateList(
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha3.MetalRemediationTemplate{}.OpenAPIModelName()),
+										Ref:     ref(infrastructurev1alpha3.MetalRemediationTemplate{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1731,7 +3074,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateList(
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalRemediationTemplate{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+			infrastructurev1alpha3.MetalRemediationTemplate{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -1746,14 +3089,14 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateResou
 						SchemaProps: spec.SchemaProps{
 							Description: "Metadata of the remediations.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.TemplateMeta{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.TemplateMeta{}.OpenAPIModelName()),
 						},
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec of the remediations.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalRemediationSpec{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalRemediationSpec{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -1761,7 +3104,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateResou
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalRemediationSpec{}.OpenAPIModelName(), v1alpha3.TemplateMeta{}.OpenAPIModelName()},
+			infrastructurev1alpha3.MetalRemediationSpec{}.OpenAPIModelName(), infrastructurev1alpha3.TemplateMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -1776,7 +3119,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateSpec(
 						SchemaProps: spec.SchemaProps{
 							Description: "Template that MetalRemediations are made from.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.MetalRemediationTemplateResource{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.MetalRemediationTemplateResource{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -1784,7 +3127,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_MetalRemediationTemplateSpec(
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.MetalRemediationTemplateResource{}.OpenAPIModelName()},
+			infrastructurev1alpha3.MetalRemediationTemplateResource{}.OpenAPIModelName()},
 	}
 }
 
@@ -1855,21 +3198,21 @@ func schema_apiserver_apis_infrastructure_v1alpha3_ServerBinding(ref common.Refe
 						SchemaProps: spec.SchemaProps{
 							Description: "Spec tells whom the server is allocated to.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.ServerBindingSpec{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.ServerBindingSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Status is what is known about the allocation.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.ServerBindingStatus{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.ServerBindingStatus{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.ServerBindingSpec{}.OpenAPIModelName(), v1alpha3.ServerBindingStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+			infrastructurev1alpha3.ServerBindingSpec{}.OpenAPIModelName(), infrastructurev1alpha3.ServerBindingStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -1909,7 +3252,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingList(ref common.
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref(v1alpha3.ServerBinding{}.OpenAPIModelName()),
+										Ref:     ref(infrastructurev1alpha3.ServerBinding{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1920,7 +3263,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingList(ref common.
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.ServerBinding{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+			infrastructurev1alpha3.ServerBinding{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -1948,7 +3291,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingSpec(ref common.
 						SchemaProps: spec.SchemaProps{
 							Description: "SideroLink is the machine's end of the tunnel to the appliance.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha3.SideroLink{}.OpenAPIModelName()),
+							Ref:         ref(infrastructurev1alpha3.SideroLink{}.OpenAPIModelName()),
 						},
 					},
 					"addresses": {
@@ -1983,7 +3326,7 @@ func schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingSpec(ref common.
 			},
 		},
 		Dependencies: []string{
-			v1alpha3.SideroLink{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference"},
+			infrastructurev1alpha3.SideroLink{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference"},
 	}
 }
 

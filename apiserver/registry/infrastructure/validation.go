@@ -1,19 +1,15 @@
 package infrastructure
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
 )
 
 type errorList = field.ErrorList
@@ -23,11 +19,7 @@ const (
 	maxAddress = 256
 	maxPort    = 65535
 
-	// dryRunAnnotation is how Cluster API's topology controller marks what it applies only to see what would change. The
-	// contract asks templates to let that pass.
-	dryRunAnnotation = "topology.cluster.x-k8s.io/dry-run"
-
-	immutable = "cannot be changed: make another template and refer to that one instead"
+	anotherTemplate = "make another template and refer to that one instead"
 )
 
 func addressTypes() []string {
@@ -57,11 +49,7 @@ func validateEndpoint(endpoint *v1alpha3.APIEndpoint, path *field.Path) errorLis
 		errs = append(errs, field.TooLong(path.Child("host"), endpoint.Host, maxHost))
 	}
 
-	if endpoint.Port < 0 || endpoint.Port > maxPort {
-		errs = append(errs, field.Invalid(path.Child("port"), endpoint.Port, fmt.Sprintf("must be between 0 and %d", maxPort)))
-	}
-
-	return errs
+	return append(errs, registry.Between(path.Child("port"), &endpoint.Port, 0, maxPort)...)
 }
 
 func validateMetalClusterStatus(c *v1alpha3.MetalCluster) errorList {
@@ -158,10 +146,7 @@ func validateServerBinding(b *v1alpha3.ServerBinding) errorList {
 }
 
 func validateTemplateMeta(m v1alpha3.TemplateMeta) errorList {
-	path := field.NewPath("spec", "template", "metadata")
-	errs := metav1validation.ValidateLabels(m.Labels, path.Child("labels"))
-
-	return append(errs, apivalidation.ValidateAnnotations(m.Annotations, path.Child("annotations"))...)
+	return m.Validate(field.NewPath("spec", "template", "metadata"))
 }
 
 func validateStrategy(s v1alpha3.MetalRemediationSpec, path ...string) errorList {
@@ -173,9 +158,7 @@ func validateStrategy(s v1alpha3.MetalRemediationSpec, path ...string) errorList
 		errs = append(errs, field.NotSupported(at.Child("type"), kind, []v1alpha3.RemediationType{v1alpha3.RemediationPowerCycle}))
 	}
 
-	if limit := s.Strategy.RetryLimit; limit != nil && (*limit < 0 || *limit > math.MaxInt32) {
-		errs = append(errs, field.Invalid(at.Child("retryLimit"), *limit, fmt.Sprintf("must be between 0 and %d", math.MaxInt32)))
-	}
+	errs = append(errs, registry.Between(at.Child("retryLimit"), s.Strategy.RetryLimit, 0, math.MaxInt32)...)
 
 	if timeout := s.Strategy.Timeout; timeout != nil && timeout.Duration <= 0 {
 		errs = append(errs, field.Invalid(at.Child("timeout"), timeout.Duration.String(), "must be longer than nothing"))
@@ -190,18 +173,9 @@ func validateConditions(conditions metal.Conditions) errorList {
 }
 
 func metalMachineTemplateStays(t, stored *v1alpha3.MetalMachineTemplate) errorList {
-	return stays(t, t.Spec, stored.Spec)
+	return registry.Fixed(t, t.Spec, stored.Spec, anotherTemplate)
 }
 
 func metalClusterTemplateStays(t, stored *v1alpha3.MetalClusterTemplate) errorList {
-	return stays(t, t.Spec, stored.Spec)
-}
-
-func stays(o metav1.Object, spec, stored any) errorList {
-	_, dryRun := o.GetAnnotations()[dryRunAnnotation]
-	if dryRun || apiequality.Semantic.DeepEqual(spec, stored) {
-		return nil
-	}
-
-	return errorList{field.Forbidden(field.NewPath("spec"), immutable)}
+	return registry.Fixed(t, t.Spec, stored.Spec, anotherTemplate)
 }

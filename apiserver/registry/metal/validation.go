@@ -3,13 +3,12 @@ package metal
 import (
 	"encoding/hex"
 	"fmt"
-	"slices"
-	"strings"
 
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
 )
 
 const (
@@ -28,9 +27,9 @@ var (
 func validateServer(s *v1alpha2.Server) field.ErrorList {
 	spec := field.NewPath("spec")
 
-	errs := optional(spec.Child("bootFromDiskMethod"), s.Spec.BootFromDiskMethod, bootFromDisk)
-	errs = append(errs, optional(spec.Child("pxeMode"), s.Spec.PXEMode, pxeModes)...)
-	errs = append(errs, validatePatches(spec.Child("configPatches"), s.Spec.ConfigPatches)...)
+	errs := registry.Optional(spec.Child("bootFromDiskMethod"), s.Spec.BootFromDiskMethod, bootFromDisk)
+	errs = append(errs, registry.Optional(spec.Child("pxeMode"), s.Spec.PXEMode, pxeModes)...)
+	errs = append(errs, ValidatePatches(spec.Child("configPatches"), s.Spec.ConfigPatches)...)
 
 	errs = append(errs, validateHardware(spec.Child("hardware"), s.Spec.Hardware)...)
 
@@ -94,17 +93,12 @@ func validateServerClass(c *v1alpha2.ServerClass) field.ErrorList {
 func warnServerClass(c *v1alpha2.ServerClass) []string {
 	spec := field.NewPath("spec")
 
-	errs := optional(spec.Child("bootFromDiskMethod"), c.Spec.BootFromDiskMethod, bootFromDisk)
-	errs = append(errs, validatePatches(spec.Child("configPatches"), c.Spec.ConfigPatches)...)
+	errs := registry.Optional(spec.Child("bootFromDiskMethod"), c.Spec.BootFromDiskMethod, bootFromDisk)
+	errs = append(errs, ValidatePatches(spec.Child("configPatches"), c.Spec.ConfigPatches)...)
 	errs = append(errs, metav1validation.ValidateLabelSelector(&c.Spec.Selector,
 		metav1validation.LabelSelectorValidationOptions{}, spec.Child("selector"))...)
 
-	warnings := make([]string, len(errs))
-	for i, err := range errs {
-		warnings[i] = err.Error()
-	}
-
-	return warnings
+	return registry.Warnings(errs)
 }
 
 func validateEnvironment(e *v1alpha2.Environment) field.ErrorList {
@@ -128,18 +122,19 @@ func validateAsset(path *field.Path, asset v1alpha2.Asset) field.ErrorList {
 	return nil
 }
 
-func validatePatches(path *field.Path, patches []v1alpha2.ConfigPatch) field.ErrorList {
+// ValidatePatches refuses operations that RFC 6902 does not know.
+func ValidatePatches(path *field.Path, patches []v1alpha2.ConfigPatch) field.ErrorList {
 	var errs field.ErrorList
 
 	for i, patch := range patches {
-		errs = append(errs, oneOf(path.Index(i).Child("op"), patch.Op, patchOperations)...)
+		errs = append(errs, registry.OneOf(path.Index(i).Child("op"), patch.Op, patchOperations)...)
 	}
 
 	return errs
 }
 
 func validateBMC(path *field.Path, bmc *v1alpha2.BMC) field.ErrorList {
-	errs := optional(path.Child("interface"), bmc.Interface, ipmiInterfaces)
+	errs := registry.Optional(path.Child("interface"), bmc.Interface, ipmiInterfaces)
 
 	if bmc.Endpoint == "" {
 		errs = append(errs, field.Required(path.Child("endpoint"), "address or host name of the BMC"))
@@ -171,28 +166,4 @@ func validateSource(path *field.Path, source *v1alpha2.CredentialSource) field.E
 	}
 
 	return errs
-}
-
-// optional refuses a value that is neither empty nor one of those known.
-func optional[S ~string](path *field.Path, value S, known []S) field.ErrorList {
-	if value == "" {
-		return nil
-	}
-
-	return oneOf(path, value, known)
-}
-
-// oneOf refuses an unknown value. The words are those of field.Invalid, not of field.NotSupported, because Sidero's
-// acceptance tests look for them.
-func oneOf[S ~string](path *field.Path, value S, known []S) field.ErrorList {
-	if slices.Contains(known, value) {
-		return nil
-	}
-
-	valid := make([]string, len(known))
-	for i, k := range known {
-		valid[i] = fmt.Sprintf("%q", k)
-	}
-
-	return field.ErrorList{field.Invalid(path, string(value), "must be one of "+strings.Join(valid, ", "))}
 }

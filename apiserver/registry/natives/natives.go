@@ -6,11 +6,13 @@ package natives
 
 import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/bootstrap"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/controlplane"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/infrastructure"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/metal"
 )
 
 // Groups returns the native groups.
 func Groups() []registry.Group {
-	return []registry.Group{metal.Group(), infrastructure.Group()}
+	return []registry.Group{metal.Group(), infrastructure.Group(), bootstrap.Group(), controlplane.Group()}
 }

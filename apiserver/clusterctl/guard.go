@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/kubernetes/pkg/apis/admissionregistration"
 	clusterctlv1 "sigs.k8s.io/cluster-api/cmd/clusterctl/api/v1alpha3"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterctl/providers"
@@ -27,7 +28,8 @@ const reason = "Cluster API, Sidero and the Talos providers are parts of the app
 	"To upgrade them, install a newer sidero-appliance and start it again"
 
 // Guard is the admission plugin that keeps the appliance's entries in clusterctl's inventory, the namespaces that they lie
-// in, and the inventory's definition. Labels and annotations may change, and entries of other providers come and go.
+// in, the inventory's definition, and the definitions and webhooks that clusterctl takes for parts of those providers.
+// Labels and annotations may change, and entries of other providers come and go.
 type Guard struct {
 	*admission.Handler
 
@@ -124,34 +126,54 @@ func (g *Guard) validateOther(a admission.Attributes, entry *clusterctlv1.Provid
 	return nil
 }
 
+// validateDelete makes no exception for anybody: the garbage collector, which is the process itself, deletes on behalf of
+// whoever wrote an owner reference.
 func (g *Guard) validateDelete(a admission.Attributes) error {
 	if a.GetSubresource() != "" {
 		return nil
 	}
 
-	namespace, name := a.GetNamespace(), a.GetName()
-	if old, ok := a.GetOldObject().(metav1.Object); ok {
-		name = old.GetName() // a request that deletes many has no name of its own
+	old, ok := a.GetOldObject().(metav1.Object)
+	if !ok {
+		return nil
 	}
 
-	_, kept := g.entries[types.NamespacedName{Namespace: namespace, Name: name}]
+	name := old.GetName() // a request that deletes many has no name of its own
 
 	switch a.GetResource().GroupResource() {
 	case inventoryResource():
-		if kept {
+		if _, kept := g.entries[types.NamespacedName{Namespace: old.GetNamespace(), Name: name}]; kept {
 			return refuse(a, name, reason)
 		}
 	case schema.GroupResource{Resource: "namespaces"}:
 		if g.namespaces.Has(name) {
-			return refuse(a, name, "it holds entries of clusterctl's inventory. "+reason)
+			return refuse(a, name, "it holds an entry of clusterctl's inventory. "+reason)
 		}
 	case apiextensions.Resource("customresourcedefinitions"):
-		if name == inventoryName {
-			return refuse(a, name, "it defines clusterctl's inventory. "+reason)
+		if name == inventoryName || g.installed(old) {
+			return refuse(a, name, "the appliance needs the kind that it defines. "+reason)
+		}
+	case admissionregistration.Resource("validatingwebhookconfigurations"), admissionregistration.Resource("mutatingwebhookconfigurations"):
+		if g.installed(old) {
+			return refuse(a, name, "it checks kinds that are built in. "+reason)
 		}
 	}
 
 	return nil
+}
+
+// installed tells whether an object is one that clusterctl takes for a part of a provider that it may delete.
+func (g *Guard) installed(object metav1.Object) bool {
+	labels := object.GetLabels()
+	_, by := labels[clusterctlv1.ClusterctlLabel]
+
+	for _, entry := range g.entries {
+		if by && labels[providers.Label] == entry.Name {
+			return true
+		}
+	}
+
+	return false
 }
 
 // keeps tells whether an entry is one of the appliance's.

@@ -12,6 +12,7 @@ func TestGuard(t *testing.T) {
 
 	for name, test := range map[string]func(*testing.T, appliance){
 		"refuses":                   testRefused,
+		"keeps what is installed":   testInstalled,
 		"allows":                    testAllowed,
 		"takes owners from entries": testNoOwners,
 		"lets other providers be":   testOtherProviders,
@@ -22,6 +23,45 @@ func TestGuard(t *testing.T) {
 			test(t, a)
 			checkEntries(t, a.inventory(t), "v1.0.0")
 		})
+	}
+}
+
+// testInstalled is about what clusterctl takes for parts of the providers, by their labels.
+func testInstalled(t *testing.T, a appliance) {
+	const labels = `"labels":{"clusterctl.cluster.x-k8s.io":"","cluster.x-k8s.io/provider":"PROVIDER"}`
+
+	definition := func(name, provider string) string {
+		return `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"` + name + `s.example.com",` +
+			strings.ReplaceAll(labels, "PROVIDER", provider) + `},"spec":{"group":"example.com","scope":"Cluster","names":{"plural":"` + name +
+			`s","kind":"` + name + `"},"versions":[{"name":"v1","served":false,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}}}]}}`
+	}
+	hooks := func(kind, name, provider string) string {
+		return `{"apiVersion":"admissionregistration.k8s.io/v1","kind":"` + kind + `","metadata":{"name":"` + name + `",` +
+			strings.ReplaceAll(labels, "PROVIDER", provider) + `}}`
+	}
+
+	for _, c := range []struct {
+		manifest, kind, name string
+		kept                 bool
+	}{
+		{definition("ours", "cluster-api"), "crd", "ourss.example.com", true},
+		{definition("theirs", "infrastructure-docker"), "crd", "theirss.example.com", false},
+		{hooks("ValidatingWebhookConfiguration", "ours", "cluster-api"), "validatingwebhookconfiguration", "ours", true},
+		{hooks("MutatingWebhookConfiguration", "ours", "infrastructure-sidero"), "mutatingwebhookconfiguration", "ours", true},
+		{hooks("ValidatingWebhookConfiguration", "theirs", "infrastructure-docker"), "validatingwebhookconfiguration", "theirs", false},
+		{strings.ReplaceAll(hooks("MutatingWebhookConfiguration", "mine", "cluster-api"), "clusterctl.", "example."), "mutatingwebhookconfiguration", "mine", false},
+	} {
+		a.kubectl.With(c.manifest).Do(t, "apply", "-f", "-")
+
+		out, err := a.kubectl.Try(t, "delete", c.kind, c.name, "--wait=false")
+		if refused := err != nil && strings.Contains(out, reason); refused != c.kept || err != nil && !c.kept {
+			t.Errorf("kubectl delete %s %s: %v %s", c.kind, c.name, err, out)
+		}
+	}
+
+	out, err := a.kubectl.Try(t, "delete", "crd,validatingwebhookconfiguration", "-l", "cluster.x-k8s.io/provider=cluster-api", "--wait=false")
+	if err == nil || strings.Count(out, reason) != 2 {
+		t.Errorf("kubectl delete of all: %v %s", err, out)
 	}
 }
 

@@ -7,13 +7,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clusterctlv1 "sigs.k8s.io/cluster-api/cmd/clusterctl/api/v1alpha3"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apitest"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/bootstrap"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterapi"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
 	"github.com/sidero-appliance/sidero-appliance/controllers/kube"
 )
@@ -23,6 +27,7 @@ const happensWithin = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	apitest.CaptureLog()
+	ctrllog.SetLogger(logr.Discard())
 	os.Exit(m.Run())
 }
 
@@ -33,6 +38,8 @@ type appliance struct {
 	kubectl apitest.Kubectl
 	// owner is a client of the appliance itself.
 	owner client.Client
+	// webhooks is where those of Cluster API are reached, if they run.
+	webhooks *clusterapi.Listener
 }
 
 // start runs an appliance of a version on a data directory.
@@ -40,7 +47,11 @@ func start(t *testing.T, dir, version string) appliance {
 	t.Helper()
 
 	apitest.ServeVersion(t)
-	a := appliance{Plane: apitest.StartIn(t, dir)}
+	webhooks := clusterapi.NewListener()
+	a := appliance{
+		Plane:    apitest.StartIn(t, dir, func(c *apiserver.Config) { c.LocalServices = webhooks.Services() }),
+		webhooks: webhooks,
+	}
 	a.kubectl = a.Kubectl(t)
 
 	owner := a.Client(t, pki.Owner)

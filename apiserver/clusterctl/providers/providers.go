@@ -19,8 +19,8 @@ const (
 // one before it as well, as upstream's releases do.
 const Contract = "v1beta2"
 
-// providerLabel is Cluster API's label that tells which provider an object belongs to.
-const providerLabel = "cluster.x-k8s.io/provider"
+// Label is Cluster API's label that tells which provider an object belongs to.
+const Label = "cluster.x-k8s.io/provider"
 
 // All returns the entries that clusterctl would write into its inventory if it installed the providers, from core to
 // infrastructure. An entry's name is the provider's label, such as infrastructure-sidero.
@@ -44,7 +44,7 @@ func entry(name string, kind clusterctlv1.ProviderType, namespace, version strin
 			Labels: map[string]string{
 				clusterctlv1.ClusterctlLabel:     "",
 				clusterctlv1.ClusterctlCoreLabel: clusterctlv1.ClusterctlCoreLabelInventoryValue,
-				providerLabel:                    label,
+				Label:                            label,
 			},
 		},
 		ProviderName: name,

@@ -1,0 +1,104 @@
+package clusterctl_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apitest"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/bootstrap"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterapi"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
+)
+
+// clusterAPI runs what installs Cluster API's kinds.
+func (a appliance) clusterAPI(t *testing.T) {
+	t.Helper()
+
+	c, err := clusterapi.New(clusterapi.Config{
+		Owner:       a.Client(t, pki.Owner),
+		Client:      a.Client(t, bootstrap.ClusterAPI),
+		Listener:    a.webhooks,
+		Certificate: a.Authority.ServiceCertificate(clusterapi.Names()...),
+		Logger:      slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	must(t, err)
+	apitest.Run(t, c)
+}
+
+// cluster is a cluster as somebody's manifest has it, with the Secret that its control plane's provider makes.
+const cluster = `
+apiVersion: cluster.x-k8s.io/v1beta2
+kind: Cluster
+metadata: {name: described, namespace: default}
+spec:
+  infrastructureRef: {apiGroup: infrastructure.cluster.x-k8s.io, kind: MetalCluster, name: described}
+---
+apiVersion: infrastructure.cluster.x-k8s.io/v1alpha3
+kind: MetalCluster
+metadata:
+  name: described
+  namespace: default
+spec:
+  controlPlaneEndpoint: {host: 10.9.0.100, port: 6443}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: described-kubeconfig, namespace: default, labels: {cluster.x-k8s.io/cluster-name: described}}
+stringData: {value: "apiVersion: v1\nkind: Config\n"}
+`
+
+// testTemplate applies what generate cluster writes.
+func testTemplate(t *testing.T, c tool) {
+	c.kubectl.Do(t, "create", "namespace", "west")
+
+	run := c.Clusterctl
+	run.Environment = []string{"CONTROL_PLANE_ENDPOINT=10.9.0.100"}
+	manifest := run.Do(t, "generate", "cluster", "c1", "-n", "west", "--worker-machine-count", "2")
+
+	for _, args := range []string{"apply --validate=strict -f -", "apply --server-side --force-conflicts --validate=strict -f -"} {
+		if out := c.kubectl.With(manifest).Do(t, strings.Fields(args)...); strings.Contains(out, "arning") {
+			t.Errorf("kubectl %s: %s", args, out)
+		}
+	}
+
+	for object, want := range map[string]string{
+		"cluster c1 {.spec.controlPlaneRef.name}":                                                     "c1-cp",
+		"metalcluster c1 {.spec.controlPlaneEndpoint.host}":                                           "10.9.0.100",
+		"metalmachinetemplate c1-cp {.spec.template.spec.serverClassRef.name}":                        "any",
+		"taloscontrolplane c1-cp {.spec.controlPlaneConfig.controlplane.generateType}":                "controlplane",
+		"talosconfigtemplate c1-workers {.spec.template.spec.generateType}":                           "join",
+		"machinedeployment c1-workers {.spec.selector.matchLabels.cluster\\.x-k8s\\.io/cluster-name}": "c1",
+		"machinedeployment c1-workers {.spec.replicas}":                                               "2",
+	} {
+		words := strings.Fields(object)
+		if got := c.kubectl.Do(t, "get", "-n", "west", words[0], words[1], "-o", "jsonpath="+words[2]); got != want {
+			t.Errorf("%s is %q, want %q", object, got, want)
+		}
+	}
+
+	c.kubectl.With(manifest).Do(t, "delete", "-f", "-")
+}
+
+func testDescribe(t *testing.T, c tool) {
+	c.kubectl.With(cluster).Do(t, "apply", "-f", "-")
+
+	out := c.Do(t, "describe", "cluster", "described", "--show-conditions=all", "--color=false")
+	for _, want := range []string{"Cluster default/described", "└─MetalCluster default/described"} {
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
+			t.Errorf("describe cluster lacks %q:\n%s", want, out)
+		}
+	}
+
+	if out, err := c.Try(t, "describe", "cluster", "absent"); err == nil || !strings.Contains(out, `"absent" not found`) {
+		t.Errorf("describe cluster of one that is not there: %v %s", err, out)
+	}
+}
+
+func testGetKubeconfig(t *testing.T, c tool) {
+	c.kubectl.With(cluster).Do(t, "apply", "-f", "-")
+
+	if out := c.Do(t, "get", "kubeconfig", "described"); strings.TrimSpace(out) != "apiVersion: v1\nkind: Config" {
+		t.Errorf("get kubeconfig: %q", out)
+	}
+}

@@ -20,6 +20,10 @@ func ServeVersion(t testing.TB) {
 	t.Helper()
 
 	registry := compatibility.DefaultComponentGlobalsRegistry
+	if _, done := registry.EffectiveVersionFor(basecompatibility.DefaultKubeComponent).(toldVersion); done {
+		return
+	}
+
 	registry.Reset()
 
 	told := toldVersion{compatibility.DefaultBuildEffectiveVersion(), ModuleVersion(t, "k8s.io/kubernetes")}

@@ -2,12 +2,14 @@ package clusterctl_test
 
 import (
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apitest"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/bootstrap"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterapi"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterctl/repository"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
 )
 
@@ -46,6 +48,14 @@ apiVersion: v1
 kind: Secret
 metadata: {name: described-kubeconfig, namespace: default, labels: {cluster.x-k8s.io/cluster-name: described}}
 stringData: {value: "apiVersion: v1\nkind: Config\n"}
+`
+
+const server = `
+---
+apiVersion: metal.sidero.dev/v1alpha2
+kind: Server
+metadata: {name: moved}
+spec: {accepted: true}
 `
 
 // testTemplate applies what generate cluster writes.
@@ -101,4 +111,46 @@ func testGetKubeconfig(t *testing.T, c tool) {
 	if out := c.Do(t, "get", "kubeconfig", "described"); strings.TrimSpace(out) != "apiVersion: v1\nkind: Config" {
 		t.Errorf("get kubeconfig: %q", out)
 	}
+}
+
+// TestMove moves a cluster and the machines to another appliance, and what their controllers would have said of them.
+func TestMove(t *testing.T) {
+	from, to := start(t, t.TempDir(), "v1.0.0"), start(t, t.TempDir(), "v1.0.0")
+	from.clusterAPI(t)
+	to.clusterAPI(t)
+
+	from.kubectl.With(cluster+server).Do(t, "apply", "-f", "-")
+
+	uid := from.kubectl.Do(t, "get", "cluster", "described", "-o", "jsonpath={.metadata.uid}")
+	for _, patch := range []string{
+		`metalcluster described {"metadata":{"ownerReferences":[{"apiVersion":"cluster.x-k8s.io/v1beta2","kind":"Cluster","name":"described","uid":"` + uid + `"}]}}`,
+		`metalcluster/status described {"status":{"ready":true,"initialization":{"provisioned":true}}}`,
+		`cluster/status described {"status":{"initialization":{"infrastructureProvisioned":true,"controlPlaneInitialized":true},"conditions":[` +
+			`{"type":"ControlPlaneInitialized","status":"True","reason":"Initialized","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`,
+	} {
+		words := strings.SplitN(patch, " ", 3)
+		kind, subresource, _ := strings.Cut(words[0], "/")
+		from.kubectl.Do(t, "patch", kind, words[1], "--type=merge", "--subresource="+subresource, "-p", words[2])
+	}
+
+	dir := t.TempDir()
+	must(t, repository.Write(dir))
+
+	c := from.Clusterctl(t)
+	c.Config = filepath.Join(dir, repository.Config)
+	c.Do(t, "move", "--to-kubeconfig", to.Kubeconfig)
+
+	if out := from.kubectl.Do(t, "get", "clusters,metalclusters", "-o", "name"); out != "" {
+		t.Errorf("there are still %s", out)
+	}
+
+	got := to.kubectl.Do(t, "get", "clusters,metalclusters,secrets,servers", "-o", "name")
+	for _, want := range []string{"cluster.x-k8s.io/described", "metalcluster.infrastructure", "secret/described-kubeconfig", "server.metal.sidero.dev/moved"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s did not arrive: %s", want, got)
+		}
+	}
+
+	checkEntries(t, from.inventory(t), "v1.0.0")
+	checkEntries(t, to.inventory(t), "v1.0.0")
 }

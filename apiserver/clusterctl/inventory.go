@@ -114,28 +114,20 @@ func (i *Inventory) standIn(ctx context.Context) error {
 	return nil
 }
 
-// Record writes the entries that are not as they should be. It waits until the inventory is served.
+// Record writes the entries that are not as they should be. It asks for each by its name: a list is only answered when the
+// server has read the whole inventory into its cache, and the client library waits a second before it asks again.
 func (i *Inventory) Record(ctx context.Context) error {
-	var stored *unstructured.UnstructuredList
-
-	err := wait.PollUntilContextTimeout(ctx, servedPeriod, servedWithin, true, func(ctx context.Context) (bool, error) {
-		var err error
-		if stored, err = i.entries.List(ctx, metav1.ListOptions{}); apierrors.IsNotFound(err) {
-			return false, nil
-		}
-
-		return true, err
-	})
-	if err != nil {
-		return fmt.Errorf("list inventory: %w", err)
-	}
-
 	for _, entry := range providers.All() {
 		if i.version != "" {
 			entry.Annotations = map[string]string{VersionAnnotation: i.version}
 		}
 
-		if holds(stored.Items, &entry) {
+		stored, err := i.entries.Namespace(entry.Namespace).Get(ctx, entry.Name, metav1.GetOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("get inventory entry %s: %w", entry.Name, err)
+		}
+
+		if err == nil && holds(stored, &entry) {
 			continue
 		}
 
@@ -147,6 +139,7 @@ func (i *Inventory) Record(ctx context.Context) error {
 	return nil
 }
 
+// write writes an entry. It waits until the inventory is served.
 func (i *Inventory) write(ctx context.Context, entry *clusterctlv1.Provider) error {
 	if _, err := i.namespaces.Apply(ctx, corev1ac.Namespace(entry.Namespace), own()); err != nil {
 		return fmt.Errorf("apply namespace %s: %w", entry.Namespace, err)
@@ -160,7 +153,15 @@ func (i *Inventory) write(ctx context.Context, entry *clusterctlv1.Provider) err
 	object := &unstructured.Unstructured{Object: fields}
 	object.SetCreationTimestamp(metav1.Time{}) // which removes it
 
-	if _, err := i.entries.Namespace(entry.Namespace).Apply(ctx, entry.Name, object, own()); err != nil {
+	err = wait.PollUntilContextTimeout(ctx, servedPeriod, servedWithin, true, func(ctx context.Context) (bool, error) {
+		_, err := i.entries.Namespace(entry.Namespace).Apply(ctx, entry.Name, object, own())
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+
+		return true, err
+	})
+	if err != nil {
 		return fmt.Errorf("apply inventory entry %s: %w", entry.Name, err)
 	}
 
@@ -168,21 +169,13 @@ func (i *Inventory) write(ctx context.Context, entry *clusterctlv1.Provider) err
 }
 
 // holds tells whether an entry is stored as it should be. It may have further labels and annotations.
-func holds(stored []unstructured.Unstructured, entry *clusterctlv1.Provider) bool {
-	for _, object := range stored {
-		if object.GetNamespace() != entry.Namespace || object.GetName() != entry.Name {
-			continue
-		}
-
-		var found clusterctlv1.Provider
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &found); err != nil {
-			return false
-		}
-
-		return sameProvider(&found, entry) && within(found.Labels, entry.Labels) && within(found.Annotations, entry.Annotations)
+func holds(stored *unstructured.Unstructured, entry *clusterctlv1.Provider) bool {
+	var found clusterctlv1.Provider
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(stored.Object, &found); err != nil {
+		return false
 	}
 
-	return false
+	return sameProvider(&found, entry) && within(found.Labels, entry.Labels) && within(found.Annotations, entry.Annotations)
 }
 
 // sameProvider tells whether two entries are about the same provider in the same version.

@@ -157,6 +157,18 @@ func testComponentRights(t *testing.T, a api) {
 		{user: bootstrap.Registration, verb: "get", group: none, resource: "secrets", namespace: metav1.NamespaceSystem},
 		{user: bootstrap.Registration, verb: "create", group: metal, resource: "environments"},
 		{user: bootstrap.Registration, verb: "create", group: "rbac.authorization.k8s.io", resource: "clusterrolebindings"},
+
+		{user: bootstrap.ClusterAPI, verb: "watch", group: "apiextensions.k8s.io", resource: "customresourcedefinitions", allowed: true},
+		{user: bootstrap.ClusterAPI, verb: "get", group: "cluster.x-k8s.io", resource: "clusterclasses", allowed: true},
+		{user: bootstrap.ClusterAPI, verb: "list", group: "cluster.x-k8s.io", resource: "clusters", allowed: true},
+		{user: bootstrap.ClusterAPI, verb: "get", group: "controlplane.cluster.x-k8s.io", resource: "taloscontrolplanes", allowed: true},
+		{user: bootstrap.ClusterAPI, verb: "get", group: none, resource: "secrets", allowed: true},
+		{user: bootstrap.ClusterAPI, verb: "list", group: none, resource: "secrets"},
+		{user: bootstrap.ClusterAPI, verb: "patch", group: "cluster.x-k8s.io", resource: "clusters"},
+		{user: bootstrap.ClusterAPI, verb: "update", group: "controlplane.cluster.x-k8s.io", resource: "taloscontrolplanes"},
+		{user: bootstrap.ClusterAPI, verb: "create", group: "apiextensions.k8s.io", resource: "customresourcedefinitions"},
+		{user: bootstrap.ClusterAPI, verb: "patch", group: "admissionregistration.k8s.io", resource: "mutatingwebhookconfigurations"},
+		{user: bootstrap.ClusterAPI, verb: "create", group: "rbac.authorization.k8s.io", resource: "clusterrolebindings"},
 	} {
 		clients := kubernetes.NewForConfigOrDie(a.Client(t, c.user))
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{

@@ -29,6 +29,8 @@ func harmless() []rule {
 		{"kubernetes", []string{"Skipping API", "because it has no resources"}, "old versions of APIs that are not served on purpose"},
 		{"kubernetes", []string{"Unable to remove peer endpoint leases", "key not found"}, "there is one API server, so it has no peers to take leave of"},
 		{"kubernetes", []string{`namespaces "kube-system" not found`}, "on the first start the namespace is made moments after the first ask"},
+		{"kubernetes", []string{"rejected by webhook"}, "whoever asked was told why"},
+		{"cluster-api", []string{"Connect failed", `-kubeconfig" not found`}, "a cluster has no kubeconfig until its control plane is made"},
 	}
 }
 

@@ -105,7 +105,7 @@ func useCluster(ctx context.Context, t *testing.T, i *installation.Installation)
 	})
 
 	described, err := i.Tool(ctx, "", "clusterctl", "describe", "cluster", "c1")
-	for _, part := range []string{"Cluster/c1", "MetalCluster/c1", "TalosControlPlane/c1-cp", "MachineDeployment/c1-workers"} {
+	for _, part := range []string{"Cluster default/c1", "MetalCluster default/c1", "TalosControlPlane default/c1-cp", "MachineDeployment default/c1-workers"} {
 		if err != nil || !strings.Contains(described, part) {
 			t.Errorf("clusterctl describe cluster does not show %s: %v\n%s", part, err, described)
 		}
@@ -117,7 +117,7 @@ func TestClusterAPI(t *testing.T) {
 	ctx, i := start(t, 3*time.Minute)
 	useCluster(ctx, t, i)
 
-	manager, said, err := clusterAPIManager(t, i, "--leader-elect")
+	manager, said, err := clusterAPIManager(t, i, i.BesideAsPod, "--leader-elect")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestClusterAPI(t *testing.T) {
 func TestExternalClusterAPI(t *testing.T) {
 	ctx, i := start(t, 3*time.Minute, "--controllers=*,-cluster-api")
 
-	_, said, err := clusterAPIManager(t, i, "--leader-elect")
+	_, said, err := clusterAPIManager(t, i, i.Beside)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,12 +163,15 @@ func TestExternalClusterAPI(t *testing.T) {
 	}
 }
 
+// beside is a way to run a program beside the appliance.
+type beside func(name string, args ...string) (*lab.Process, *lab.Transcript, error)
+
 // clusterAPIManager runs Cluster API's own manager in the lab until the test ends.
-func clusterAPIManager(t *testing.T, i *installation.Installation, args ...string) (*lab.Process, *lab.Transcript, error) {
+func clusterAPIManager(t *testing.T, i *installation.Installation, run beside, args ...string) (*lab.Process, *lab.Transcript, error) {
 	t.Helper()
 
 	certificates := webhookCertificates(t, "webhook-service.system.svc")
-	process, said, err := i.Beside("cluster-api-manager", append(args,
+	process, said, err := run("cluster-api-manager", append(args,
 		"--kubeconfig", i.Kubeconfig(), "--webhook-cert-dir", certificates, "--webhook-port", "9444",
 		"--diagnostics-address", "127.0.0.1:9445", "--health-addr", "127.0.0.1:9446",
 		"--feature-gates", "ClusterTopology=true,MachinePool=true")...)

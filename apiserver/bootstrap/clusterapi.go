@@ -33,6 +33,7 @@ func clusterAPIRules() rules {
 		allow("bootstrap.cluster.x-k8s.io", "*")(write...),
 		allow("controlplane.cluster.x-k8s.io", "*")(write...),
 		allow("infrastructure.cluster.x-k8s.io", "*")(write...),
+		allow("runtime.cluster.x-k8s.io", "extensionconfigs")(read...),
 		allow("addons.cluster.x-k8s.io", "clusterresourcesets", "clusterresourcesets/status", "clusterresourcesets/finalizers",
 			"clusterresourcesetbindings", "clusterresourcesetbindings/finalizers")(write...),
 		allow("cluster.x-k8s.io", "clusterclasses", "clusterclasses/status", "clusters", "clusters/status", "clusters/finalizers",

@@ -35,13 +35,31 @@ func (i *Installation) Beside(name string, args ...string) (*lab.Process, *lab.T
 		return nil, nil, err
 	}
 
-	cmd := i.Lab.Command(context.Background(), filepath.Join(i.root, "bin", name), args...)
+	return i.beside(said, filepath.Join(i.root, "bin", name), args...)
+}
+
+// BesideAsPod is Beside for a manager that is to take a Lease. It learns the Lease's namespace only from a file that it
+// would find in a Pod, and so is given a /run of its own with that file.
+func (i *Installation) BesideAsPod(name string, args ...string) (*lab.Process, *lab.Transcript, error) {
+	const script = `mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io/serviceaccount &&
+printf capi-system >/run/secrets/kubernetes.io/serviceaccount/namespace && exec "$0" "$@"`
+
+	said, err := lab.NewTranscript(filepath.Join(i.config.Dir, name+".log"))
+	if err != nil {
+		return nil, nil, err
+	}
+
+	return i.beside(said, "unshare", append([]string{"--mount", "sh", "-c", script, filepath.Join(i.root, "bin", name)}, args...)...)
+}
+
+func (i *Installation) beside(said *lab.Transcript, program string, args ...string) (*lab.Process, *lab.Transcript, error) {
+	cmd := i.Lab.Command(context.Background(), program, args...)
 	cmd.Env = i.environment()
 	cmd.Stdout, cmd.Stderr = said, said
 
 	process, err := i.Lab.Start(cmd)
 	if err != nil {
-		return nil, nil, fmt.Errorf("start %s: %w", name, err)
+		return nil, nil, fmt.Errorf("start %s: %w", program, err)
 	}
 
 	return process, said, nil

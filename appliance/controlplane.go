@@ -15,6 +15,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/bootstrap"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
+	"github.com/sidero-appliance/sidero-appliance/appliance/buildinfo"
 	"github.com/sidero-appliance/sidero-appliance/appliance/logging"
 	"github.com/sidero-appliance/sidero-appliance/appliance/network"
 	"github.com/sidero-appliance/sidero-appliance/appliance/supervisor"
@@ -34,6 +35,7 @@ type controlPlane struct {
 	database    *storage.Etcd
 	server      *apiserver.Server
 	bootstrap   *bootstrap.Bootstrap
+	kinds       supervisor.Component // of Cluster API, and their webhooks
 	kube        *kube.Controllers
 	controllers *controllers.Controllers
 	clusters    *clusterapi.Controllers
@@ -100,18 +102,23 @@ func (p *controlPlane) serve(s site) error {
 	if err != nil {
 		return err
 	}
+	local, err := p.clusterKinds(s)
+	if err != nil {
+		return err
+	}
 	p.server, err = apiserver.New(apiserver.Config{
 		Listener:         listener.(*net.TCPListener), //nolint:errcheck,forcetypeassert // of net.Listen("tcp")
 		AdvertiseAddress: s.Advertise,
 		EtcdServers:      p.database.Endpoint().Servers,
 		Authority:        p.authority,
 		Loopback:         owner,
+		LocalServices:    local,
 		ReadyChecks:      []healthz.HealthChecker{restReady(s)},
 	})
 	if err != nil {
 		return err
 	}
-	p.bootstrap, err = bootstrap.New(bootstrap.Config{Client: owner, Logger: s.Log})
+	p.bootstrap, err = bootstrap.New(bootstrap.Config{Client: owner, Version: buildinfo.Version(), Logger: s.Log})
 	return err
 }
 
@@ -172,7 +179,7 @@ func (p *controlPlane) controlClusters(s site) error {
 
 // components in the order in which they start.
 func (p *controlPlane) components() []supervisor.Component {
-	all := []supervisor.Component{p.database, p.server, p.bootstrap, p.renewal}
+	all := []supervisor.Component{p.database, p.server, p.bootstrap, p.kinds, p.renewal}
 	if p.kube != nil {
 		all = append(all, p.kube)
 	}

@@ -109,7 +109,7 @@ and use kubectl for the rest.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see \"%s --help\"", err, cmd.CommandPath())
 	})
-	root.AddCommand(p.runCommand(), p.versionCommand(), p.kubeconfigCommand(), p.rotateCommand())
+	root.AddCommand(p.runCommand(), p.versionCommand(), p.kubeconfigCommand(), p.rotateCommand(), p.clusterctlRepositoryCommand())
 	return root
 }
 

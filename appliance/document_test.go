@@ -82,20 +82,27 @@ func documentCommand(b *bytes.Buffer, cmd *cobra.Command) {
 		if cmd.Name() == "run" {
 			return // the table above
 		}
-		b.WriteString("\n| flag | meaning |\n|---|---|\n")
-		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
-			name := "--" + f.Name
-			if f.Shorthand != "" {
-				name = "-" + f.Shorthand + ", " + name
-			}
-			fmt.Fprintf(b, "| %s | %s |\n", code(name), cell(f.Usage))
-		})
+		documentFlagsOf(b, cmd)
 	}
 	for _, child := range cmd.Commands() {
 		if child.Name() != "completion" && child.Name() != "help" {
 			documentCommand(b, child)
 		}
 	}
+}
+
+func documentFlagsOf(b *bytes.Buffer, cmd *cobra.Command) {
+	if !cmd.HasLocalFlags() {
+		return
+	}
+	b.WriteString("\n| flag | meaning |\n|---|---|\n")
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		name := "--" + f.Name
+		if f.Shorthand != "" {
+			name = "-" + f.Shorthand + ", " + name
+		}
+		fmt.Fprintf(b, "| %s | %s |\n", code(name), cell(f.Usage))
+	})
 }
 
 func code(s string) string {

@@ -38,6 +38,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		controlplanev1alpha3.MachineTemplateSpec{}.OpenAPIModelName():                   schema_apiserver_apis_controlplane_v1alpha3_MachineTemplateSpec(ref),
 		controlplanev1alpha3.ReadinessGate{}.OpenAPIModelName():                         schema_apiserver_apis_controlplane_v1alpha3_ReadinessGate(ref),
 		controlplanev1alpha3.RollingUpdateParameters{}.OpenAPIModelName():               schema_apiserver_apis_controlplane_v1alpha3_RollingUpdateParameters(ref),
+		controlplanev1alpha3.Rollout{}.OpenAPIModelName():                               schema_apiserver_apis_controlplane_v1alpha3_Rollout(ref),
 		controlplanev1alpha3.RolloutStrategy{}.OpenAPIModelName():                       schema_apiserver_apis_controlplane_v1alpha3_RolloutStrategy(ref),
 		controlplanev1alpha3.TalosControlPlane{}.OpenAPIModelName():                     schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlane(ref),
 		controlplanev1alpha3.TalosControlPlaneList{}.OpenAPIModelName():                 schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneList(ref),
@@ -48,6 +49,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		controlplanev1alpha3.TalosControlPlaneTemplateResource{}.OpenAPIModelName():     schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplateResource(ref),
 		controlplanev1alpha3.TalosControlPlaneTemplateResourceSpec{}.OpenAPIModelName(): schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplateResourceSpec(ref),
 		controlplanev1alpha3.TalosControlPlaneTemplateSpec{}.OpenAPIModelName():         schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplateSpec(ref),
+		controlplanev1alpha3.VersionCount{}.OpenAPIModelName():                          schema_apiserver_apis_controlplane_v1alpha3_VersionCount(ref),
 		v1alpha2.APIEndpoint{}.OpenAPIModelName():                                       schema_apiserver_apis_infrastructure_v1alpha2_APIEndpoint(ref),
 		v1alpha2.MetalCluster{}.OpenAPIModelName():                                      schema_apiserver_apis_infrastructure_v1alpha2_MetalCluster(ref),
 		v1alpha2.MetalClusterList{}.OpenAPIModelName():                                  schema_apiserver_apis_infrastructure_v1alpha2_MetalClusterList(ref),
@@ -729,7 +731,7 @@ func schema_apiserver_apis_controlplane_v1alpha3_MachineNamingStrategy(ref commo
 				Properties: map[string]spec.Schema{
 					"template": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Template of the names, in Go's template language.",
+							Description: "Template of the names. It may hold {{ .cluster.name }} and {{ .talosControlPlane.name }} and must hold {{ .random }}, five letters and digits. When it is absent it is \"{{ .talosControlPlane.name }}-{{ .random }}\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -936,6 +938,27 @@ func schema_apiserver_apis_controlplane_v1alpha3_RollingUpdateParameters(ref com
 	}
 }
 
+func schema_apiserver_apis_controlplane_v1alpha3_Rollout(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Rollout tells when machines are replaced though nothing changed that they are made of.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"after": {
+						SchemaProps: spec.SchemaProps{
+							Description: "After is when: machines that are older than it are replaced once it is past.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+	}
+}
+
 func schema_apiserver_apis_controlplane_v1alpha3_RolloutStrategy(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -1120,12 +1143,19 @@ func schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneSpec(ref commo
 							Ref:         ref(controlplanev1alpha3.RolloutStrategy{}.OpenAPIModelName()),
 						},
 					},
+					"rollout": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Rollout tells when machines are replaced though nothing changed. A Cluster's topology sets it (contract v1beta2).",
+							Default:     map[string]interface{}{},
+							Ref:         ref(controlplanev1alpha3.Rollout{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"version", "controlPlaneConfig"},
 			},
 		},
 		Dependencies: []string{
-			controlplanev1alpha3.ControlPlaneConfig{}.OpenAPIModelName(), controlplanev1alpha3.MachineNamingStrategy{}.OpenAPIModelName(), controlplanev1alpha3.MachineTemplate{}.OpenAPIModelName(), controlplanev1alpha3.RolloutStrategy{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference"},
+			controlplanev1alpha3.ControlPlaneConfig{}.OpenAPIModelName(), controlplanev1alpha3.MachineNamingStrategy{}.OpenAPIModelName(), controlplanev1alpha3.MachineTemplate{}.OpenAPIModelName(), controlplanev1alpha3.Rollout{}.OpenAPIModelName(), controlplanev1alpha3.RolloutStrategy{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference"},
 	}
 }
 
@@ -1183,6 +1213,28 @@ func schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneStatus(ref com
 							Description: "Version is the lowest version of Kubernetes among the machines.",
 							Type:        []string{"string"},
 							Format:      "",
+						},
+					},
+					"versions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"version",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Versions are those of Kubernetes among the machines, the oldest first (contract v1beta2).",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(controlplanev1alpha3.VersionCount{}.OpenAPIModelName()),
+									},
+								},
+							},
 						},
 					},
 					"initialized": {
@@ -1261,7 +1313,7 @@ func schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneStatus(ref com
 			},
 		},
 		Dependencies: []string{
-			controlplanev1alpha3.Initialization{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName()},
+			controlplanev1alpha3.Initialization{}.OpenAPIModelName(), controlplanev1alpha3.VersionCount{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -1451,6 +1503,35 @@ func schema_apiserver_apis_controlplane_v1alpha3_TalosControlPlaneTemplateSpec(r
 		},
 		Dependencies: []string{
 			controlplanev1alpha3.TalosControlPlaneTemplateResource{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_controlplane_v1alpha3_VersionCount(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VersionCount is how many machines there are of a version.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Version of Kubernetes.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"replicas": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Replicas is the number of machines of that version.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"version"},
+			},
+		},
 	}
 }
 

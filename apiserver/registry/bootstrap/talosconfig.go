@@ -66,7 +66,7 @@ func talosConfigTemplates() registry.Kind[*v1alpha3.TalosConfigTemplate] {
 			return WarnSpec(t.Spec.Template.Spec, path.Child("spec"))
 		},
 		Validate: func(t *v1alpha3.TalosConfigTemplate) field.ErrorList {
-			return append(t.Spec.Template.Metadata.Validate(path.Child("metadata")), ValidateSpec(t.Spec.Template.Spec, path.Child("spec"))...)
+			return append(t.Spec.Template.Metadata.Validate(path.Child("metadata")), ValidateTemplate(t.Spec.Template.Spec, path.Child("spec"))...)
 		},
 		ValidateUpdate: func(t, stored *v1alpha3.TalosConfigTemplate) field.ErrorList {
 			return registry.Fixed(t, t.Spec, stored.Spec, "make another template and refer to that one instead")

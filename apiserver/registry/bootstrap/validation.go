@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
@@ -12,8 +13,8 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/metal"
 )
 
-// talosVersion is one with or without its last part: "v1.13" and "v1.13.6" mean the same to what makes configurations.
-var talosVersion = regexp.MustCompile(`^v\d+\.\d+(\.\d+.*)?$`)
+// talosVersion is one as Talos takes it: the v in front and what follows the second number do not matter.
+var talosVersion = regexp.MustCompile(`^v?\d+\.\d+($|\.)`)
 
 func generateTypes() []v1alpha3.GenerateType {
 	return []v1alpha3.GenerateType{
@@ -27,15 +28,25 @@ func hostnameSources() []v1alpha3.HostnameSource {
 
 // ValidateSpec refuses what no machine configuration can be made from.
 func ValidateSpec(s v1alpha3.TalosConfigSpec, path *field.Path) field.ErrorList {
+	errs := ValidateTemplate(s, path)
+
+	if s.GenerateType == v1alpha3.GenerateNone && s.Data == "" {
+		errs = append(errs, field.Required(path.Child("data"), "with generateType none the machine configuration is given here"))
+	}
+
+	return errs
+}
+
+// ValidateTemplate refuses of a template what ValidateSpec does, but lets it leave open what patches of a ClusterClass supply.
+func ValidateTemplate(s v1alpha3.TalosConfigSpec, path *field.Path) field.ErrorList {
 	errs := registry.OneOf(path.Child("generateType"), s.GenerateType, generateTypes())
 	errs = append(errs, registry.Optional(path.Child("hostname", "source"), s.Hostname.Source, hostnameSources())...)
 	errs = append(errs, metal.ValidatePatches(path.Child("configPatches"), s.ConfigPatches)...)
 
-	switch none := s.GenerateType == v1alpha3.GenerateNone; {
-	case none && s.Data == "":
-		errs = append(errs, field.Required(path.Child("data"), "with generateType none the machine configuration is given here"))
-	case !none && s.Data != "":
-		errs = append(errs, field.Forbidden(path.Child("data"), "goes with generateType none only"))
+	for i, patch := range s.ConfigPatches {
+		if patch.Path != "" && !strings.HasPrefix(patch.Path, "/") {
+			errs = append(errs, field.Invalid(path.Child("configPatches").Index(i).Child("path"), patch.Path, "must begin with /"))
+		}
 	}
 
 	return errs
@@ -44,6 +55,10 @@ func ValidateSpec(s v1alpha3.TalosConfigSpec, path *field.Path) field.ErrorList 
 // WarnSpec tells what upstream accepts and then fails on.
 func WarnSpec(s v1alpha3.TalosConfigSpec, path *field.Path) []string {
 	var errs field.ErrorList
+
+	if s.GenerateType != v1alpha3.GenerateNone && s.Data != "" {
+		errs = append(errs, field.Forbidden(path.Child("data"), "goes with generateType none, and has no effect here"))
+	}
 
 	if s.TalosVersion != "" && !talosVersion.MatchString(s.TalosVersion) {
 		errs = append(errs, field.Invalid(path.Child("talosVersion"), s.TalosVersion, "must be like v1.13"))

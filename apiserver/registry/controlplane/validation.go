@@ -83,7 +83,8 @@ func validate(p *v1alpha3.TalosControlPlane) field.ErrorList {
 
 	errs = append(errs, validateInfrastructure(p.Spec, spec)...)
 	errs = append(errs, validateMachines(p.Spec.MachineTemplate, spec.Child("machineTemplate"))...)
-	errs = append(errs, validateConfig(p.Spec.ControlPlaneConfig, spec.Child("controlPlaneConfig"))...)
+	errs = append(errs, validateNaming(p.Spec.MachineNamingStrategy, spec.Child("machineNamingStrategy"))...)
+	errs = append(errs, validateConfig(p.Spec.ControlPlaneConfig, spec.Child("controlPlaneConfig"), bootstrap.ValidateSpec)...)
 
 	return append(errs, validateStrategy(p.Spec.RolloutStrategy, spec.Child("rolloutStrategy"))...)
 }
@@ -94,7 +95,8 @@ func validateTemplate(t *v1alpha3.TalosControlPlaneTemplate) field.ErrorList {
 
 	errs := t.Spec.Template.Metadata.Validate(template.Child("metadata"))
 	errs = append(errs, validateMachines(s.MachineTemplate, spec.Child("machineTemplate"))...)
-	errs = append(errs, validateConfig(s.ControlPlaneConfig, spec.Child("controlPlaneConfig"))...)
+	errs = append(errs, validateNaming(s.MachineNamingStrategy, spec.Child("machineNamingStrategy"))...)
+	errs = append(errs, validateConfig(s.ControlPlaneConfig, spec.Child("controlPlaneConfig"), bootstrap.ValidateTemplate)...)
 
 	if s.MachineTemplate.Spec.InfrastructureRef != nil {
 		errs = append(errs, field.Forbidden(spec.Child("machineTemplate", "spec", "infrastructureRef"), "the ClusterClass names it"))
@@ -137,38 +139,13 @@ func present(path *field.Path, parts ...part) field.ErrorList {
 	return errs
 }
 
-func validateMachines(m v1alpha3.MachineTemplate, path *field.Path) field.ErrorList {
-	spec := path.Child("spec")
-	errs := m.Metadata.Validate(path.Child("metadata"))
-
-	for i, gate := range m.Spec.ReadinessGates {
-		at := spec.Child("readinessGates").Index(i)
-		errs = append(errs, present(at, part{"conditionType", gate.ConditionType})...)
-		errs = append(errs, registry.Optional(at.Child("polarity"), gate.Polarity, []string{"Positive", "Negative"})...)
-	}
-
-	for i, taint := range m.Spec.Taints {
-		at := spec.Child("taints").Index(i)
-		errs = append(errs, present(at, part{"key", taint.Key})...)
-		errs = append(errs, registry.OneOf(at.Child("effect"), taint.Effect,
-			[]corev1.TaintEffect{corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute})...)
-		errs = append(errs, registry.Optional(at.Child("propagation"), taint.Propagation, []string{"Always", "OnInitialization"})...)
-	}
-
-	deletion := spec.Child("deletion")
-	errs = append(errs, registry.Between(deletion.Child("nodeDrainTimeoutSeconds"), m.Spec.Deletion.NodeDrainTimeoutSeconds, 0, math.MaxInt32)...)
-	errs = append(errs, registry.Between(deletion.Child("nodeVolumeDetachTimeoutSeconds"), m.Spec.Deletion.NodeVolumeDetachTimeoutSeconds, 0, math.MaxInt32)...)
-
-	return append(errs, registry.Between(deletion.Child("nodeDeletionTimeoutSeconds"), m.Spec.Deletion.NodeDeletionTimeoutSeconds, 0, math.MaxInt32)...)
-}
-
 // validateConfig is as strict with the configuration of the first node, which has no effect, only where it says anything:
 // upstream's clients write an empty one.
-func validateConfig(c v1alpha3.ControlPlaneConfig, path *field.Path) field.ErrorList {
-	errs := bootstrap.ValidateSpec(c.ControlPlane, path.Child("controlplane"))
+func validateConfig(c v1alpha3.ControlPlaneConfig, path *field.Path, validate configValidation) field.ErrorList {
+	errs := validate(c.ControlPlane, path.Child("controlplane"))
 
 	if c.Init != nil && c.Init.GenerateType != "" {
-		errs = append(errs, bootstrap.ValidateSpec(*c.Init, path.Child("init"))...)
+		errs = append(errs, validate(*c.Init, path.Child("init"))...)
 	}
 
 	if kind := c.ControlPlane.GenerateType; kind == bootstrapv1.GenerateWorker || kind == bootstrapv1.GenerateJoin {
@@ -177,6 +154,8 @@ func validateConfig(c v1alpha3.ControlPlaneConfig, path *field.Path) field.Error
 
 	return errs
 }
+
+type configValidation func(bootstrapv1.TalosConfigSpec, *field.Path) field.ErrorList
 
 func validateStrategy(s *v1alpha3.RolloutStrategy, path *field.Path) field.ErrorList {
 	if s == nil {
@@ -201,6 +180,14 @@ func validateCounts(s v1alpha3.TalosControlPlaneStatus) field.ErrorList {
 	errs = append(errs, registry.Between(path.Child("readyReplicas"), &s.ReadyReplicas, 0, math.MaxInt32)...)
 	errs = append(errs, registry.Between(path.Child("availableReplicas"), s.AvailableReplicas, 0, math.MaxInt32)...)
 	errs = append(errs, registry.Between(path.Child("upToDateReplicas"), s.UpToDateReplicas, 0, math.MaxInt32)...)
+	versions := unique{}
+
+	for i, v := range s.Versions {
+		at := path.Child("versions").Index(i)
+		errs = append(errs, present(at, part{"version", v.Version})...)
+		errs = append(errs, versions.add(at, v.Version)...)
+		errs = append(errs, registry.Between(at.Child("replicas"), &v.Replicas, 0, math.MaxInt32)...)
+	}
 
 	return append(errs, registry.Between(path.Child("unavailableReplicas"), &s.UnavailableReplicas, 0, math.MaxInt32)...)
 }

@@ -34,7 +34,7 @@ func TestValidate(t *testing.T) {
 		"two infrastructures":        {"replicas: 3", "machineTemplate: {spec: {infrastructureRef: {apiGroup: g, kind: K, name: n}}}", "spec.machineTemplate.spec.infrastructureRef: Forbidden"},
 		"workers":                    {"generateType: controlplane", "generateType: join", "spec.controlPlaneConfig.controlplane.generateType"},
 		"unknown type":               {"generateType: controlplane", "generateType: king", "spec.controlPlaneConfig.controlplane.generateType"},
-		"data beside a type":         {"talosVersion: v1.13", "data: x", "spec.controlPlaneConfig.controlplane.data: Forbidden"},
+		"data that has no effect":    {"talosVersion: v1.13", "data: x", ""},
 		"none without data":          {"generateType: controlplane", "generateType: none", "spec.controlPlaneConfig.controlplane.data: Required"},
 		"operation":                  {"talosVersion: v1.13", "configPatches: [{op: error, path: /a}]", "spec.controlPlaneConfig.controlplane.configPatches[0].op"},
 		"strategy":                   {"replicas: 3", "rolloutStrategy: {type: Hope}", "spec.rolloutStrategy.type"},
@@ -42,6 +42,17 @@ func TestValidate(t *testing.T) {
 		"taint":                      {"replicas: 3", "machineTemplate: {spec: {taints: [{key: a, effect: Scare}]}}", "spec.machineTemplate.spec.taints[0].effect"},
 		"gate":                       {"replicas: 3", "machineTemplate: {spec: {readinessGates: [{polarity: Up}]}}", "spec.machineTemplate.spec.readinessGates[0].polarity"},
 		"label":                      {"replicas: 3", "machineTemplate: {metadata: {labels: {a b: c}}}", "spec.machineTemplate.metadata.labels"},
+		"two gates of a type":        {"replicas: 3", "machineTemplate: {spec: {readinessGates: [{conditionType: A}, {conditionType: A}]}}", "spec.machineTemplate.spec.readinessGates[1]: Duplicate"},
+		"two taints":                 {"replicas: 3", "machineTemplate: {spec: {taints: [{key: a, effect: NoExecute}, {key: a, effect: NoSchedule}]}}", ""},
+		"a taint twice":              {"replicas: 3", "machineTemplate: {spec: {taints: [{key: a, effect: NoExecute}, {key: a, effect: NoExecute}]}}", "spec.machineTemplate.spec.taints[1]: Duplicate"},
+		"rollout":                    {"replicas: 3", "rollout: {after: \"2026-03-09T09:00:00Z\"}", ""},
+		"names":                      {"replicas: 3", "machineNamingStrategy: {template: \"{{.cluster.name}}-cp-{{ .random }}\"}", ""},
+		"default names":              {"replicas: 3", "machineNamingStrategy: {}", ""},
+		"one name for all":           {"replicas: 3", "machineNamingStrategy: {template: \"{{ .cluster.name }}-cp\"}", "spec.machineNamingStrategy.template: Invalid value: \"{{ .cluster.name }}-cp\": must hold {{ .random }}"},
+		"a loop for names":           {"replicas: 3", "machineNamingStrategy: {template: \"{{ range 9 }}{{ .random }}{{ end }}\"}", "is not one of {{ .cluster.name }}"},
+		"names in capitals":          {"replicas: 3", "machineNamingStrategy: {template: \"CP-{{ .random }}\"}", "makes names like \"CP-bcdfg\""},
+		"names without an end":       {"replicas: 3", "machineNamingStrategy: {template: \"{{ .random }}-{{ .random\"}", "makes names like"},
+		"names of many letters":      {"replicas: 3", "machineNamingStrategy: {template: \"{{ .random }}" + strings.Repeat("a", 256) + "\"}", "spec.machineNamingStrategy.template: Too long"},
 		"for ever is said otherwise": {"replicas: 3", "machineTemplate: {spec: {deletion: {nodeDrainTimeoutSeconds: -1}}}", "spec.machineTemplate.spec.deletion.nodeDrainTimeoutSeconds"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,6 +95,57 @@ func TestNormalise(t *testing.T) {
 	for _, want := range []string{"spec.replicas: an even number", "spec.controlPlaneConfig.controlplane.strategicPatches[0]", "spec.controlPlaneConfig.controlplane.talosVersion"} {
 		if !strings.Contains(warnings, want) {
 			t.Errorf("warned %q, want %q", warnings, want)
+		}
+	}
+}
+
+// TestTemplates lets a template leave open what a ClusterClass and a Cluster say.
+func TestTemplates(t *testing.T) {
+	for text, want := range map[string]string{
+		"{spec: {controlPlaneConfig: {controlplane: {generateType: controlplane}}}}":                                                        "",
+		"{spec: {controlPlaneConfig: {controlplane: {generateType: none}}}}":                                                                "", // patches may supply the data
+		"{metadata: {labels: {a b: c}}, spec: {controlPlaneConfig: {controlplane: {generateType: none}}}}":                                  "spec.template.metadata.labels",
+		"{spec: {controlPlaneConfig: {controlplane: {generateType: worker}}}}":                                                              "spec.template.spec.controlPlaneConfig.controlplane.generateType",
+		"{spec: {machineNamingStrategy: {template: a}, controlPlaneConfig: {controlplane: {generateType: none}}}}":                          "spec.template.spec.machineNamingStrategy.template",
+		"{spec: {rolloutStrategy: {type: Hope}, controlPlaneConfig: {controlplane: {generateType: none}}}}":                                 "spec.template.spec.rolloutStrategy.type",
+		"{spec: {machineTemplate: {spec: {infrastructureRef: {name: n}}}, controlPlaneConfig: {controlplane: {generateType: none}}}}":       "spec.template.spec.machineTemplate.spec.infrastructureRef: Forbidden",
+		"{spec: {machineTemplate: {spec: {deletion: {nodeDeletionTimeoutSeconds: -1}}}, controlPlaneConfig: {controlplane: {data: some}}}}": "spec.template.spec.machineTemplate.spec.deletion.nodeDeletionTimeoutSeconds",
+	} {
+		template := &v1alpha3.TalosControlPlaneTemplate{}
+		if err := yaml.UnmarshalStrict([]byte(text), &template.Spec.Template); err != nil {
+			t.Fatal(err)
+		}
+
+		normaliseTemplate(template)
+
+		if surge := template.Spec.Template.Spec.RolloutStrategy.RollingUpdate; want == "" && surge.MaxSurge.IntValue() != 1 {
+			t.Errorf("%s: surge %v", text, surge)
+		}
+
+		errs := validateTemplate(template).ToAggregate()
+		if want == "" && errs != nil || want != "" && (errs == nil || !strings.Contains(errs.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", text, errs, want)
+		}
+	}
+}
+
+func TestValidateStatus(t *testing.T) {
+	for text, want := range map[string]string{
+		"{replicas: 3, versions: [{version: v1.33.1, replicas: 1}, {version: v1.34.0, replicas: 2}]}": "",
+		"{versions: [{version: v1.33.1}, {version: v1.33.1}]}":                                        "status.versions[1]: Duplicate",
+		"{versions: [{replicas: 1}]}":                                                                 "status.versions[0].version: Required",
+		"{versions: [{version: v1.33.1, replicas: -1}]}":                                              "status.versions[0].replicas",
+		"{replicas: 2147483648}":                                                                      "status.replicas",
+		"{upToDateReplicas: -1}":                                                                      "status.upToDateReplicas",
+	} {
+		status := v1alpha3.TalosControlPlaneStatus{}
+		if err := yaml.UnmarshalStrict([]byte(text), &status); err != nil {
+			t.Fatal(err)
+		}
+
+		errs := validateCounts(status).ToAggregate()
+		if want == "" && errs != nil || want != "" && (errs == nil || !strings.Contains(errs.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", text, errs, want)
 		}
 	}
 }

@@ -94,10 +94,3 @@ type MachineTemplate struct {
 	// +optional
 	Spec MachineTemplateSpec `json:"spec,omitzero"`
 }
-
-// MachineNamingStrategy tells how machines are named.
-type MachineNamingStrategy struct {
-	// Template of the names, in Go's template language.
-	// +optional
-	Template string `json:"template,omitempty"`
-}

@@ -42,6 +42,13 @@ type RolloutStrategy struct {
 	Type RolloutStrategyType `json:"type,omitempty"`
 }
 
+// Rollout tells when machines are replaced though nothing changed that they are made of.
+type Rollout struct {
+	// After is when: machines that are older than it are replaced once it is past.
+	// +optional
+	After *metav1.Time `json:"after,omitempty"`
+}
+
 // ControlPlaneConfig tells how the machine configurations are made.
 type ControlPlaneConfig struct {
 	// Init was for the first node of the control plane. It has no effect since Talos can be told to bootstrap.
@@ -80,6 +87,20 @@ type TalosControlPlaneSpec struct {
 	// RolloutStrategy tells how machines are replaced when something changes that they are made of.
 	// +optional
 	RolloutStrategy *RolloutStrategy `json:"rolloutStrategy,omitempty"`
+
+	// Rollout tells when machines are replaced though nothing changed. A Cluster's topology sets it (contract v1beta2).
+	// +optional
+	Rollout Rollout `json:"rollout,omitzero"`
+}
+
+// VersionCount is how many machines there are of a version.
+type VersionCount struct {
+	// Version of Kubernetes.
+	Version string `json:"version"`
+
+	// Replicas is the number of machines of that version.
+	// +optional
+	Replicas int64 `json:"replicas,omitempty"`
 }
 
 // Initialization tells what Cluster API's contract v1beta2 waits for.
@@ -118,6 +139,12 @@ type TalosControlPlaneStatus struct {
 	// Version is the lowest version of Kubernetes among the machines.
 	// +optional
 	Version string `json:"version,omitempty"`
+
+	// Versions are those of Kubernetes among the machines, the oldest first (contract v1beta2).
+	// +optional
+	// +listType=map
+	// +listMapKey=version
+	Versions []VersionCount `json:"versions,omitempty"`
 
 	// Initialized tells whether the API of the cluster has answered once (contract v1beta1).
 	// +optional

@@ -56,6 +56,11 @@ func (in RollingUpdateParameters) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Rollout) OpenAPIModelName() string {
+	return "io.x-k8s.cluster.controlplane.v1alpha3.Rollout"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RolloutStrategy) OpenAPIModelName() string {
 	return "io.x-k8s.cluster.controlplane.v1alpha3.RolloutStrategy"
 }
@@ -103,4 +108,9 @@ func (in TalosControlPlaneTemplateResourceSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in TalosControlPlaneTemplateSpec) OpenAPIModelName() string {
 	return "io.x-k8s.cluster.controlplane.v1alpha3.TalosControlPlaneTemplateSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in VersionCount) OpenAPIModelName() string {
+	return "io.x-k8s.cluster.controlplane.v1alpha3.VersionCount"
 }

@@ -3,7 +3,6 @@ package clusterctl
 import (
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	apiextensionsclient "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset/typed/apiextensions/v1"
@@ -185,14 +184,13 @@ func sameProvider(a, b *clusterctlv1.Provider) bool {
 
 // within tells whether all that is wanted is there.
 func within(all, wanted map[string]string) bool {
-	both := maps.Clone(all)
-	if both == nil {
-		both = map[string]string{}
+	for key, value := range wanted {
+		if found, ok := all[key]; !ok || found != value {
+			return false
+		}
 	}
 
-	maps.Copy(both, wanted)
-
-	return maps.Equal(both, all)
+	return true
 }
 
 func own() metav1.ApplyOptions { return metav1.ApplyOptions{FieldManager: fieldManager, Force: true} }

@@ -20,8 +20,8 @@ const unfinished = ".new-"
 // repository that it wrote there before is brought up to date; any other content is an error. Each file is replaced at
 // once, and the configuration last, so that clusterctl always finds a whole repository.
 func Write(dir string) error {
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = resolved
 	}
 
 	files, err := contents(dir)
@@ -29,7 +29,7 @@ func Write(dir string) error {
 		return err
 	}
 
-	outdated, err := outdated(dir, files)
+	old, err := outdated(dir, files)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func Write(dir string) error {
 		}
 	}
 
-	for _, path := range outdated {
+	for _, path := range old {
 		if err := os.Remove(path); err != nil {
 			return fmt.Errorf("remove what is out of date: %w", err)
 		}

@@ -44,8 +44,8 @@ const (
 )
 
 // Config is everything that can be set. What each field means is said once, in
-// the table of settings, from which flags, variables, file keys and
-// docs/flags.md are made.
+// the tables of settings and structures, from which flags, variables, file keys
+// and docs/flags.md are made.
 type Config struct {
 	File                 string // the configuration file; empty: DefaultConfigFile if it exists
 	DataDir              string
@@ -65,6 +65,7 @@ type Config struct {
 	ExtraAgentKernelArgs string
 	LogLevel             slog.Level
 	LogFormat            LogFormat
+	WebhookServices      []WebhookService
 }
 
 // Defaults is the configuration of an appliance that was told nothing.

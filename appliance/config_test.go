@@ -398,6 +398,9 @@ func TestEveryFieldIsASetting(t *testing.T) {
 	for _, s := range settings(&c) {
 		reachable[target(s.value)] = true
 	}
+	for _, s := range structures(&c) {
+		reachable[reflect.ValueOf(s.to).Pointer()] = true
+	}
 	v := reflect.ValueOf(&c).Elem()
 	for i := range v.NumField() {
 		if !reachable[v.Field(i).Addr().Pointer()] {

@@ -113,6 +113,7 @@ func (p *controlPlane) serve(s site) error {
 		Authority:        p.authority,
 		Loopback:         owner,
 		LocalServices:    local,
+		WebhookServices:  s.webhookServices(),
 		ReadyChecks:      []healthz.HealthChecker{restReady(s)},
 	})
 	if err != nil {

@@ -68,6 +68,10 @@ Lists are separated by commas; the file also takes YAML lists.
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", code("--"+s.flag), strings.Join(codes(s.variables()), " "), key, fallback, cell(s.usage))
 	}
+	b.WriteString("\nThese are keys of the file only:\n\n| key in the file | meaning |\n|---|---|\n")
+	for _, s := range structures(&defaults) {
+		fmt.Fprintf(&b, "| %s | %s |\n", code(s.key), cell(s.usage))
+	}
 	b.WriteString("\n# Commands\n")
 	documentCommand(&b, program{}.rootCommand())
 	return b.Bytes()

@@ -46,6 +46,10 @@ func parseMapping(path string, root *yaml.Node) (layer []given, errs []error) {
 			continue
 		}
 		lines[name.Value] = name.Line
+		if isStructure(name.Value) {
+			layer = append(layer, given{flag: name.Value, node: resolved(node), where: where})
+			continue
+		}
 		s, err := settingFor(name.Value)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", where, err))
@@ -57,7 +61,7 @@ func parseMapping(path string, root *yaml.Node) (layer []given, errs []error) {
 			continue
 		}
 		if !isNull(node) {
-			layer = append(layer, given{s.flag, value, where})
+			layer = append(layer, given{flag: s.flag, value: value, where: where})
 		}
 	}
 	return layer, errs
@@ -84,9 +88,7 @@ func settingFor(key string) (setting, error) {
 // scalar is the value as text; a list's entries are joined by commas. The
 // problem starts with what follows the key in its path.
 func scalar(s setting, node *yaml.Node) (value, problem string) {
-	if node.Kind == yaml.AliasNode {
-		node = node.Alias
-	}
+	node = resolved(node)
 	switch {
 	case node.Kind == yaml.ScalarNode:
 		return node.Value, ""
@@ -103,6 +105,14 @@ func scalar(s setting, node *yaml.Node) (value, problem string) {
 		entries = append(entries, entry.Value)
 	}
 	return strings.Join(entries, ","), ""
+}
+
+// resolved is what a node stands for.
+func resolved(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }

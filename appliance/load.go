@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
 )
 
 // Sources are where a configuration comes from, besides the defaults.
@@ -38,9 +39,10 @@ type Loaded struct {
 
 // given is a setting's value from one source.
 type given struct {
-	flag  string
+	flag  string // or the key of a structure
 	value string
-	where string // names the source in errors
+	node  *yaml.Node // a structure's value
+	where string     // names the source in errors
 }
 
 // Load puts the configuration together: a flag beats the environment, that
@@ -58,7 +60,8 @@ func Load(from Sources) (Loaded, error) {
 	if err := errors.Join(errs...); err != nil {
 		return Loaded{}, err
 	}
-	if err := config.Validate(); err != nil {
+	unread := config.readAuthorities(from.ReadFile)
+	if err := errors.Join(append(unread, config.Validate())...); err != nil {
 		return Loaded{}, err
 	}
 	return Loaded{Config: config, Overrides: overrides(environment, flags), Ignored: ignored}, nil
@@ -81,6 +84,11 @@ func apply(c *Config, layer []given) []error {
 		}
 		if after := aliased(table, s).String(); clash && before != after {
 			errs = append(errs, fmt.Errorf("%s: says %s but %s says %s: they are two names of one setting, give one", g.where, after, target.where, before))
+		}
+	}
+	for _, s := range structures(c) {
+		if g, ok := find(layer, s.key); ok && !isNull(g.node) {
+			errs = append(errs, s.read(g.where, g.node)...)
 		}
 	}
 	return errs
@@ -121,7 +129,7 @@ func readEnvironment(environment []string) (layer []given, ignored []string) {
 			value, ok := present[name]
 			delete(present, name)
 			if ok && !found {
-				layer = append(layer, given{s.flag, value, name})
+				layer = append(layer, given{flag: s.flag, value: value, where: name})
 				found = true
 			}
 		}
@@ -140,7 +148,7 @@ func changedFlags(flags *pflag.FlagSet) []given {
 		return nil
 	}
 	flags.Visit(func(f *pflag.Flag) {
-		layer = append(layer, given{f.Name, f.Value.String(), "--" + f.Name})
+		layer = append(layer, given{flag: f.Name, value: f.Value.String(), where: "--" + f.Name})
 	})
 	return layer
 }

@@ -22,6 +22,7 @@ func (c Config) Validate() error {
 	c.validateAddress(v)
 	c.validatePorts(v)
 	c.validateControllers(v)
+	c.validateWebhookServices(v)
 	u, err := url.Parse(c.TalosReleaseURL)
 	v.check("talosReleaseUrl", err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "",
 		"must be an http or https URL, not %q", c.TalosReleaseURL)

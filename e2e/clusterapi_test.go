@@ -174,7 +174,8 @@ func clusterAPIManager(t *testing.T, i *installation.Installation, run beside, a
 	process, said, err := run("cluster-api-manager", append(args,
 		"--kubeconfig", i.Kubeconfig(), "--webhook-cert-dir", certificates, "--webhook-port", "9444",
 		"--diagnostics-address", "127.0.0.1:9445", "--health-addr", "127.0.0.1:9446",
-		"--feature-gates", "ClusterTopology=true,MachinePool=true")...)
+		"--feature-gates", "ClusterTopology=true,MachinePool=true",
+		"--machineset-preflight-checks", "")...) // they would wait for the control plane, which nobody makes here
 
 	stopLater(t, process, said, err)
 

@@ -243,6 +243,7 @@ func testDescriptorsKeep(t *testing.T, a api) {
 			client.RawPatch(types.MergePatchType, []byte(`{"spec":{"conversion":{"strategy":"Webhook","webhook":{"clientConfig":{"url":"https://127.0.0.1:1/"},"conversionReviewVersions":["v1"]}}}}`)),
 			client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":null}}`)),
 			client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"cluster.x-k8s.io/v1beta1":"v9","cluster.x-k8s.io/v1beta2":null}}}`)),
+			client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"cluster.x-k8s.io/v1beta1":"v1alpha3","cluster.x-k8s.io/v1gamma":"v9"}}}`)),
 		} {
 			must(t, a.client.Patch(t.Context(), a.stored(t, d.Name), patch))
 

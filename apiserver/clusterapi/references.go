@@ -141,6 +141,10 @@ func collect(value reflect.Value, path *field.Path, found []reference) []referen
 		}
 
 		for at := range value.NumField() {
+			if !value.Type().Field(at).IsExported() { // time.Time's
+				continue
+			}
+
 			name, _, _ := strings.Cut(value.Type().Field(at).Tag.Get("json"), ",")
 			inner := path
 

@@ -73,9 +73,11 @@ func versions(group registry.Group, kind string) []apiextensionsv1.CustomResourc
 	return versions
 }
 
-// Holds tells whether what is stored says all that the descriptor says. It may have further labels and annotations.
+// Holds tells whether what is stored says all that the descriptor says. It may have further labels, but for contracts of
+// Cluster API, and annotations.
 func Holds(stored, descriptor *apiextensionsv1.CustomResourceDefinition) bool {
-	return hold(stored.Labels, descriptor.Labels) && equality.Semantic.DeepEqual(stored.Spec, descriptor.Spec)
+	return keepsContracts(stored.Labels, descriptor.Labels) && hold(stored.Labels, descriptor.Labels) &&
+		equality.Semantic.DeepEqual(stored.Spec, descriptor.Spec)
 }
 
 // hold tells whether labels are among others.

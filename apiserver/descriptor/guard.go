@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -87,7 +88,7 @@ func (g *Guard) Admit(ctx context.Context, a admission.Attributes, _ admission.O
 
 	crd.OwnerReferences = nil
 
-	if hold(crd.Labels, own.labels) && equality.Semantic.DeepEqual(crd.Spec, own.spec) {
+	if keepsContracts(crd.Labels, own.labels) && hold(crd.Labels, own.labels) && equality.Semantic.DeepEqual(crd.Spec, own.spec) {
 		return nil
 	}
 
@@ -98,9 +99,24 @@ func (g *Guard) Admit(ctx context.Context, a admission.Attributes, _ admission.O
 		crd.Labels = map[string]string{}
 	}
 
+	maps.DeleteFunc(crd.Labels, func(name, _ string) bool { return strings.HasPrefix(name, contractPrefix) })
 	maps.Copy(crd.Labels, own.labels)
 
 	return nil
+}
+
+// contractPrefix begins the labels that tell which of Cluster API's contracts a kind keeps, and in which versions.
+const contractPrefix = "cluster.x-k8s.io/v"
+
+// keepsContracts tells whether labels name no contract that a kind does not keep.
+func keepsContracts(labels, own map[string]string) bool {
+	for name := range labels {
+		if _, known := own[name]; !known && strings.HasPrefix(name, contractPrefix) {
+			return false
+		}
+	}
+
+	return true
 }
 
 // Validate refuses to delete a descriptor, and to serve anything in a native version.

@@ -38,7 +38,7 @@ func (s strategy[T]) PrepareForCreate(ctx context.Context, object runtime.Object
 	}
 
 	o.SetGeneration(1)
-	s.settle(ctx, o)
+	warn(ctx, s.settle(o))
 }
 
 func (s strategy[T]) PrepareForUpdate(ctx context.Context, object, old runtime.Object) {
@@ -49,7 +49,7 @@ func (s strategy[T]) PrepareForUpdate(ctx context.Context, object, old runtime.O
 	}
 
 	s.restore(ctx, o, stored)
-	s.settle(ctx, o)
+	warn(ctx, s.settle(o))
 
 	o.SetGeneration(stored.GetGeneration())
 
@@ -72,17 +72,21 @@ func (s strategy[T]) restore(ctx context.Context, o, stored T) {
 	}
 }
 
-// settle brings an object into the form that is stored.
-func (s strategy[T]) settle(ctx context.Context, o T) {
+// settle brings an object into the form that is stored, and returns what is to be said about it.
+func (s strategy[T]) settle(o T) (warnings []string) {
 	for _, older := range s.kind.Older {
 		ownedInHub(o, s.hub, older.In(), older.moves())
 	}
 
 	if s.kind.Normalise == nil {
-		return
+		return nil
 	}
 
-	for _, text := range s.kind.Normalise(o) {
+	return s.kind.Normalise(o)
+}
+
+func warn(ctx context.Context, warnings []string) {
+	for _, text := range warnings {
 		warning.AddWarning(ctx, "", text)
 	}
 }
@@ -143,7 +147,7 @@ func (s statusStrategy[T]) PrepareForUpdate(ctx context.Context, object, old run
 	o.SetFinalizers(stored.GetFinalizers())
 	o.SetOwnerReferences(stored.GetOwnerReferences())
 	o.SetGeneration(stored.GetGeneration())
-	s.settle(ctx, o)
+	s.settle(o) // the warnings are about the spec, and were given to whoever wrote that
 }
 
 func (s statusStrategy[T]) ValidateUpdate(_ context.Context, object, _ runtime.Object) field.ErrorList {

@@ -19,8 +19,12 @@ func Group() registry.Group {
 	}
 }
 
-// labels are upstream's own, the one of the contract that upstream does not keep, and the one that clusterctl adds when it
-// installs a provider.
+// labels are upstream's own, but for one, and the one that clusterctl adds when it installs a provider.
+//
+// Left out is the label of Cluster API's contract v1beta1. The kinds keep that contract too, but Cluster API 1.14 chooses
+// among the contracts of one version by chance, for control planes only, and with v1beta1 it looks for the infrastructure
+// of the machines in another place: reconciling a ClusterClass would fail now and then. v1beta2 is known since Cluster API
+// 1.11.
 func labels() map[string]string {
 	version := v1alpha3.GroupVersion.Version
 
@@ -28,7 +32,6 @@ func labels() map[string]string {
 		"cluster.x-k8s.io/provider":   "control-plane-talos",
 		"cluster.x-k8s.io/v1alpha3":   version,
 		"cluster.x-k8s.io/v1alpha4":   version,
-		"cluster.x-k8s.io/v1beta1":    version,
 		"cluster.x-k8s.io/v1beta2":    version,
 		"clusterctl.cluster.x-k8s.io": "", // clusterctl looks only at kinds with it
 	}

@@ -1,10 +1,13 @@
 package appliance
 
 import (
+	"context"
+	"math"
 	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,49 +15,74 @@ import (
 // How much garbage may gather before it is collected, in per cent of what is
 // alive. The start makes much garbage in short time, so it collects less; an
 // idle appliance makes little, so collecting early costs next to nothing and
-// keeps its memory small. docs/architecture.md has the figures.
+// keeps its memory small. What the start may take in all is bounded, in bytes,
+// because what stays alive lies scattered over all the memory that was in use
+// once, and Go does not move it together. docs/architecture.md has the figures.
 const (
 	garbageAtStart = 400
 	garbageAtRest  = 50
+	memoryAtStart  = 200 << 20
 )
 
-// hurry favours speed over memory, for the start.
-func hurry() { debug.SetGCPercent(garbageAtStart) }
+// quietAfter is how long after the start the controllers have looked at all there
+// is, and what they needed only for that can go as well.
+const quietAfter = 15 * time.Second
 
-// settle favours memory over speed, and returns what the start left behind.
-func settle() {
+// hurry favours speed over memory, for the start.
+func hurry() {
+	debug.SetGCPercent(garbageAtStart)
+	debug.SetMemoryLimit(memoryAtStart)
+}
+
+// settle favours memory over speed, and returns what the start left behind: now,
+// and once more when all is quiet.
+func settle(ctx context.Context) {
 	debug.SetGCPercent(garbageAtRest)
+	debug.SetMemoryLimit(math.MaxInt64)
+	giveBack()
+	select {
+	case <-ctx.Done():
+	case <-time.After(quietAfter):
+		giveBack()
+	}
+}
+
+// giveBack returns memory that is not in use, and that of the program's file,
+// which comes from there again if it is needed.
+func giveBack() {
 	debug.FreeOSMemory()
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return // memory stays as the kernel has it
 	}
-	for _, code := range codeIn(string(maps)) {
+	for _, m := range unwritten(string(maps)) {
 		// By the addresses alone: Go's pointers have no business there.
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, code.start, code.length, unix.MADV_DONTNEED)
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.start, m.length, unix.MADV_DONTNEED)
 	}
 }
 
 // mapping is a piece of the address space, in bytes.
 type mapping struct{ start, length uintptr }
 
-// codeIn lists where a program's code is mapped, by the text of /proc/PID/maps
-// (proc_pid_maps(5)). Much of the code is used at the start only, and stays
-// resident until somebody says otherwise. It is never written to, so what is
-// needed again comes from the file, most likely from the page cache.
-func codeIn(maps string) []mapping {
-	var code []mapping
+// unwritten lists where a program's code and constants are mapped, by the text of
+// /proc/PID/maps (proc_pid_maps(5)). Much of them is used at the start only, and
+// stays resident until somebody says otherwise. They are never written to, so what
+// is needed again comes from the file, most likely from the page cache. (A program
+// that the system's linker puts together writes to some of them before it starts;
+// one without C is not put together by that.)
+func unwritten(maps string) []mapping {
+	var found []mapping
 	for line := range strings.Lines(maps) {
 		fields := strings.Fields(line)
-		if len(fields) < 6 || fields[1] != "r-xp" || !strings.HasPrefix(fields[5], "/") {
+		if len(fields) < 6 || fields[1] != "r-xp" && fields[1] != "r--p" || !strings.HasPrefix(fields[5], "/") {
 			continue
 		}
 		from, to, _ := strings.Cut(fields[0], "-")
 		start, startErr := strconv.ParseUint(from, 16, 64)
 		end, endErr := strconv.ParseUint(to, 16, 64)
 		if startErr == nil && endErr == nil && start < end {
-			code = append(code, mapping{uintptr(start), uintptr(end - start)})
+			found = append(found, mapping{uintptr(start), uintptr(end - start)})
 		}
 	}
-	return code
+	return found
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestCodeIn(t *testing.T) {
+func TestUnwritten(t *testing.T) {
 	const maps = `00400000-02ff0000 r-xp 00000000 fe:00 1234 /usr/local/bin/sidero appliance
 02ff0000-07000000 r--p 02bf0000 fe:00 1234 /usr/local/bin/sidero appliance
 07000000-07200000 rw-p 06c00000 fe:00 1234 /usr/local/bin/sidero appliance
@@ -15,16 +15,16 @@ c000000000-c008000000 rw-p 00000000 00:00 0
 7ffd0000-7ffd2000 r-xp 00000000 00:00 0                  [vdso]
 zz-01 r-xp 0 fe:00 1 /damaged
 `
-	want := []mapping{{0x400000, 0x2bf0000}}
-	if diff := cmp.Diff(want, codeIn(maps), cmp.AllowUnexported(mapping{})); diff != "" {
+	want := []mapping{{0x400000, 0x2bf0000}, {0x2ff0000, 0x4010000}}
+	if diff := cmp.Diff(want, unwritten(maps), cmp.AllowUnexported(mapping{})); diff != "" {
 		t.Error(diff)
 	}
 	own, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(codeIn(string(own))) == 0 {
+	if len(unwritten(string(own))) == 0 {
 		t.Error("this program has no code")
 	}
-	settle() // and runs on
+	giveBack() // and runs on
 }

@@ -214,7 +214,7 @@ func (p program) supervise(ctx context.Context, s site) error {
 		Components: components,
 		Log:        s.Log,
 		OnReady: func() {
-			go settle()
+			go settle(ctx)
 			notify(s.Log, daemon.SdNotifyReady)
 			if err := greet(p.stdout, s); err != nil {
 				s.Log.Warn("cannot print what to do next", "error", err)

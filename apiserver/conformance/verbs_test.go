@@ -2,7 +2,6 @@ package conformance_test
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,15 +17,12 @@ func verbs() []row {
 		{name: "verbs/create", test: testCreate},
 		{name: "verbs/create what the server sets", test: testCreateServerFields},
 		{name: "verbs/create in the wrong place", test: testWrongPlace},
-		{name: "verbs/metadata is checked", test: testMetadata},
-		{name: "verbs/generateName", test: testGenerateName},
 		{name: "verbs/update", test: testUpdate},
 		{name: "verbs/update conflicts", test: testUpdateConflicts},
 		{name: "verbs/generation", test: testGeneration},
 		{name: "verbs/delete", test: testDelete},
 		{name: "verbs/delete collection", test: testDeleteCollection},
 		{name: "verbs/dry run", test: testDryRun},
-		{name: "verbs/other versions", takes: subject.hasOther, test: testOtherVersion},
 	}
 }
 
@@ -129,66 +125,6 @@ func testWrongPlace(t *testing.T, a api) {
 
 	err = a.rest().Get().AbsPath(a.path(name, "nothing")).Do(t.Context()).Error()
 	refused(t, "read an unknown subresource", err, metav1.StatusReasonNotFound)
-}
-
-func testMetadata(t *testing.T, a api) {
-	for name, c := range map[string]struct {
-		change func(*unstructured.Unstructured)
-		path   string
-	}{
-		"name in capitals":  {func(o *unstructured.Unstructured) { o.SetName("Upper") }, "metadata.name"},
-		"name too long":     {func(o *unstructured.Unstructured) { o.SetName(strings.Repeat("a", 254)) }, "metadata.name"},
-		"label's name":      {func(o *unstructured.Unstructured) { o.SetLabels(map[string]string{"a b": "c"}) }, "metadata.labels"},
-		"label's value":     {func(o *unstructured.Unstructured) { o.SetLabels(map[string]string{"a": "b c"}) }, "metadata.labels"},
-		"annotation's name": {func(o *unstructured.Unstructured) { o.SetAnnotations(map[string]string{"a b": "c"}) }, "metadata.annotations"},
-		"finalizer":         {func(o *unstructured.Unstructured) { o.SetFinalizers([]string{"a b"}) }, "metadata.finalizers"},
-		"owner without a UID": {func(o *unstructured.Unstructured) {
-			o.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "v1", Kind: "Namespace", Name: "default"}})
-		}, "metadata.ownerReferences.uid"},
-		"two controllers": {func(o *unstructured.Unstructured) {
-			o.SetOwnerReferences([]metav1.OwnerReference{
-				{APIVersion: "v1", Kind: "Namespace", Name: "a", UID: "a", Controller: new(true)},
-				{APIVersion: "v1", Kind: "Namespace", Name: "b", UID: "b", Controller: new(true)},
-			})
-		}, "metadata.ownerReferences"},
-	} {
-		o := a.object("bad")
-		c.change(o)
-
-		_, err := a.objects.Create(t.Context(), o, metav1.CreateOptions{})
-		refused(t, name, err, metav1.StatusReasonInvalid, c.path)
-
-		if !slices.Contains(causes(err), c.path) {
-			t.Errorf("%s: the causes are %q, want %s", name, causes(err), c.path)
-		}
-	}
-
-	nameless := a.object("")
-	nameless.SetName("")
-
-	_, err := a.objects.Create(t.Context(), nameless, metav1.CreateOptions{})
-	refused(t, "no name", err, metav1.StatusReasonInvalid, "name or generateName is required")
-}
-
-func testGenerateName(t *testing.T, a api) {
-	names := map[string]bool{}
-
-	for range 3 {
-		o := a.object("")
-		o.SetName("")
-		o.SetGenerateName(a.id + "-made-")
-
-		o = a.create(t, o)
-		names[o.GetName()] = true
-
-		if !strings.HasPrefix(o.GetName(), a.id+"-made-") || len(o.GetName()) != len(a.id+"-made-")+5 || o.GetGenerateName() != a.id+"-made-" {
-			t.Errorf("named %s", o.GetName())
-		}
-	}
-
-	if len(names) != 3 {
-		t.Errorf("three objects are called %v", names)
-	}
 }
 
 func testUpdate(t *testing.T, a api) {
@@ -384,39 +320,5 @@ func testDryRun(t *testing.T, a api) {
 
 	if _, err = a.objects.Update(t.Context(), stale, metav1.UpdateOptions{DryRun: all}); !apierrors.IsConflict(err) {
 		t.Errorf("a dry run with an old resourceVersion: %v", err)
-	}
-}
-
-// testOtherVersion writes and reads in a version that is not stored.
-func testOtherVersion(t *testing.T, a api) {
-	other := a
-	other.Version = a.other
-	other.objects = other.as(a.Admin)
-
-	o := other.object("one")
-	o.Object["spec"] = map[string]any{}
-	set(o, a.text.path, a.text.one)
-	o = other.create(t, o)
-
-	if o.GroupVersionKind() != other.GroupVersionKind || at(o, a.text.path) != a.text.one {
-		t.Errorf("created %v", o.Object)
-	}
-
-	newer := a.reload(t, o)
-	if newer.GroupVersionKind() != a.GroupVersionKind || at(newer, a.text.path) != a.text.one || newer.GetUID() != o.GetUID() || newer.GetResourceVersion() != o.GetResourceVersion() {
-		t.Errorf("read %v", newer.Object)
-	}
-
-	a.merge(t, newer, a.text.path, a.text.two)
-
-	if o = other.reload(t, o); at(o, a.text.path) != a.text.two || o.GetGeneration() != 2 {
-		t.Errorf("after a change in the stored version: %v", o.Object)
-	}
-
-	for version, want := range map[string]api{a.Version: a, a.other: other} {
-		list := want.list(t, metav1.ListOptions{})
-		if len(list.Items) != 1 || list.GetAPIVersion() != a.Group+"/"+version || list.Items[0].GetAPIVersion() != a.Group+"/"+version {
-			t.Errorf("listed in %s: %v", version, list)
-		}
 	}
 }

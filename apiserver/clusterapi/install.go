@@ -37,7 +37,6 @@ type installer struct {
 // newInstaller makes the clients. They speak protobuf, which takes a fraction of the time that JSON does for definitions.
 func newInstaller(owner *rest.Config) (*installer, error) {
 	config := rest.CopyConfig(owner)
-	config.QPS = -1
 	config.ContentType = runtime.ContentTypeProtobuf
 	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 

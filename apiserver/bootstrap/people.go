@@ -92,7 +92,7 @@ func parts() []part {
 		all = append(all, kindParts(kind)...)
 	}
 
-	return all
+	return append(all, clusterAPIParts()...)
 }
 
 // kindParts are the rights on one kind. Status is what controllers found out: only administrators may correct it.

@@ -146,6 +146,14 @@ func rights() []right {
 		{verbs: "patch", group: "flowcontrol.apiserver.k8s.io", resources: "flowschemas", from: nobody},
 		{verbs: "get list watch", group: clusterctlv1.GroupVersion.Group, resources: "providers", from: bootstrap.Viewers},
 		{verbs: "create update patch delete", group: clusterctlv1.GroupVersion.Group, resources: "providers", from: nobody},
+		{verbs: "get list watch", group: "cluster.x-k8s.io", resources: "clusters clusterclasses machines machinedeployments", from: bootstrap.Viewers},
+		{verbs: "create update patch delete", group: "cluster.x-k8s.io", resources: "clusters machinedeployments", from: bootstrap.Operators},
+		{verbs: "patch", group: "cluster.x-k8s.io", resources: "machinedeployments", subresource: "scale", from: bootstrap.Operators},
+		{verbs: "patch", group: "cluster.x-k8s.io", resources: "clusters", subresource: "status", from: bootstrap.Admins},
+		{verbs: "deletecollection", group: "cluster.x-k8s.io", resources: "clusters", from: bootstrap.Admins},
+		{verbs: "list", group: "ipam.cluster.x-k8s.io", resources: "ipaddresses", from: bootstrap.Viewers},
+		{verbs: "create", group: "addons.cluster.x-k8s.io", resources: "clusterresourcesets", from: bootstrap.Operators},
+		{verbs: "create list", group: "runtime.cluster.x-k8s.io", resources: "extensionconfigs", from: bootstrap.Admins},
 		{verbs: "create", group: "cert-manager.io", resources: "certificates issuers", from: nobody},
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/datadir"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"google.golang.org/grpc"
 )
 
 const (
@@ -32,6 +33,10 @@ const (
 	// maxRequestBytes is more than the API server's etcd client sends (2 MiB), so that the API server's own limits, which
 	// have better words, are the ones met.
 	maxRequestBytes = 3 << 20
+
+	// connectionBuffer is a quarter of gRPC's default, in bytes. The API server makes a connection for each kind of object
+	// that it serves, and most of them are idle.
+	connectionBuffer = 8 << 10
 
 	// snapshotEvery is after how many writes etcd snapshots its log. The default of 10,000 keeps them in memory until
 	// then; the appliance's objects are large (hardware) and its writes few.
@@ -232,6 +237,7 @@ func (e *Etcd) embedConfig() *embed.Config {
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, compactionRetention
 	c.QuotaBackendBytes = quotaBytes
 	c.MaxRequestBytes = maxRequestBytes
+	c.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.ReadBufferSize(connectionBuffer), grpc.SharedWriteBuffer(true)}
 	c.SnapshotCount, c.SnapshotCatchUpEntries = snapshotEvery, snapshotEvery/2
 	c.TickMs, c.ElectionMs = tick, election
 	// etcd reports a damaged directory by Fatal, which would end the process without a word of advice.

@@ -74,10 +74,15 @@ func (c *Controllers) Ready(context.Context) error { return c.lease.Ready() }
 // Run runs the reconcilers until ctx ends.
 func (c *Controllers) Run(ctx context.Context) error { return c.lease.Run(ctx, c.reconcile) }
 
-// reconcile makes the reconcilers and runs them until ctx ends: none of them can be started twice.
+// reconcile makes the reconcilers when there is something to reconcile, and runs them until ctx ends: none of them can be
+// started twice.
 func (c *Controllers) reconcile(ctx context.Context) error {
 	scheme, err := newScheme()
 	if err != nil {
+		return err
+	}
+
+	if err := awaitWork(ctx, c.config.Client); err != nil || ctx.Err() != nil {
 		return err
 	}
 

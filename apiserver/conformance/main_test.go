@@ -76,5 +76,5 @@ func TestConformance(t *testing.T) {
 
 // table is all cases.
 func table() []row {
-	return slices.Concat(verbs(), identities(), lists(), watches(), applies(), patches(), validations(), subresources(), deletions(), access(), tokens())
+	return slices.Concat(verbs(), identities(), lists(), watches(), applies(), patches(), validations(), subresources(), deletions(), access(), tokens(), webhooks(), policies(), forms(), surroundings())
 }

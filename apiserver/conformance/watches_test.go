@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"strconv"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,6 +23,9 @@ func watches() []row {
 		{name: "watches/in another version", takes: subject.hasOther, test: testWatchOther},
 	}
 }
+
+// shortWatch is how long watches take that wait for a bookmark: one comes two seconds before the end.
+const shortWatch = 8 * time.Second
 
 // stream is a watch.
 type stream struct{ watch.Interface }
@@ -180,7 +184,7 @@ func testInitialEvents(t *testing.T, a api) {
 func testBookmarks(t *testing.T, a api) {
 	s := a.watch(t, a.objects, metav1.ListOptions{
 		ResourceVersion: a.list(t, metav1.ListOptions{}).GetResourceVersion(), LabelSelector: a.mine().LabelSelector + ",nobody",
-		AllowWatchBookmarks: true, TimeoutSeconds: new(int64(5)),
+		AllowWatchBookmarks: true, TimeoutSeconds: new(int64(shortWatch.Seconds())),
 	})
 	elsewhere := a.create(t, a.object("one"))
 
@@ -235,7 +239,7 @@ func testWatchOther(t *testing.T, a api) {
 	other.Version = a.other
 	other.objects = other.as(a.Admin)
 
-	from := metav1.ListOptions{ResourceVersion: a.list(t, metav1.ListOptions{}).GetResourceVersion(), AllowWatchBookmarks: true, TimeoutSeconds: new(int64(5))}
+	from := metav1.ListOptions{ResourceVersion: a.list(t, metav1.ListOptions{}).GetResourceVersion(), AllowWatchBookmarks: true, TimeoutSeconds: new(int64(shortWatch.Seconds()))}
 	newer, older := a.watch(t, a.objects, from), a.watch(t, other.objects, from)
 
 	a.create(t, a.with("one", a.text.one))

@@ -136,6 +136,7 @@ func TestTopology(t *testing.T) {
 	kubectl := start(t, log)
 
 	kubectl.With(class).Do(t, "apply", "-f", "-")
+	kubectl.Do(t, "wait", "clusterclass", "talos", "--for=condition=VariablesReady", "--timeout=60s")
 	kubectl.With(cluster).Do(t, "apply", "-f", "-")
 
 	eventually(t, kubectl, "get tcp -o jsonpath={.items[*].spec.version},{.items[*].spec.replicas},{.items[*].spec.rollout.after},"+

@@ -65,7 +65,7 @@ const (
 	// firstPoll and lastPoll are the shortest and longest pauses between two
 	// questions whether a starting component is ready.
 	firstPoll = 2 * time.Millisecond
-	lastPoll  = 100 * time.Millisecond
+	lastPoll  = 20 * time.Millisecond
 	// startGrace is how long a component that is starting when the stop begins may
 	// take to finish that. Interrupted, the API server complains of a dozen things
 	// that it was about to do.

@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	aggregator "k8s.io/kube-aggregator/pkg/apiserver"
 	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
+	"k8s.io/kube-openapi/pkg/common"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	controlplane "k8s.io/kubernetes/pkg/controlplane/apiserver"
 	"k8s.io/kubernetes/pkg/controlplane/apiserver/options"
@@ -55,6 +57,8 @@ type chain struct {
 	services  *services
 	kube      *controlplane.Config
 	plugins   []admission.PluginInitializer
+	// describe is how Kubernetes's groups are described in OpenAPI version 2; see openapi.V2.
+	describe *common.Config
 }
 
 // newChain builds the chain and returns its first link.
@@ -84,10 +88,21 @@ func (c Config) newChain(ctx context.Context) (*aggregator.APIAggregator, error)
 		return nil, err
 	}
 
-	first, err := l.aggregator(kube.GenericAPIServer, crds.Informers.Apiextensions().V1().CustomResourceDefinitions(), builtIn.served())
+	definitions := crds.Informers.Apiextensions().V1().CustomResourceDefinitions()
+
+	first, err := l.aggregator(kube.GenericAPIServer, definitions, builtIn.served())
 	if err != nil {
 		return nil, fmt.Errorf("build aggregator: %w", err)
 	}
+
+	first.GenericAPIServer.Handler.NonGoRestfulMux.Handle(openapi.V2Path, &openapi.V2{
+		Sources: []openapi.Source{
+			{Services: kube.GenericAPIServer.Handler.GoRestfulContainer.RegisteredWebServices, Config: l.describe},
+			{Services: first.GenericAPIServer.Handler.GoRestfulContainer.RegisteredWebServices, Config: l.describe},
+			{Services: nativeServer.Handler.GoRestfulContainer.RegisteredWebServices, Config: builtIn.describe()},
+		},
+		Definitions: definitions.Lister(),
+	})
 
 	return first, nil
 }
@@ -115,7 +130,9 @@ func (c Config) prepare(ctx context.Context) (*chain, error) {
 		return genericapiserver.DefaultBuildHandlerChain(api, c)
 	}
 
-	l := &chain{options: completed, generic: generic, informers: factory, services: newServices(c)}
+	l := &chain{options: completed, generic: generic, informers: factory, services: newServices(c), describe: generic.OpenAPIConfig}
+	l.describe.Info.Version = generic.EffectiveVersion.EmulationVersion().String()
+	generic.OpenAPIConfig = nil // or every link would describe itself, whether anybody asks or not
 
 	// It runs after the control plane's own, so that this one is the outer wrapper.
 	hooks := webhookinit.NewPluginInitializer(l.services.authenticate, l.services)
@@ -146,7 +163,13 @@ func (l *chain) customResources(next genericapiserver.DelegationTarget) (*apiext
 		return nil, err
 	}
 
-	return config.Complete().New(next)
+	server, err := config.Complete().New(next)
+	if err == nil {
+		// Without it the custom resources would miss from OpenAPI version 3 as well.
+		server.GenericAPIServer.StaticOpenAPISpec = &spec.Swagger{}
+	}
+
+	return server, err
 }
 
 // kubernetes is the link of Kubernetes's generic groups.

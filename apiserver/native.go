@@ -14,6 +14,7 @@ import (
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 	"k8s.io/client-go/informers"
+	"k8s.io/kube-openapi/pkg/common"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/openapi"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
@@ -98,11 +99,9 @@ func (n *native) server(config genericapiserver.Config, etcd genericoptions.Etcd
 	config.MergedResourceConfig = serverstorage.NewResourceConfig()
 	config.MergedResourceConfig.EnableVersions(n.served()...)
 
-	namer := openapinamer.NewDefinitionNamer(n.external)
-	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openapi.Native, namer)
-	config.OpenAPIConfig.Info.Title = "Sidero"
-	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.Native, namer)
-	config.OpenAPIV3Config.Info.Title = "Sidero"
+	config.OpenAPIConfig = nil // see openapi.V2
+	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.Native, openapinamer.NewDefinitionNamer(n.external))
+	config.OpenAPIV3Config.Info.Title = title
 
 	server, err := config.Complete(factory).New("sidero-native", next)
 	if err != nil {
@@ -116,6 +115,17 @@ func (n *native) server(config genericapiserver.Config, etcd genericoptions.Etcd
 	}
 
 	return server, nil
+}
+
+// title is what the native groups are called in OpenAPI.
+const title = "Sidero"
+
+// describe is how the native groups are described in OpenAPI version 2.
+func (n *native) describe() *common.Config {
+	config := genericapiserver.DefaultOpenAPIConfig(openapi.Native, openapinamer.NewDefinitionNamer(n.external))
+	config.Info.Title = title
+
+	return config
 }
 
 func (n *native) install(server *genericapiserver.GenericAPIServer, group registry.Group, config genericapiserver.Config) error {

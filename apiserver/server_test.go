@@ -62,6 +62,7 @@ func TestServer(t *testing.T) {
 		"versions/apply through both":              testVersionsApply,
 		"versions/watch in both":                   testVersionsWatch,
 		"versions/of clusters and machines":        testInfrastructureVersions,
+		"openapi":                                  testOpenAPI,
 		"templates cannot be changed":              testTemplatesStay,
 		"kubectl/columns":                          testColumns,
 		"kubectl/explain":                          testExplain,

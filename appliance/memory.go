@@ -22,7 +22,7 @@ import (
 const (
 	garbageAtStart = 400
 	garbageAtRest  = 50
-	memoryAtStart  = 200 << 20
+	memoryAtStart  = 180 << 20
 )
 
 // quietAfter is how long after the start the controllers have looked at all there

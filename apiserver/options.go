@@ -59,6 +59,8 @@ func (c Config) kubeOptions(ctx context.Context) (options.CompletedOptions, erro
 	o.GenericServerRunOptions.AdvertiseAddress = c.AdvertiseAddress.AsSlice()
 
 	o.Etcd.StorageConfig.Transport.ServerList = c.EtcdServers
+	o.Etcd.WatchCacheSizes = uncached()
+
 	if err := c.setEncryption(ctx, o); err != nil {
 		return options.CompletedOptions{}, err
 	}
@@ -81,6 +83,27 @@ func (c Config) kubeOptions(ctx context.Context) (options.CompletedOptions, erro
 	}
 
 	return completed, nil
+}
+
+// uncached are the kinds without a watch cache, in the form of the option: those that only the server itself watches, and
+// that seldom change. A cache costs memory and a dozen goroutines, and saves reads that nobody makes.
+func uncached() []string {
+	var sizes []string
+
+	for group, resources := range map[string][]string{
+		admissionregistrationv1.GroupName: {
+			"mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
+			"validatingadmissionpolicies", "validatingadmissionpolicybindings",
+			"mutatingwebhookconfigurations", "validatingwebhookconfigurations",
+		},
+		flowcontrolv1.GroupName: {"flowschemas", "prioritylevelconfigurations"},
+	} {
+		for _, resource := range resources {
+			sizes = append(sizes, resource+"."+group+"#0")
+		}
+	}
+
+	return sizes
 }
 
 // setEncryption makes the server encrypt Secrets and take up new keys while it runs.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,9 +51,9 @@ func settle(ctx context.Context) {
 }
 
 // giveBack returns memory that is not in use, and that of files, which comes from
-// there again if it is needed: the program's code, of which the start needs much
-// that nothing else does, and the database, which etcd reads as a whole when it
-// opens it.
+// there again if it is needed: the program's code and constants, of which the start
+// needs much that nothing else does, and the database, which etcd reads as a whole
+// when it opens it.
 func giveBack() {
 	debug.FreeOSMemory()
 	maps, err := os.ReadFile("/proc/self/maps")
@@ -68,14 +69,16 @@ func giveBack() {
 // mapping is a piece of the address space, in bytes.
 type mapping struct{ start, length uintptr }
 
-// unwritten lists where code and files that are only read are mapped, by the text of
-// /proc/PID/maps (proc_pid_maps(5)). Nothing is lost with them: what is needed again
-// comes from the file, most likely from the page cache.
+// unwritten lists where code, constants and files that are only read are mapped, by
+// the text of /proc/PID/maps (proc_pid_maps(5)). Nothing is lost with them: what is
+// needed again comes from the file, most likely from the page cache. (A program that
+// the system's linker puts together writes to some constants before it starts; one
+// without C is not put together by that.)
 func unwritten(maps string) []mapping {
 	var found []mapping
 	for line := range strings.Lines(maps) {
 		fields := strings.Fields(line)
-		if len(fields) < 6 || fields[1] != "r-xp" && fields[1] != "r--s" || !strings.HasPrefix(fields[5], "/") {
+		if len(fields) < 6 || !slices.Contains([]string{"r-xp", "r--p", "r--s"}, fields[1]) || !strings.HasPrefix(fields[5], "/") {
 			continue
 		}
 		from, to, _ := strings.Cut(fields[0], "-")

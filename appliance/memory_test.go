@@ -16,7 +16,7 @@ c000000000-c008000000 rw-p 00000000 00:00 0
 7ffd0000-7ffd2000 r-xp 00000000 00:00 0                  [vdso]
 zz-01 r-xp 0 fe:00 1 /damaged
 `
-	want := []mapping{{0x400000, 0x2bf0000}, {0x7f0000000000, 0x1000000}}
+	want := []mapping{{0x400000, 0x2bf0000}, {0x2ff0000, 0x4010000}, {0x7f0000000000, 0x1000000}}
 	if diff := cmp.Diff(want, unwritten(maps), cmp.AllowUnexported(mapping{})); diff != "" {
 		t.Error(diff)
 	}

@@ -23,7 +23,7 @@ import (
 const (
 	garbageAtStart = 400
 	garbageAtRest  = 50
-	memoryAtStart  = 180 << 20
+	memoryAtStart  = 200 << 20
 )
 
 // quietAfter is how long after the start the controllers have looked at all there

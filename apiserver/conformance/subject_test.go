@@ -49,6 +49,11 @@ func (s subject) hasOther() bool { return s.other != "" }
 
 func (s subject) hasSelectable() bool { return s.selectable.path != "" }
 
+// known tells whether a version is one of the subject's. Owners of fields may be told in any of them.
+func (s subject) known(apiVersion string) bool {
+	return apiVersion == s.Group+"/"+s.Version || s.other != "" && apiVersion == s.Group+"/"+s.other
+}
+
 // groupResource is how errors name the resource.
 func (s subject) groupResource() schema.GroupResource {
 	return schema.GroupResource{Group: s.Group, Resource: s.resource}

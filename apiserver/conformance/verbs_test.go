@@ -40,7 +40,7 @@ func testCreate(t *testing.T, a api) {
 
 	entries := o.GetManagedFields()
 	if len(entries) != 1 || entries[0].Manager != manager || entries[0].Operation != metav1.ManagedFieldsOperationUpdate ||
-		entries[0].APIVersion != a.GroupVersion().String() || entries[0].Subresource != "" || entries[0].FieldsType != "FieldsV1" ||
+		!a.known(entries[0].APIVersion) || entries[0].Subresource != "" || entries[0].FieldsType != "FieldsV1" ||
 		!strings.Contains(string(entries[0].FieldsV1.Raw), `"f:spec"`) {
 		t.Errorf("created with managed fields %v", entries)
 	}

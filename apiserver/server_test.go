@@ -63,6 +63,8 @@ func TestServer(t *testing.T) {
 		"versions/watch in both":                   testVersionsWatch,
 		"versions/of clusters and machines":        testInfrastructureVersions,
 		"openapi":                                  testOpenAPI,
+		"versions/one manager in both":             testOwnersJoin,
+		"templates are compared by meaning":        testPatchesAreCompared,
 		"templates cannot be changed":              testTemplatesStay,
 		"kubectl/columns":                          testColumns,
 		"kubectl/explain":                          testExplain,

@@ -252,6 +252,14 @@ func testInfrastructureVersions(t *testing.T, a api) {
 		t.Errorf("read again: %s", got)
 	}
 
+	a.kubectl.Do(t, "patch", "metalcluster", "two-ends", "--subresource=status", "--type=merge", "-p", `{"status":{"ready":true}}`)
+	a.kubectl.Do(t, "annotate", "metalclusters.v1alpha2.infrastructure.cluster.x-k8s.io", "two-ends", "a=b")
+	a.reload(t, cluster)
+
+	if got := text(t, cluster, "spec.apiEndpoints"); got != `[{"host":"a","port":1},{"host":"b","port":2}]` {
+		t.Errorf("after a change of the status: %s", got)
+	}
+
 	newer := object(t, hub.WithKind("MetalCluster"), "two-ends", `{}`)
 	newer.SetNamespace("default")
 	a.reload(t, newer)
@@ -293,6 +301,35 @@ func testInfrastructureVersions(t *testing.T, a api) {
 		if out, err := a.kubectl.Try(t, "get", "--raw", "/apis/"+older.String()+"/"+name); err == nil {
 			t.Errorf("%s are served in %s: %s", name, older, out)
 		}
+	}
+}
+
+// testOwnersJoin: a manager that writes in both versions owns all that it wrote.
+func testOwnersJoin(t *testing.T, a api) {
+	s := server("one-manager")
+	a.create(t, s)
+
+	for version, patch := range map[string]string{"v1alpha1": `{"spec":{"cordoned":true}}`, "v1alpha2": `{"spec":{"hostname":"h"}}`} {
+		a.kubectl.Do(t, "patch", "servers."+version+".metal.sidero.dev", s.Name, "--type=merge", "--field-manager=mine", "-p", patch)
+	}
+
+	for _, spec := range []map[string]any{{"cordoned": false}, {"hostname": "other"}} {
+		if err := a.apply(t.Context(), applied(s.Name, spec), "other"); !apierrors.IsConflict(err) {
+			t.Errorf("%v has no owner: %v", spec, err)
+		}
+	}
+}
+
+// testPatchesAreCompared by what they say: templates with patches cannot be changed, but they can be written again.
+func testPatchesAreCompared(t *testing.T, a api) {
+	const head, tail = `{"apiVersion":"bootstrap.cluster.x-k8s.io/v1alpha3","kind":"TalosConfigTemplate","metadata":{"name":"compared","namespace":"default"%s},` +
+		`"spec":{"template":{"spec":{"generateType":"worker","configPatches":[{"op":"add","path":"/a","value":`, `}]}}}}`
+
+	a.kubectl.With(fmt.Sprintf(head, "")+`{"b": 1, "a": "x<y"}`+tail).Do(t, "create", "-f", "-")
+	a.kubectl.With(fmt.Sprintf(head, `,"labels":{"c":"d"}`)+`{"a":"x<y",   "b":1}`+tail).Do(t, "replace", "-f", "-")
+
+	if out, err := a.kubectl.With(fmt.Sprintf(head, "")+`{"a":"x<y","b":2}`+tail).Try(t, "replace", "-f", "-"); err == nil {
+		t.Errorf("replaced by another: %s", out)
 	}
 }
 

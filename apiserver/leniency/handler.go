@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/warning"
 
@@ -33,10 +35,20 @@ func writesClass(r *http.Request) bool {
 	return info.Verb == "create" || info.Verb == "update" || info.Verb == "patch"
 }
 
+// formOf tells what the body of a request is.
+func formOf(r *http.Request) form {
+	info, _ := request.RequestInfoFrom(r.Context())
+
+	return form{
+		lists: listsOf(info.APIVersion),
+		merge: strings.HasPrefix(r.Header.Get("Content-Type"), string(types.MergePatchType)),
+	}
+}
+
 func rewriteBody(r *http.Request, limit int64) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
 	if err == nil && int64(len(body)) <= limit {
-		if rewritten, warnings := rewrite(body); warnings != nil {
+		if rewritten, warnings := rewrite(body, formOf(r)); warnings != nil {
 			for _, text := range warnings {
 				warning.AddWarning(r.Context(), "", text)
 			}

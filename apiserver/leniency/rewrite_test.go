@@ -8,9 +8,13 @@ import (
 )
 
 func TestRewrite(t *testing.T) {
+	newer, older := form{lists: listsOf("v1alpha2")}, form{lists: listsOf("v1alpha1")}
+	merge := form{lists: listsOf("v1alpha2"), merge: true}
+
 	for name, c := range map[string]struct {
 		body, qualifiers string // no qualifiers: nothing is rewritten
 		warns            string
+		form             form // v1alpha2's when nothing is said
 	}{
 		"upstream's sample": {
 			body:       "spec:\n  qualifiers:\n  - system: {manufacturer: Dell Inc.}\n    memory: {totalSize: 32 GB}\n",
@@ -18,9 +22,29 @@ func TestRewrite(t *testing.T) {
 			warns:      "spec.qualifiers: is not a list; its entries are taken for spec.qualifiers.hardware",
 		},
 		"a list of lists": {
-			body:       `{"spec":{"qualifiers":[{"labelSelectors":[{"a":"b"}]},{"cpu":{"manufacturer":"X"}}]}}`,
-			qualifiers: `{"labelSelectors":[{"a":"b"}],"cpu":[{"manufacturer":"X"}]}`,
-			warns:      "spec.qualifiers.cpu and spec.qualifiers.labelSelectors",
+			body:       `{"spec":{"qualifiers":[{"labelSelectors":[{"a":"b"}]},{"hardware":{"system":{}}}]}}`,
+			qualifiers: `{"labelSelectors":[{"a":"b"}],"hardware":[{"system":{}}]}`,
+			warns:      "spec.qualifiers.hardware and spec.qualifiers.labelSelectors",
+		},
+		"a list in the older version": {
+			form:       older,
+			body:       `{"spec":{"qualifiers":[{"system":{"family":"f"}},{"cpu":{"manufacturer":"X"}}]}}`,
+			qualifiers: `{"systemInformation":[{"family":"f"}],"cpu":[{"manufacturer":"X"}]}`,
+			warns:      "spec.qualifiers.cpu and spec.qualifiers.systemInformation",
+		},
+		"what the older version cannot say":         {form: older, body: `{"spec":{"qualifiers":[{"memory":{"totalSize":"1 GB"}}]}}`},
+		"parts without a list in the older version": {form: older, body: `{"spec":{"qualifiers":{"system":{"family":"f"}}}}`},
+		"a merge patch replaces all": {
+			form:       merge,
+			body:       `{"spec":{"qualifiers":[{"system":{"family":"f"}}]}}`,
+			qualifiers: `{"hardware":[{"system":{"family":"f"}}],"labelSelectors":null}`,
+			warns:      "taken for spec.qualifiers.hardware",
+		},
+		"a part that was moved": {
+			form:       merge,
+			body:       `{"spec":{"qualifiers":{"system":null}}}`,
+			qualifiers: `{}`,
+			warns:      "system is not there",
 		},
 		"an empty list": {body: `{"spec":{"qualifiers":[]}}`, qualifiers: `{}`, warns: "none"},
 		"parts without a list": {
@@ -38,7 +62,11 @@ func TestRewrite(t *testing.T) {
 		"a patch in lists": {body: `[{"op":"add","path":"/spec/qualifiers","value":[]}]`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			body, warnings := rewrite([]byte(c.body))
+			if c.form.lists == nil {
+				c.form = newer
+			}
+
+			body, warnings := rewrite([]byte(c.body), c.form)
 
 			if c.qualifiers == "" {
 				if warnings != nil || string(body) != c.body {
@@ -67,7 +95,7 @@ func TestRewrite(t *testing.T) {
 				t.Errorf("changed a number: %s", body)
 			}
 
-			if again, warnings := rewrite(body); warnings != nil {
+			if again, warnings := rewrite(body, c.form); warnings != nil {
 				t.Errorf("rewrote it twice: %s", again)
 			}
 		})
@@ -89,7 +117,7 @@ func FuzzRewrite(f *testing.F) {
 	f.Add([]byte(`{"spec":{"qualifiers":[{"system":{}}]}}`))
 	f.Add([]byte("spec: {qualifiers: {system: 1}}"))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		rewritten, warnings := rewrite(body)
+		rewritten, warnings := rewrite(body, form{lists: listsOf("v1alpha2")})
 		if warnings == nil && string(rewritten) != string(body) {
 			t.Errorf("changed %q without a warning", body)
 		}

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/emicklei/go-restful/v3"
+	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	crdlisters "k8s.io/apiextensions-apiserver/pkg/client/listers/apiextensions/v1"
 	crdbuilder "k8s.io/apiextensions-apiserver/pkg/controller/openapi/builder"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/klog/v2"
 	"k8s.io/kube-openapi/pkg/aggregator"
 	"k8s.io/kube-openapi/pkg/builder"
 	"k8s.io/kube-openapi/pkg/common"
@@ -108,7 +110,7 @@ func (v *V2) drop() {
 func summary(definitions []*apiextensionsv1.CustomResourceDefinition) string {
 	var text strings.Builder
 	for _, d := range definitions {
-		fmt.Fprintf(&text, "%s %s %d\n", d.Name, d.UID, d.Generation)
+		fmt.Fprintf(&text, "%s %s %d %t\n", d.Name, d.UID, d.Generation, apihelpers.IsCRDConditionTrue(d, apiextensionsv1.Established))
 	}
 
 	return text.String()
@@ -139,14 +141,20 @@ func (v *V2) build(definitions []*apiextensionsv1.CustomResourceDefinition) (*sp
 	var custom []*spec.Swagger
 
 	for _, d := range definitions {
+		if !apihelpers.IsCRDConditionTrue(d, apiextensionsv1.Established) {
+			continue
+		}
+
 		for _, version := range d.Spec.Versions {
 			if !version.Served {
 				continue
 			}
 
 			part, err := crdbuilder.BuildOpenAPIV2(d, version.Name, crdbuilder.Options{V2: true})
-			if err != nil {
-				return nil, fmt.Errorf("describe %s: %w", d.Name, err)
+			if err != nil { // one kind less is better than none
+				klog.ErrorS(err, "Cannot describe custom resource", "definition", d.Name, "version", version.Name)
+
+				continue
 			}
 
 			custom = append(custom, part)

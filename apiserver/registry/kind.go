@@ -150,7 +150,7 @@ func (k Kind[T]) Versions(hub schema.GroupVersion) []schema.GroupVersion {
 // AddToScheme implements Definition.
 func (k Kind[T]) AddToScheme(scheme *runtime.Scheme, hub schema.GroupVersionKind) error {
 	for _, older := range k.Older {
-		if err := older.addToScheme(scheme, k); err != nil {
+		if err := older.Register(scheme, k); err != nil {
 			return fmt.Errorf("add conversions of %s: %w", older.In(), err)
 		}
 	}

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 
@@ -29,7 +28,7 @@ func ownedInHub(o metav1.Object, hub, older schema.GroupVersion, moves []Move) {
 		}
 
 		owned := &fieldpath.Set{}
-		if entry.FieldsV1 == nil || owned.FromJSON(bytes.NewReader(entry.FieldsV1.Raw)) != nil {
+		if entry.FieldsV1 == nil || owned.FromJSON(entry.FieldsV1.GetRawReader()) != nil {
 			continue
 		}
 
@@ -38,10 +37,49 @@ func ownedInHub(o metav1.Object, hub, older schema.GroupVersion, moves []Move) {
 			continue
 		}
 
-		entries[i].APIVersion, entries[i].FieldsV1 = hub.String(), &metav1.FieldsV1{Raw: fields}
+		entries[i].APIVersion, entries[i].FieldsV1 = hub.String(), metav1.NewFieldsV1(string(fields))
 	}
 
-	o.SetManagedFields(entries)
+	o.SetManagedFields(joined(entries))
+}
+
+// joined makes one entry of those that say the same of who it is about: of two, Kubernetes would forget one.
+func joined(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
+	var all []metav1.ManagedFieldsEntry
+
+	for _, entry := range entries {
+		i := slices.IndexFunc(all, func(e metav1.ManagedFieldsEntry) bool {
+			return e.Manager == entry.Manager && e.Operation == entry.Operation && e.APIVersion == entry.APIVersion &&
+				e.Subresource == entry.Subresource
+		})
+
+		if i < 0 || !join(&all[i], entry) {
+			all = append(all, entry)
+		}
+	}
+
+	return all
+}
+
+// join adds to an entry the fields of another.
+func join(to *metav1.ManagedFieldsEntry, from metav1.ManagedFieldsEntry) bool {
+	one, other := &fieldpath.Set{}, &fieldpath.Set{}
+	if to.FieldsV1 == nil || from.FieldsV1 == nil ||
+		one.FromJSON(to.FieldsV1.GetRawReader()) != nil || other.FromJSON(from.FieldsV1.GetRawReader()) != nil {
+		return false
+	}
+
+	fields, err := one.Union(other).ToJSON()
+	if err != nil {
+		return false
+	}
+
+	to.FieldsV1 = metav1.NewFieldsV1(string(fields))
+	if from.Time != nil && (to.Time == nil || to.Time.Before(from.Time)) {
+		to.Time = from.Time
+	}
+
+	return true
 }
 
 func moved(owned *fieldpath.Set, moves []Move) *fieldpath.Set {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -28,10 +29,10 @@ type Spoke[T Object] interface {
 	// In is the version.
 	In() schema.GroupVersion
 
-	addToScheme(scheme *runtime.Scheme, kind Kind[T]) error
+	Register(scheme *runtime.Scheme, kind Kind[T]) error
 	// restore gives an object that was written in this version what the version cannot say.
-	restore(written, stored T)
-	moves() []Move
+	Refill(written, stored T)
+	Moves() []Move
 }
 
 // Older describes an older version S of the kind T. The functions work on specs and statuses only; metadata is the same in
@@ -61,15 +62,15 @@ type Older[T, S Object] struct {
 // In implements Spoke.
 func (o Older[T, S]) In() schema.GroupVersion { return o.Version }
 
-func (o Older[T, S]) restore(written, stored T) {
+func (o Older[T, S]) Refill(written, stored T) {
 	if o.Restore != nil {
 		o.Restore(written, copied(stored))
 	}
 }
 
-func (o Older[T, S]) moves() []Move { return o.Moved }
+func (o Older[T, S]) Moves() []Move { return o.Moved }
 
-func (o Older[T, S]) addToScheme(scheme *runtime.Scheme, kind Kind[T]) error {
+func (o Older[T, S]) Register(scheme *runtime.Scheme, kind Kind[T]) error {
 	convert := func(from, to runtime.Object) error {
 		switch from := from.(type) {
 		case S:
@@ -136,25 +137,26 @@ func (o Older[T, S]) up(kind Kind[T], from S, to T) error {
 
 	if said := o.Version.Version; o.sameInBoth(kind, from) {
 		remove(to, spokeAnnotation+said)
-	} else if err := annotate(to, spokeAnnotation+said, from); err != nil {
+	} else if err := annotate(to, spokeAnnotation+said, withoutStatus(from)); err != nil {
 		return err
 	}
 
 	// What somebody wrote into the annotation by hand is no reason to fail: then there is nothing to restore.
-	if stored := kind.New(); hidden != "" && json.Unmarshal([]byte(hidden), stored) == nil {
-		o.restore(to, stored)
+	if stored := kind.New(); hidden != "" && o.Restore != nil && json.Unmarshal([]byte(hidden), stored) == nil {
+		o.Restore(to, stored)
 	}
 
 	return nil
 }
 
-// sameInBoth tells whether the hub can say all that S says.
+// sameInBoth tells whether the hub can say all that the spec of S says. Statuses are the controllers', who speak the hub's
+// version.
 func (o Older[T, S]) sameInBoth(kind Kind[T], from S) bool {
 	hub, back := kind.New(), o.New()
 	o.Up(copied(from), hub)
 	o.Down(hub, back)
 
-	return same(from, back)
+	return same(withoutStatus(from), withoutStatus(back))
 }
 
 // down makes an object of the older version; see up.
@@ -186,12 +188,9 @@ func (o Older[T, S]) sayAsBefore(kind Kind[T], said string, to S) {
 	o.Up(copied(before), hub)
 	o.Down(hub, now)
 
-	if !same(now, to) {
-		return
+	if same(withoutStatus(now), withoutStatus(to)) {
+		part(to, "Spec").Set(part(before, "Spec"))
 	}
-
-	*metadata(before) = *metadata(to)
-	set(to, before)
 }
 
 func (o Older[T, S]) hide(kind Kind[T], from T) T {
@@ -200,7 +199,9 @@ func (o Older[T, S]) hide(kind Kind[T], from T) T {
 	}
 
 	hidden := kind.New()
-	o.restore(hidden, from)
+	if o.Restore != nil {
+		o.Restore(hidden, from)
+	}
 
 	return hidden
 }
@@ -213,6 +214,20 @@ func same[O Object](a, b O) bool {
 	b.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 
 	return apiequality.Semantic.DeepEqual(a, b)
+}
+
+// part is a field of the type that an object points to.
+func part(o Object, name string) reflect.Value { return reflect.ValueOf(o).Elem().FieldByName(name) }
+
+func hasStatus(o Object) bool { return part(o, "Status").IsValid() }
+
+func withoutStatus[O Object](o O) O {
+	o = copied(o)
+	if hasStatus(o) {
+		part(o, "Status").SetZero()
+	}
+
+	return o
 }
 
 func copied[O Object](o O) O { return o.DeepCopyObject().(O) } //nolint:errcheck,forcetypeassert // a copy is of the same type

@@ -67,7 +67,7 @@ func (s strategy[T]) restore(ctx context.Context, o, stored T) {
 
 	for _, older := range s.kind.Older {
 		if older.In().Version == info.APIVersion {
-			older.restore(o, stored)
+			older.Refill(o, stored)
 		}
 	}
 }
@@ -75,7 +75,7 @@ func (s strategy[T]) restore(ctx context.Context, o, stored T) {
 // settle brings an object into the form that is stored, and returns what is to be said about it.
 func (s strategy[T]) settle(o T) (warnings []string) {
 	for _, older := range s.kind.Older {
-		ownedInHub(o, s.hub, older.In(), older.moves())
+		ownedInHub(o, s.hub, older.In(), older.Moves())
 	}
 
 	if s.kind.Normalise == nil {

@@ -19,7 +19,7 @@ func talosConfigs() registry.Kind[*v1alpha3.TalosConfig] {
 		NewList:    func() runtime.Object { return &v1alpha3.TalosConfigList{} },
 		Spec:       func(c *v1alpha3.TalosConfig) any { return &c.Spec },
 		Status:     func(c *v1alpha3.TalosConfig) any { return &c.Status },
-		Normalise:  func(c *v1alpha3.TalosConfig) []string { return WarnSpec(c.Spec, field.NewPath("spec")) },
+		Normalise:  func(c *v1alpha3.TalosConfig) []string { return Settle(c.Spec, field.NewPath("spec")) },
 		Validate:   func(c *v1alpha3.TalosConfig) field.ErrorList { return ValidateSpec(c.Spec, field.NewPath("spec")) },
 		ValidateUpdate: func(c, stored *v1alpha3.TalosConfig) field.ErrorList {
 			return registry.Fixed(c, c.Spec, stored.Spec, "machines are made again to get another configuration")
@@ -63,7 +63,7 @@ func talosConfigTemplates() registry.Kind[*v1alpha3.TalosConfigTemplate] {
 		NewList:    func() runtime.Object { return &v1alpha3.TalosConfigTemplateList{} },
 		Spec:       func(t *v1alpha3.TalosConfigTemplate) any { return &t.Spec },
 		Normalise: func(t *v1alpha3.TalosConfigTemplate) []string {
-			return WarnSpec(t.Spec.Template.Spec, path.Child("spec"))
+			return Settle(t.Spec.Template.Spec, path.Child("spec"))
 		},
 		Validate: func(t *v1alpha3.TalosConfigTemplate) field.ErrorList {
 			return append(t.Spec.Template.Metadata.Validate(path.Child("metadata")), ValidateTemplate(t.Spec.Template.Spec, path.Child("spec"))...)

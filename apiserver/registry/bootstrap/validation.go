@@ -52,8 +52,10 @@ func ValidateTemplate(s v1alpha3.TalosConfigSpec, path *field.Path) field.ErrorL
 	return errs
 }
 
-// WarnSpec tells what upstream accepts and then fails on.
-func WarnSpec(s v1alpha3.TalosConfigSpec, path *field.Path) []string {
+// Settle writes the patches in the one way that they are compared in, and tells what upstream accepts and then fails on.
+func Settle(s v1alpha3.TalosConfigSpec, path *field.Path) []string {
+	metal.Canonical(s.ConfigPatches)
+
 	var errs field.ErrorList
 
 	if s.GenerateType != v1alpha3.GenerateNone && s.Data != "" {

@@ -47,7 +47,7 @@ func TestValidateSpec(t *testing.T) {
 		expect(t, text, ValidateSpec(s, path).ToAggregate(), want.config)
 		expect(t, text, ValidateTemplate(s, path).ToAggregate(), want.template)
 
-		if warnings := strings.Join(WarnSpec(s, path), "; "); (want.warning == "") != (warnings == "") || !strings.Contains(warnings, want.warning) {
+		if warnings := strings.Join(Settle(s, path), "; "); (want.warning == "") != (warnings == "") || !strings.Contains(warnings, want.warning) {
 			t.Errorf("%s: warned %q, want %q", text, warnings, want.warning)
 		}
 	}

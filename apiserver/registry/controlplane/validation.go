@@ -32,6 +32,10 @@ func normalise(p *v1alpha3.TalosControlPlane) []string {
 
 	s.RolloutStrategy = withDefaults(s.RolloutStrategy)
 
+	if s.InfrastructureTemplate != (corev1.ObjectReference{}) && s.InfrastructureTemplate.Namespace == "" {
+		s.InfrastructureTemplate.Namespace = p.Namespace
+	}
+
 	var warnings []string
 	if *s.Replicas%2 == 0 && *s.Replicas > 0 {
 		warnings = append(warnings, "spec.replicas: an even number of machines makes etcd no safer than one machine less")
@@ -70,7 +74,7 @@ func withDefaults(strategy *v1alpha3.RolloutStrategy) *v1alpha3.RolloutStrategy 
 }
 
 func warnConfig(c v1alpha3.ControlPlaneConfig, path *field.Path) []string {
-	return bootstrap.WarnSpec(c.ControlPlane, path.Child("controlplane"))
+	return bootstrap.Settle(c.ControlPlane, path.Child("controlplane"))
 }
 
 func validate(p *v1alpha3.TalosControlPlane) field.ErrorList {

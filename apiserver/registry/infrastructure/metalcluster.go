@@ -83,6 +83,7 @@ func metalClusterVersions() []registry.Spoke[*v1alpha3.MetalCluster] {
 				}
 			},
 			Moved: []registry.Move{
+				{From: "status.apiEndpoints"}, // says what the spec does
 				{From: "spec.apiEndpoints", To: []string{"spec.controlPlaneEndpoint.host", "spec.controlPlaneEndpoint.port"}},
 			},
 		},

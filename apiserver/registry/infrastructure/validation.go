@@ -45,6 +45,14 @@ func validateEndpoint(endpoint *v1alpha3.APIEndpoint, path *field.Path) errorLis
 
 	var errs errorList
 
+	if endpoint.Host != "" && endpoint.Port == 0 {
+		errs = append(errs, field.Required(path.Child("port"), "port of the cluster's API, which Talos serves at 6443"))
+	}
+
+	if endpoint.Host == "" && endpoint.Port != 0 {
+		errs = append(errs, field.Required(path.Child("host"), "name or address of the cluster's API"))
+	}
+
 	if len(endpoint.Host) > maxHost {
 		errs = append(errs, field.TooLong(path.Child("host"), endpoint.Host, maxHost))
 	}

@@ -11,6 +11,9 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
 )
 
+// mostHardware bounds the entries of a class's hardware, which are all combinations of v1alpha1's two lists.
+const mostHardware = 1000
+
 func serverClassVersions() []registry.Spoke[*v1alpha2.ServerClass] {
 	return []registry.Spoke[*v1alpha2.ServerClass]{
 		registry.Older[*v1alpha2.ServerClass, *v1alpha1.ServerClass]{
@@ -56,6 +59,10 @@ func serverClassDown(from *v1alpha2.ServerClass, to *v1alpha1.ServerClass) {
 // hardwareOf combines the two lists of v1alpha1, where a server must match an entry of each, into the one of v1alpha2,
 // where it must match one entry. Upstream puts one list behind the other, so that matching either is enough.
 func hardwareOf(systems []v1alpha1.SystemInformation, cpus []v1alpha1.CPUInformation) []v1alpha2.HardwareInformation {
+	if len(systems)*max(len(cpus), 1) > mostHardware || len(cpus) > mostHardware {
+		return make([]v1alpha2.HardwareInformation, mostHardware+1) // so that it is refused; see validateServerClass
+	}
+
 	var hardware []v1alpha2.HardwareInformation
 
 	switch {
@@ -117,6 +124,9 @@ func placed[T comparable](list []T, element T) ([]T, int) {
 // told tells whether v1alpha1 says all that a list of hardware says.
 func told(hardware []v1alpha2.HardwareInformation) bool {
 	s := splitHardware(hardware)
+	if len(s.systems) > 0 && len(s.cpus) > 0 && len(s.systems)*len(s.cpus) != len(hardware) {
+		return false
+	}
 
 	return apiequality.Semantic.DeepEqual(hardwareOf(s.systems, s.cpus), hardware)
 }

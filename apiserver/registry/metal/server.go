@@ -37,6 +37,8 @@ func servers() registry.Kind[*v1alpha2.Server] {
 // normaliseServer names the namespace of the Secrets that it refers to. Upstream's documents leave it out although its
 // schema requires it.
 func normaliseServer(s *v1alpha2.Server) []string {
+	Canonical(s.Spec.ConfigPatches)
+
 	if s.Spec.BMC == nil {
 		return nil
 	}

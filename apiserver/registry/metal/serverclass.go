@@ -46,6 +46,8 @@ func normaliseServerClass(c *v1alpha2.ServerClass) []string {
 		c.Status.ServersInUse = []string{}
 	}
 
+	Canonical(c.Spec.ConfigPatches)
+
 	return warnServerClass(c)
 }
 

@@ -82,6 +82,10 @@ func validateServerClass(c *v1alpha2.ServerClass) field.ErrorList {
 	var errs field.ErrorList
 
 	path := field.NewPath("spec", "qualifiers", "hardware")
+	if n := len(c.Spec.Qualifiers.Hardware); n > mostHardware {
+		return field.ErrorList{field.TooMany(path, n, mostHardware)}
+	}
+
 	for i := range c.Spec.Qualifiers.Hardware {
 		errs = append(errs, validateHardware(path.Index(i), &c.Spec.Qualifiers.Hardware[i])...)
 	}

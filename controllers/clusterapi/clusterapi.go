@@ -30,12 +30,14 @@ const (
 	// name is what Cluster API's manager calls itself to the API servers that it talks to.
 	name = "cluster-api-controller-manager"
 
-	// Namespace and LeaseName are those of the Lease that Cluster API's manager takes.
-	Namespace = "capi-system"
-	LeaseName = "controller-leader-election-capi"
+	// namespace and leaseName are those of the Lease that Cluster API's manager takes.
+	namespace = "capi-system"
+	leaseName = "controller-leader-election-capi"
 
 	resync      = 10 * time.Minute
 	stopsWithin = 5 * time.Second
+
+	startsAgainAfter = 10 * time.Second
 
 	// requests a second that all reconcilers together may send, and in a burst: upstream's manager has the same.
 	requests      = 100
@@ -61,7 +63,7 @@ type Controllers struct {
 // New prepares the reconcilers; the API need not answer yet.
 func New(c Config) *Controllers {
 	return &Controllers{config: c, lease: &lease.Lease{
-		Client: c.Client, Namespace: Namespace, Name: LeaseName, Identity: c.Identity, Logger: c.Log,
+		Client: c.Client, Namespace: namespace, Name: leaseName, Identity: c.Identity, Logger: c.Log,
 	}}
 }
 
@@ -72,7 +74,29 @@ func (*Controllers) Name() string { return "cluster-api-controllers" }
 func (c *Controllers) Ready(context.Context) error { return c.lease.Ready() }
 
 // Run runs the reconcilers until ctx ends.
-func (c *Controllers) Run(ctx context.Context) error { return c.lease.Run(ctx, c.reconcile) }
+func (c *Controllers) Run(ctx context.Context) error { return c.lease.Run(ctx, c.persist) }
+
+// persist reconciles until ctx ends, and begins again after a failure: machines are to boot and be registered all the same.
+func (c *Controllers) persist(ctx context.Context) error {
+	for {
+		err := c.reconcile(ctx)
+
+		if ctx.Err() != nil {
+			if err != nil {
+				c.config.Log.Warn("the reconcilers of clusters did not end in order", "error", err)
+			}
+
+			return nil
+		}
+
+		c.config.Log.Error("the reconcilers of clusters ended; they are started again", "error", err, "duration", startsAgainAfter)
+
+		select {
+		case <-ctx.Done():
+		case <-time.After(startsAgainAfter):
+		}
+	}
+}
 
 // reconcile makes the reconcilers when there is something to reconcile, and runs them until ctx ends: none of them can be
 // started twice.

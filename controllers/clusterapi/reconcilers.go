@@ -83,7 +83,7 @@ func newWorkloads(ctx context.Context, manager ctrl.Manager, options controller.
 	}
 
 	workloads, err := clustercache.SetupWithManager(ctx, manager, clustercache.Options{
-		SecretClient: secrets,
+		SecretClient: kubeconfigs{secrets},
 		Cache:        setup.ClusterCacheCacheOptions(),
 		Client:       setup.ClusterCacheClientOptions(name, workloadRequests, workloadRequestsBurst),
 	}, options)

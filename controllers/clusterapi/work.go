@@ -11,15 +11,19 @@ import (
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	addonsv1 "sigs.k8s.io/cluster-api/api/addons/v1beta2"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 )
 
-// beginnings are the kinds that everything else of Cluster API belongs to.
+// beginnings are the kinds that are reconciled for their own sake, and those with finalizers that only the reconcilers
+// remove, which may outlive their cluster.
 func beginnings() []schema.GroupVersionResource {
-	return []schema.GroupVersionResource{
-		clusterv1.GroupVersion.WithResource("clusters"),
-		clusterv1.GroupVersion.WithResource("clusterclasses"),
+	kinds := []schema.GroupVersionResource{addonsv1.GroupVersion.WithResource("clusterresourcesets")}
+	for _, name := range []string{"clusters", "clusterclasses", "machines", "machinesets", "machinedeployments", "machinepools"} {
+		kinds = append(kinds, clusterv1.GroupVersion.WithResource(name))
 	}
+
+	return kinds
 }
 
 // awaitWork waits until there is something to reconcile, or ctx ends. Until then the reconcilers, with their watches of

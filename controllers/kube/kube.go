@@ -8,13 +8,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -123,32 +121,6 @@ func (c *Controllers) Run(stop context.Context) error {
 	return nil
 }
 
-// withoutOwners are the resources that the garbage collector does not watch: those that it leaves alone everywhere, and
-// those that belong to nobody and own nothing, which are the configuration of the API server itself. Each watch costs some
-// 400 KiB of memory.
-func withoutOwners() map[schema.GroupResource]struct{} {
-	ignored := maps.Clone(garbagecollector.DefaultIgnoredResources())
-
-	for group, resources := range map[string][]string{
-		"admissionregistration.k8s.io": {
-			"mutatingwebhookconfigurations", "validatingwebhookconfigurations",
-			"mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
-			"validatingadmissionpolicies", "validatingadmissionpolicybindings",
-		},
-		"apiextensions.k8s.io":         {"customresourcedefinitions"},
-		"apiregistration.k8s.io":       {"apiservices"},
-		"clusterctl.cluster.x-k8s.io":  {"providers"},
-		"coordination.k8s.io":          {"leases"},
-		"flowcontrol.apiserver.k8s.io": {"flowschemas", "prioritylevelconfigurations"},
-	} {
-		for _, resource := range resources {
-			ignored[schema.GroupResource{Group: group, Resource: resource}] = struct{}{}
-		}
-	}
-
-	return ignored
-}
-
 // controllers returns what to run.
 func (c *Controllers) controllers(ctx context.Context, factory informers.SharedInformerFactory,
 	metadataFactory metadatainformer.SharedInformerFactory, started <-chan struct{},
@@ -157,7 +129,7 @@ func (c *Controllers) controllers(ctx context.Context, factory informers.SharedI
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(discovered))
 
 	collector, err := garbagecollector.NewGarbageCollector(ctx, c.client, c.metadata, mapper,
-		withoutOwners(), informerfactory.NewInformerFactory(factory, metadataFactory), started)
+		garbagecollector.DefaultIgnoredResources(), informerfactory.NewInformerFactory(factory, metadataFactory), started)
 	if err != nil {
 		return nil, fmt.Errorf("make garbage collector: %w", err)
 	}

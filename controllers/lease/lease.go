@@ -25,6 +25,8 @@ const (
 	renewal     = 10 * time.Second
 	holderTries = 4
 	othersWait  = 6
+
+	giveBackWithin = 3 * time.Second
 )
 
 // Lease is one of upstream's.
@@ -51,13 +53,6 @@ func (l *Lease) Ready() error {
 	return nil
 }
 
-// Held tells whether the Lease is held here.
-func (l *Lease) Held() bool {
-	holder := l.holder.Load()
-
-	return holder != nil && *holder == l.Identity
-}
-
 // Run calls work whenever the Lease is held, with a context that ends when it is lost, until ctx ends. It returns when
 // work has returned; an error of work's ends it too.
 func (l *Lease) Run(ctx context.Context, work func(context.Context) error) error {
@@ -70,8 +65,6 @@ func (l *Lease) Run(ctx context.Context, work func(context.Context) error) error
 }
 
 func (l *Lease) run(ctx context.Context, client kubernetes.Interface, work func(context.Context) error) error {
-	defer l.holder.Store(nil)
-
 	for ctx.Err() == nil {
 		if err := l.term(ctx, client, work); err != nil {
 			return err
@@ -99,7 +92,6 @@ func (l *Lease) term(ctx context.Context, client kubernetes.Interface, work func
 		},
 		Name:          l.Name,
 		LeaseDuration: othersWait * period, RenewDeadline: holderTries * period, RetryPeriod: period,
-		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: t.run, OnStoppedLeading: func() {}, OnNewLeader: l.seen,
 		},
@@ -110,21 +102,49 @@ func (l *Lease) term(ctx context.Context, client kubernetes.Interface, work func
 
 	elector.Run(election)
 
+	defer l.holder.Store(nil)
+
 	select {
 	case <-t.begun:
 	default:
 		return nil
 	}
 
-	if election.Err() == nil {
+	lost := election.Err() == nil
+	if lost {
 		l.Logger.Warn("lost a lease; its controllers stop until it is held again", "lease", l.Name)
 	}
 
-	if err := <-t.ended; err != nil {
+	err = <-t.ended
+
+	// Here and not by the election, which gives it back, or tries to, before it tells the work to end.
+	if !lost {
+		l.giveBack(context.WithoutCancel(ctx), client)
+	}
+
+	if err != nil {
 		return fmt.Errorf("work under lease %s: %w", l.Name, err)
 	}
 
 	return nil
+}
+
+// giveBack lets others have the Lease at once. If it fails they wait until it ends.
+func (l *Lease) giveBack(ctx context.Context, client kubernetes.Interface) {
+	ctx, cancel := context.WithTimeout(ctx, giveBackWithin)
+	defer cancel()
+
+	leases := client.CoordinationV1().Leases(l.Namespace)
+
+	held, err := leases.Get(ctx, l.Name, metav1.GetOptions{})
+	if err == nil && held.Spec.HolderIdentity != nil && *held.Spec.HolderIdentity == l.Identity {
+		held.Spec.HolderIdentity = new("")
+		_, err = leases.Update(ctx, held, metav1.UpdateOptions{})
+	}
+
+	if err != nil {
+		l.Logger.Warn("cannot give a lease back; others have to wait until it ends", "lease", l.Name, "error", err)
+	}
 }
 
 // term is the time for which a Lease is held once. The work ends before the Lease is given back.
@@ -164,9 +184,15 @@ func (t *term) finish() {
 }
 
 func (l *Lease) seen(holder string) {
+	if holder == "" {
+		l.holder.Store(nil)
+
+		return
+	}
+
 	l.holder.Store(&holder)
 
-	if holder != l.Identity && holder != "" {
+	if holder != l.Identity {
 		l.Logger.Info("another manager works in place of the appliance's controllers, which wait", "lease", l.Name, "holder", holder)
 	}
 }

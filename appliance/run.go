@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -20,6 +21,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/appliance/network"
 	"github.com/sidero-appliance/sidero-appliance/appliance/preflight"
 	"github.com/sidero-appliance/sidero-appliance/appliance/supervisor"
+	"github.com/sidero-appliance/sidero-appliance/storage"
 )
 
 func (p program) runCommand() *cobra.Command {
@@ -105,7 +107,7 @@ func (p program) run(ctx context.Context, loaded Loaded) error {
 	unix.Umask(0o077)           // whatever is made from here on, by any library, is for its owner only
 	log := logging.New(logging.Config{Writer: p.stderr, Level: loaded.LogLevel, JSON: loaded.LogFormat == LogJSON})
 	logging.CaptureLibraries(log)
-	hurry()
+	hurry(storage.Size(filepath.Join(loaded.DataDir, "etcd")))
 	log.Info("starting", "version", buildinfo.Version(), "commit", buildinfo.Commit(), "path", loaded.DataDir)
 	logSources(log, loaded)
 	place, err := survey(ctx, loaded.Config)

@@ -43,8 +43,8 @@ func TestWebhookServices(t *testing.T) {
 		}, nil},
 		{"no list", "{a: b}", nil, []string{"/etc/sidero-appliance/config.yaml:1: webhookServices: must be a list"}},
 		{"no mapping", "[x]", nil, []string{"config.yaml:1: webhookServices[0]: must be a mapping"}},
-		{"unknown key", "[{" + complete + "}, {adress: x}]", nil, []string{
-			"webhookServices[1].adress: unknown key: the known ones are address, caData, caFile, name, namespace, port"}},
+		{"unknown key", "[{" + complete + "}, {host: x}]", nil, []string{
+			"webhookServices[1].host: unknown key: the known ones are address, caData, caFile, name, namespace, port"}},
 		{"wrong types", "[{" + complete + ", port: many}, {name: [a]}]", nil, []string{
 			"webhookServices[0].port: must be a number", "webhookServices[1].name: must be a word"}},
 		{"twice in one", "[{" + complete + ", name: c}]", nil, []string{"webhookServices[0].name: is there twice"}},

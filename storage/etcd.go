@@ -27,6 +27,9 @@ const (
 	// maxSocketPath is the longest path of a unix socket that Linux takes (sun_path in unix(7), with its final NUL).
 	maxSocketPath = 107
 
+	// memberData is the folder of the database.
+	memberData = "member-data"
+
 	// quotaBytes bounds the database. The largest pool that the appliance is built for needs a fraction of it.
 	quotaBytes = 2 << 30
 
@@ -227,7 +230,7 @@ func checkDatabase(path string) error {
 func (e *Etcd) embedConfig() *embed.Config {
 	c := embed.NewConfig()
 	c.Name = memberName
-	c.Dir = filepath.Join(e.config.Dir, "member-data")
+	c.Dir = filepath.Join(e.config.Dir, memberData)
 	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{e.client}, []url.URL{e.client}
 	// A single member listens for no peers: given a unix socket to do so, etcd would open an abstract one, which has no
 	// file permissions. The peer's URL is only the member's name.
@@ -237,7 +240,7 @@ func (e *Etcd) embedConfig() *embed.Config {
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, compactionRetention
 	c.QuotaBackendBytes = quotaBytes
 	c.MaxRequestBytes = maxRequestBytes
-	c.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.ReadBufferSize(connectionBuffer), grpc.SharedWriteBuffer(true)}
+	c.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.ReadBufferSize(connectionBuffer)}
 	c.SnapshotCount, c.SnapshotCatchUpEntries = snapshotEvery, snapshotEvery/2
 	c.TickMs, c.ElectionMs = tick, election
 	// etcd reports a damaged directory by Fatal, which would end the process without a word of advice.

@@ -179,7 +179,7 @@ func holds(stored *unstructured.Unstructured, entry *clusterctlv1.Provider) bool
 
 // sameProvider tells whether two entries are about the same provider in the same version.
 func sameProvider(a, b *clusterctlv1.Provider) bool {
-	return a.ProviderName == b.ProviderName && a.Type == b.Type && a.Version == b.Version && a.WatchedNamespace == b.WatchedNamespace
+	return a.ProviderName == b.ProviderName && a.Type == b.Type && a.Version == b.Version && a.WatchedNamespace == b.WatchedNamespace //nolint:staticcheck // deprecated, but clusterctl still goes by it
 }
 
 // within tells whether all that is wanted is there.

@@ -80,7 +80,7 @@ func checkEntries(t *testing.T, got map[string]clusterctlv1.Provider, version st
 
 	for name, w := range want {
 		entry := got[name]
-		if entry.Type != w[0] || entry.ProviderName != w[1] || entry.Version != w[2] || entry.WatchedNamespace != "" {
+		if entry.Type != w[0] || entry.ProviderName != w[1] || entry.Version != w[2] || entry.WatchedNamespace != "" { //nolint:staticcheck // deprecated, but clusterctl still goes by it
 			t.Errorf("%s is %+v", name, entry)
 		}
 

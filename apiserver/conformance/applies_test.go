@@ -68,7 +68,7 @@ func owners(o *unstructured.Unstructured, path string) string {
 
 	for _, entry := range o.GetManagedFields() {
 		fields := &unstructured.Unstructured{}
-		if entry.FieldsV1 == nil || fields.UnmarshalJSON(append([]byte(`{"kind":"x","apiVersion":"x","fields":`), append(entry.FieldsV1.Raw, '}')...)) != nil {
+		if entry.FieldsV1 == nil || fields.UnmarshalJSON(append([]byte(`{"kind":"x","apiVersion":"x","fields":`), append(entry.FieldsV1.GetRawBytes(), '}')...)) != nil {
 			continue
 		}
 

@@ -323,8 +323,8 @@ func testListVersions(t *testing.T, a api) {
 		}
 	}
 
-	if any := a.names(a.list(t, metav1.ListOptions{ResourceVersion: "0"})); any != "a b" && any != "a" && any != "" {
-		t.Errorf("at any time: %s", any)
+	if names := a.names(a.list(t, metav1.ListOptions{ResourceVersion: "0"})); names != "a b" && names != "a" && names != "" {
+		t.Errorf("at any time: %s", names)
 	}
 
 	read, err := a.objects.Get(t.Context(), a.id+"-b", metav1.GetOptions{ResourceVersion: later})

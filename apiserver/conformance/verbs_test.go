@@ -41,7 +41,7 @@ func testCreate(t *testing.T, a api) {
 	entries := o.GetManagedFields()
 	if len(entries) != 1 || entries[0].Manager != manager || entries[0].Operation != metav1.ManagedFieldsOperationUpdate ||
 		!a.known(entries[0].APIVersion) || entries[0].Subresource != "" || entries[0].FieldsType != "FieldsV1" ||
-		!strings.Contains(string(entries[0].FieldsV1.Raw), `"f:spec"`) {
+		!strings.Contains(entries[0].FieldsV1.GetRawString(), `"f:spec"`) {
 		t.Errorf("created with managed fields %v", entries)
 	}
 

@@ -198,7 +198,7 @@ func testDescriptorsNotDeleted(t *testing.T, a api) {
 			"delete crd " + d.Name + " --force --grace-period=0",
 			"delete crd " + d.Name + " --cascade=orphan --wait=false",
 			"delete crd " + d.Name + " --cascade=foreground --wait=false",
-			"delete crd -l app=sidero --field-selector metadata.name=" + d.Name,
+			"delete crd -l clusterctl.cluster.x-k8s.io= --field-selector metadata.name=" + d.Name,
 			"delete --raw /apis/apiextensions.k8s.io/v1/customresourcedefinitions/" + d.Name,
 			"delete --raw /apis/apiextensions.k8s.io/v1/customresourcedefinitions?fieldSelector=metadata.name=" + d.Name,
 		} {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apitest"
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 const stopsWithin = 10 * time.Second
@@ -23,16 +24,23 @@ func TestStopUnderLoad(t *testing.T) {
 	etcd, err := apitest.Begin(plane.Etcd)
 	must(t, err)
 
-	api, err := apitest.Begin(plane.Server)
+	running, err := apitest.Begin(plane.Server)
 	must(t, err)
 
 	written, idle := load(t, plane)
 	eventually(t, "write", func(context.Context) (bool, error) { return written.Load() > 50, nil })
 
+	db := (api{Plane: plane}).database(t)
+	eventually(t, "the server's entry among its peers, which it takes away again", func(ctx context.Context) (bool, error) {
+		entries, err := db.Get(ctx, "/registry/peerserverleases/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+
+		return err == nil && entries.Count > 0, err
+	})
+
 	mark := libraries.Mark()
 	begin := time.Now()
 
-	must(t, api.Stop())
+	must(t, running.Stop())
 	must(t, etcd.Stop())
 
 	if took := time.Since(begin); took > stopsWithin {
@@ -83,7 +91,7 @@ func TestReadyNamesTheDatabase(t *testing.T) {
 	etcd, err := apitest.Begin(plane.Etcd)
 	must(t, err)
 
-	api, err := apitest.Begin(plane.Server)
+	running, err := apitest.Begin(plane.Server)
 	must(t, err)
 	must(t, plane.Server.Ready(t.Context()))
 	must(t, etcd.Stop())
@@ -98,6 +106,6 @@ func TestReadyNamesTheDatabase(t *testing.T) {
 	must(t, err)
 	eventually(t, "be ready again", func(ctx context.Context) (bool, error) { return plane.Server.Ready(ctx) == nil, nil })
 	must(t, newClient(t, plane).Create(t.Context(), server("after-the-database-came-back")))
-	must(t, api.Stop())
+	must(t, running.Stop())
 	must(t, etcd.Stop())
 }

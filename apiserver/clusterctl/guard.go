@@ -17,6 +17,7 @@ import (
 	"k8s.io/kubernetes/pkg/apis/admissionregistration"
 	clusterctlv1 "sigs.k8s.io/cluster-api/cmd/clusterctl/api/v1alpha3"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterapi/manifests"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterctl/providers"
 )
 
@@ -162,8 +163,13 @@ func (g *Guard) validateDelete(a admission.Attributes) error {
 	return nil
 }
 
-// installed tells whether an object is one that clusterctl takes for a part of a provider that it may delete.
+// installed tells whether an object is one that the appliance installs, or that clusterctl takes for a part of a provider
+// of ours that it may delete. Its labels may be anybody's: the names of what is installed are known.
 func (g *Guard) installed(object metav1.Object) bool {
+	if manifests.Has(object.GetName()) {
+		return true
+	}
+
 	labels := object.GetLabels()
 	_, by := labels[clusterctlv1.ClusterctlLabel]
 

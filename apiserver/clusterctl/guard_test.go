@@ -49,6 +49,8 @@ func testInstalled(t *testing.T, a appliance) {
 		{hooks("ValidatingWebhookConfiguration", "ours", "cluster-api"), "validatingwebhookconfiguration", "ours", true},
 		{hooks("MutatingWebhookConfiguration", "ours", "infrastructure-sidero"), "mutatingwebhookconfiguration", "ours", true},
 		{hooks("ValidatingWebhookConfiguration", "theirs", "infrastructure-docker"), "validatingwebhookconfiguration", "theirs", false},
+		{strings.ReplaceAll(hooks("ValidatingWebhookConfiguration", "capi-validating-webhook-configuration", "x"), "clusterctl.", "example."),
+			"validatingwebhookconfiguration", "capi-validating-webhook-configuration", true}, // by its name alone
 		{strings.ReplaceAll(hooks("MutatingWebhookConfiguration", "mine", "cluster-api"), "clusterctl.", "example."), "mutatingwebhookconfiguration", "mine", false},
 	} {
 		a.kubectl.With(c.manifest).Do(t, "apply", "-f", "-")

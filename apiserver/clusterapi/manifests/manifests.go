@@ -21,6 +21,19 @@ func Definitions() ([][]byte, error) { return read(definitions) }
 // WebhookConfigurations returns the configurations of the webhooks in JSON.
 func WebhookConfigurations() ([][]byte, error) { return read(webhooks) }
 
+// Has tells whether there is a definition or a configuration of a name.
+func Has(name string) bool {
+	for _, files := range []embed.FS{definitions, webhooks} {
+		if file, err := files.Open(name + ".json"); err == nil {
+			_ = file.Close()
+
+			return true
+		}
+	}
+
+	return false
+}
+
 func read(files embed.FS) ([][]byte, error) {
 	entries, err := files.ReadDir(".")
 	if err != nil {

@@ -1,9 +1,11 @@
 package conformance_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -98,6 +100,10 @@ func testApply(t *testing.T, a api) {
 	if !a.known(entry.APIVersion) || entry.Subresource != "" || entry.Time.IsZero() {
 		t.Errorf("managed by %v", entry)
 	}
+
+	eventually(t, "be another second", func(context.Context) (bool, error) { // of which owners are told
+		return time.Now().Unix() > entry.Time.Unix(), nil
+	})
 
 	if again := a.apply(t, "ann", a.whole("one", a.text.path, a.text.one)); again.GetResourceVersion() != o.GetResourceVersion() {
 		t.Errorf("applied again:\n%s\nbefore\n%s", encode(t, again), encode(t, o))

@@ -28,8 +28,8 @@ import (
 )
 
 const (
-	// happensWithin bounds the wait for what happens by itself.
-	happensWithin = 30 * time.Second
+	// happensWithin bounds the wait for what happens by itself. It is generous: a namespace takes a quarter of a minute to go.
+	happensWithin = 90 * time.Second
 
 	// caseLabel holds the id of the case that an object belongs to.
 	caseLabel = "conformance"

@@ -34,9 +34,11 @@ func natives() []subject {
 			resource:         "taloscontrolplanes",
 			namespaced:       true,
 			spec: map[string]any{
-				"version":                "v1.34.0",
-				"infrastructureTemplate": map[string]any{"kind": "MetalMachineTemplate", "name": "boxes"},
-				"controlPlaneConfig":     map[string]any{"controlplane": map[string]any{"generateType": "controlplane"}},
+				"version": "v1.34.0",
+				"machineTemplate": map[string]any{"spec": map[string]any{"infrastructureRef": map[string]any{
+					"apiGroup": "infrastructure.cluster.x-k8s.io", "kind": "MetalMachineTemplate", "name": "boxes",
+				}}},
+				"controlPlaneConfig": map[string]any{"controlplane": map[string]any{"generateType": "controlplane"}},
 			},
 			text:     text{"spec.controlPlaneConfig.controlplane.talosVersion", "v1.12", "v1.13"},
 			note:     text{"status.version", "v1.33.0", "v1.34.0"},

@@ -30,7 +30,7 @@ const shortWatch = 8 * time.Second
 // stream is a watch.
 type stream struct{ watch.Interface }
 
-// watch watches the case's objects until the test ends, half a minute at most.
+// watch watches the case's objects until the test ends.
 func (a api) watch(t *testing.T, objects dynamic.ResourceInterface, options metav1.ListOptions) stream {
 	t.Helper()
 

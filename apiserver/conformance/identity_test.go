@@ -14,6 +14,7 @@ func identities() []row {
 		{name: "identity/metadata is checked", test: testMetadata},
 		{name: "identity/generateName", test: testGenerateName},
 		{name: "identity/other versions", takes: subject.hasOther, test: testOtherVersion},
+		{name: "identity/owners in other versions", takes: subject.hasOther, test: testOwnersByOther},
 	}
 }
 
@@ -108,5 +109,31 @@ func testOtherVersion(t *testing.T, a api) {
 		if len(list.Items) != 1 || list.GetAPIVersion() != a.Group+"/"+version || list.Items[0].GetAPIVersion() != a.Group+"/"+version {
 			t.Errorf("listed in %s: %v", version, list)
 		}
+	}
+}
+
+// testOwnersByOther has one manager write twice in a version that is not stored.
+func testOwnersByOther(t *testing.T, a api) {
+	a.Version, a.other = a.other, a.Version
+	a.objects = a.as(a.Admin)
+
+	o := a.object("one")
+	o.Object["spec"] = map[string]any{}
+	o = a.create(t, o)
+	a.merge(t, o, a.text.path, a.text.one)
+	o = a.merge(t, o, "metadata.annotations.a", "b")
+
+	for _, path := range []string{"metadata.labels." + caseLabel, a.text.path, "metadata.annotations.a"} {
+		if owners(o, path) != manager+" Update" {
+			t.Errorf("%s is of %q: %s", path, owners(o, path), encode(t, o.GetManagedFields()))
+		}
+	}
+
+	if len(o.GetManagedFields()) != 1 {
+		t.Errorf("one manager has %d entries", len(o.GetManagedFields()))
+	}
+
+	if same := a.merge(t, o, "metadata.annotations.a", "b"); same.GetResourceVersion() != o.GetResourceVersion() {
+		t.Error("a patch that changes nothing changed the object")
 	}
 }

@@ -4,13 +4,25 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// natives are the kinds that are served from Go types: one without namespaces, one in namespaces, one with a scale.
+// natives are kinds that are served from Go types: one without namespaces, in both of its versions, one in namespaces, one
+// with a scale.
 func natives() []subject {
 	return []subject{
 		{
 			GroupVersionKind: schema.GroupVersionKind{Group: "metal.sidero.dev", Version: "v1alpha2", Kind: "Server"},
 			resource:         "servers",
 			other:            "v1alpha1",
+			spec:             map[string]any{"accepted": true},
+			text:             text{"spec.hostname", "one", "two"},
+			note:             text{"status.power", "on", "off"},
+			refused:          value{"spec.pxeMode", "coal"},
+			mistyped:         value{"spec.cordoned", "yes"},
+			selectable:       value{"spec.accepted", false},
+		},
+		{ // in a version that is not stored
+			GroupVersionKind: schema.GroupVersionKind{Group: "metal.sidero.dev", Version: "v1alpha1", Kind: "Server"},
+			resource:         "servers",
+			other:            "v1alpha2",
 			spec:             map[string]any{"accepted": true},
 			text:             text{"spec.hostname", "one", "two"},
 			note:             text{"status.power", "on", "off"},

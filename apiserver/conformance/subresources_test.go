@@ -196,7 +196,8 @@ func testScalePatches(t *testing.T, a api) {
 		t.Errorf("scaled to %v", scaled.Object)
 	}
 
-	_, err = a.objects.Patch(t.Context(), o.GetName(), types.JSONPatchType, []byte(`[{"op":"test","path":"/spec/replicas","value":7},{"op":"replace","path":"/spec/replicas","value":9}]`), metav1.PatchOptions{}, "scale")
+	operations := `[{"op":"test","path":"/spec/replicas","value":7},{"op":"replace","path":"/spec/replicas","value":9}]`
+	_, err = a.objects.Patch(t.Context(), o.GetName(), types.JSONPatchType, []byte(operations), metav1.PatchOptions{}, "scale")
 	must(t, err)
 
 	_, err = a.objects.Patch(t.Context(), o.GetName(), types.MergePatchType, []byte(`{"spec":{"replicas":1}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, "scale")

@@ -220,9 +220,12 @@ func testBadWatchOptions(t *testing.T, a api) {
 	}{
 		"a match alone":                {metav1.ListOptions{ResourceVersion: "5", ResourceVersionMatch: metav1.ResourceVersionMatchExact}, metav1.StatusReasonInvalid, "resourceVersionMatch"},
 		"initial events without match": {metav1.ListOptions{SendInitialEvents: new(true)}, metav1.StatusReasonInvalid, "sendInitialEvents"},
-		"initial events of a past":     {metav1.ListOptions{SendInitialEvents: new(true), ResourceVersionMatch: metav1.ResourceVersionMatchExact, ResourceVersion: "5"}, metav1.StatusReasonInvalid, "resourceVersionMatch"},
-		"an unknown field":             {metav1.ListOptions{FieldSelector: "nonsense=x"}, metav1.StatusReasonBadRequest, "nonsense"},
-		"a broken label selector":      {metav1.ListOptions{LabelSelector: "color in red"}, metav1.StatusReasonBadRequest, "unable to parse requirement"},
+		"initial events of a past": {
+			metav1.ListOptions{SendInitialEvents: new(true), ResourceVersionMatch: metav1.ResourceVersionMatchExact, ResourceVersion: "5"},
+			metav1.StatusReasonInvalid, "resourceVersionMatch",
+		},
+		"an unknown field":        {metav1.ListOptions{FieldSelector: "nonsense=x"}, metav1.StatusReasonBadRequest, "nonsense"},
+		"a broken label selector": {metav1.ListOptions{LabelSelector: "color in red"}, metav1.StatusReasonBadRequest, "unable to parse requirement"},
 	} {
 		w, err := a.objects.Watch(t.Context(), c.options)
 		if err == nil {

@@ -123,6 +123,10 @@ func (b *Bootstrap) apply(ctx context.Context) error {
 		return err
 	}
 
+	if err := b.applyPriority(ctx); err != nil {
+		return err
+	}
+
 	if err := b.applyPeople(ctx); err != nil {
 		return err
 	}

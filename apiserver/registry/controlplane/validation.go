@@ -32,10 +32,6 @@ func normalise(p *v1alpha3.TalosControlPlane) []string {
 
 	s.RolloutStrategy = withDefaults(s.RolloutStrategy)
 
-	if s.InfrastructureTemplate != (corev1.ObjectReference{}) && s.InfrastructureTemplate.Namespace == "" {
-		s.InfrastructureTemplate.Namespace = p.Namespace
-	}
-
 	var warnings []string
 	if *s.Replicas%2 == 0 && *s.Replicas > 0 {
 		warnings = append(warnings, "spec.replicas: an even number of machines makes etcd no safer than one machine less")

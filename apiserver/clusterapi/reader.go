@@ -2,7 +2,6 @@ package clusterapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,6 +12,8 @@ import (
 	"sigs.k8s.io/cluster-api/util/index"
 	"sigs.k8s.io/cluster-api/util/kubeconfig"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	selfcontained "github.com/sidero-appliance/sidero-appliance/apiserver/apis/kubeconfig"
 )
 
 // answersWithin leaves time to answer the webhook's caller, who waits 10 s.
@@ -87,25 +88,9 @@ func (w workloads) GetReader(ctx context.Context, cluster client.ObjectKey) (cli
 // clientConfig turns a kubeconfig into a client configuration. One that runs programs or reads files of this machine is
 // refused: whoever may write a Secret may not do that here.
 func clientConfig(content []byte) (*rest.Config, error) {
-	parsed, err := clientcmd.Load(content)
+	parsed, err := selfcontained.Parse(content)
 	if err != nil {
-		return nil, fmt.Errorf("parse it: %w", err)
-	}
-
-	for name, user := range parsed.AuthInfos {
-		if user.Exec != nil || user.AuthProvider != nil {
-			return nil, fmt.Errorf("user %s: %w", name, errRunsPrograms)
-		}
-
-		if user.TokenFile != "" || user.ClientCertificate != "" || user.ClientKey != "" {
-			return nil, fmt.Errorf("user %s: %w", name, errReadsFiles)
-		}
-	}
-
-	for name, cluster := range parsed.Clusters {
-		if cluster.CertificateAuthority != "" {
-			return nil, fmt.Errorf("cluster %s: %w", name, errReadsFiles)
-		}
+		return nil, err //nolint:wrapcheck // it says what is wrong with it
 	}
 
 	config, err := clientcmd.NewDefaultClientConfig(*parsed, nil).ClientConfig()
@@ -117,8 +102,3 @@ func clientConfig(content []byte) (*rest.Config, error) {
 
 	return config, nil
 }
-
-var (
-	errRunsPrograms = errors.New("it gets credentials from a program, which is not run here")
-	errReadsFiles   = errors.New("it names files, which are not read here: put their content into it")
-)

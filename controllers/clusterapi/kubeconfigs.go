@@ -2,14 +2,14 @@ package clusterapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/cluster-api/util/secret"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/kubeconfig"
 )
 
 // kubeconfigs reads Secrets and refuses a kubeconfig of a workload cluster that names files or programs. Whoever may write
@@ -24,31 +24,8 @@ func (k kubeconfigs) Get(ctx context.Context, key client.ObjectKey, object clien
 	}
 
 	if s, ok := object.(*corev1.Secret); ok && strings.HasSuffix(s.Name, "-"+string(secret.Kubeconfig)) {
-		if err := selfContained(s.Data[secret.KubeconfigDataName]); err != nil {
+		if _, err := kubeconfig.Parse(s.Data[secret.KubeconfigDataName]); err != nil {
 			return fmt.Errorf("read kubeconfig in Secret %s: %w", key, err)
-		}
-	}
-
-	return nil
-}
-
-var errNotSelfContained = errors.New("it names files or programs, which are not used here: put the content of the files into it")
-
-func selfContained(content []byte) error {
-	parsed, err := clientcmd.Load(content)
-	if err != nil {
-		return fmt.Errorf("parse it: %w", err)
-	}
-
-	for _, user := range parsed.AuthInfos {
-		if user.Exec != nil || user.AuthProvider != nil || user.TokenFile != "" || user.ClientCertificate != "" || user.ClientKey != "" {
-			return errNotSelfContained
-		}
-	}
-
-	for _, cluster := range parsed.Clusters {
-		if cluster.CertificateAuthority != "" {
-			return errNotSelfContained
 		}
 	}
 

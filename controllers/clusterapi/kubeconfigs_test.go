@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/kubeconfig"
 )
 
 // TestKubeconfigs: a Secret cannot make the reconcilers use what lies on this machine.
@@ -36,7 +38,7 @@ func TestKubeconfigs(t *testing.T) {
 			reader := kubeconfigs{fake.NewClientBuilder().WithObjects(secret).Build()}
 
 			err := reader.Get(t.Context(), client.ObjectKeyFromObject(secret), &corev1.Secret{})
-			if c.refused != errors.Is(err, errNotSelfContained) || !c.refused && err != nil {
+			if refused := errors.Is(err, kubeconfig.ErrReadsFiles) || errors.Is(err, kubeconfig.ErrRunsPrograms); c.refused != refused || !c.refused && err != nil {
 				t.Errorf("got %v", err)
 			}
 		})

@@ -1,9 +1,11 @@
 package emulator
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -16,7 +18,7 @@ import (
 
 // RenewCertificate makes a new self-signed certificate, as a factory reset does, and closes all connections.
 func (s *Server) RenewCertificate() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := s.generateKey()
 	if err != nil {
 		return fmt.Errorf("make key: %w", err)
 	}
@@ -40,6 +42,22 @@ func (s *Server) RenewCertificate() error {
 	s.mu.Unlock()
 	s.Disconnect()
 	return nil
+}
+
+func (s *Server) generateKey() (crypto.Signer, error) {
+	if s.config.LegacyTLS {
+		return rsa.GenerateKey(rand.Reader, 2048)
+	}
+	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+}
+
+func (s *Server) tlsConfig() *tls.Config {
+	config := &tls.Config{GetCertificate: s.currentCertificate, NextProtos: []string{"http/1.1"}}
+	if s.config.LegacyTLS {
+		config.MaxVersion = tls.VersionTLS12
+		config.CipherSuites = []uint16{tls.TLS_RSA_WITH_AES_256_GCM_SHA384}
+	}
+	return config
 }
 
 // Fingerprint is the certificate's SHA-256, in hexadecimal.

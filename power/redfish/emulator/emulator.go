@@ -25,6 +25,8 @@ type Config struct {
 	Systems []System
 	// Plain is HTTP without TLS.
 	Plain bool
+	// LegacyTLS speaks TLS 1.2 with RSA key exchange and nothing else, as H3C's HDM does.
+	LegacyTLS bool
 	// Sessions is how many there may be at once: 8.
 	Sessions int
 	// SessionTimeout ends a session that long after its last use: 30 min.
@@ -65,6 +67,12 @@ type Lies struct {
 	ReadOnlyHTTPBoot bool
 	// FutureState takes boot overrides at the system's settings object only, with its ETag, as AMI's MegaRAC does.
 	FutureState bool
+	// NoSettings does not mention the settings object that FutureState has.
+	NoSettings bool
+	// LateBoot shows and uses a boot override that long after it was set only.
+	LateBoot time.Duration
+	// ReadOnlyUser refuses all changes with 403.
+	ReadOnlyUser bool
 	// BrokenETags refuses every If-Match.
 	BrokenETags bool
 	// ActionInfo lists the allowed resets in a resource of their own in place of the system.
@@ -75,8 +83,10 @@ type Lies struct {
 	WrongTypes bool
 	// NoSessions refuses to make sessions.
 	NoSessions bool
-	// Basic refused: only sessions log in.
+	// NoBasic refuses user and password with a request: only sessions log in.
 	NoBasic bool
+	// DeadSessions makes sessions and refuses them.
+	DeadSessions bool
 	// Delay before each answer.
 	Delay time.Duration
 	// Hang takes requests and never answers.
@@ -138,7 +148,7 @@ func Start(config Config) (*Server, error) {
 	}
 	s.listener = listener
 	if !s.config.Plain {
-		listener = tls.NewListener(listener, &tls.Config{GetCertificate: s.currentCertificate, NextProtos: []string{"http/1.1"}})
+		listener = tls.NewListener(listener, s.tlsConfig())
 	}
 	s.http = &http.Server{
 		Handler:           s.routes(),

@@ -49,7 +49,7 @@ func (s *Server) authenticate(r *http.Request) (Authentication, bool) {
 		for _, session := range s.sessions {
 			if equal(session.token, token) {
 				session.used = s.config.Now()
-				return Session, true
+				return Session, !s.lies.DeadSessions
 			}
 		}
 		return Session, false

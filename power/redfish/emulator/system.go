@@ -78,7 +78,7 @@ func (s *Server) power(system *system, on bool) {
 	boot := Boot{Time: s.config.Now(), System: system.ID, Target: "None", Mode: system.boot.mode}
 	if on {
 		s.forget(system)
-		if system.boot.enabled != "Disabled" {
+		if system.boot.enabled != "Disabled" && !s.late(system) {
 			boot.Target, boot.URI = system.boot.target, system.boot.uri
 		}
 		if system.boot.enabled == "Once" {
@@ -100,6 +100,11 @@ func (s *Server) forget(system *system) {
 	if expiry > 0 && system.boot.enabled != "Disabled" && s.config.Now().Sub(system.boot.set) >= expiry {
 		system.reset()
 	}
+}
+
+// late is true while a boot override is not in force yet. It needs the lock.
+func (s *Server) late(system *system) bool {
+	return s.config.Now().Sub(system.boot.set) < s.lies.LateBoot
 }
 
 func (s *Server) listSystems(x *exchange) {
@@ -156,7 +161,7 @@ func (s *Server) describe(system *system) resource {
 	if !system.NoBoot {
 		described["Boot"] = s.describeBoot(system, !s.lies.FutureState)
 	}
-	if s.lies.FutureState {
+	if s.lies.FutureState && !s.lies.NoSettings {
 		described["@Redfish.Settings"] = resource{"@odata.type": "#Settings.v1_2_1.Settings", "SettingsObject": link(system.path() + "/SD")}
 	}
 	return described
@@ -176,7 +181,7 @@ func (s *Server) describeReset(system *system) resource {
 // describeBoot shows the override, or, where it is a setting for the future, that there is none yet.
 func (s *Server) describeBoot(system *system, set bool) resource {
 	boot := system.boot
-	if !set {
+	if !set || s.late(system) {
 		boot.target, boot.enabled, boot.uri = "None", "Disabled", ""
 	}
 	described := resource{
@@ -278,6 +283,10 @@ func (p patch) String() string {
 }
 
 func (s *Server) patch(x *exchange, system *system, change patch) {
+	if s.lies.ReadOnlyUser {
+		x.fail(http.StatusForbidden, "Base.1.8.InsufficientPrivilege", "The account may only read.")
+		return
+	}
 	match := x.request.Header.Get("If-Match")
 	if match != "" && (s.lies.BrokenETags || match != "*" && match != system.etag()) {
 		x.fail(http.StatusPreconditionFailed, "Base.1.8.PreconditionFailed", "The ETag does not match.")

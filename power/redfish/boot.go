@@ -13,6 +13,7 @@ import (
 	"github.com/stmcginnis/gofish/redfish"
 
 	"github.com/sidero-appliance/sidero-appliance/power"
+	"github.com/sidero-appliance/sidero-appliance/power/internal/pause"
 )
 
 var (
@@ -40,10 +41,13 @@ type boot struct {
 // BootFromNetwork makes the next boot one from the network. The override is read back and compared: BMCs say 200 and keep
 // what they had. Some forget it after a minute, so let On or Cycle follow at once.
 func (d *Driver) BootFromNetwork(ctx context.Context, firmware power.Firmware) error {
-	return d.do(ctx, "set network boot", func(client *gofish.APIClient) error {
+	return d.do(ctx, "set network boot", func(ctx context.Context, client *gofish.APIClient) error {
 		machine, err := d.get(client)
 		if err != nil {
 			return err
+		}
+		if machine.hasNoOverride() {
+			return fmt.Errorf("%w: put the network first in the boot order of the machine's firmware", ErrNoBootOverride)
 		}
 		wanted, err := networkBoot(machine.Boot, firmware)
 		if err != nil {
@@ -56,7 +60,7 @@ func (d *Driver) BootFromNetwork(ctx context.Context, firmware power.Firmware) e
 // BootFromHTTP makes the next boot one from a URI, by the firmware's own HTTP boot, so that no DHCP server has to name it.
 // It is for UEFI.
 func (d *Driver) BootFromHTTP(ctx context.Context, uri string) error {
-	return d.do(ctx, "set HTTP boot", func(client *gofish.APIClient) error {
+	return d.do(ctx, "set HTTP boot", func(ctx context.Context, client *gofish.APIClient) error {
 		machine, err := d.get(client)
 		if err != nil {
 			return err
@@ -77,11 +81,13 @@ func (d *Driver) BootFromHTTP(ctx context.Context, uri string) error {
 	})
 }
 
+// hasNoOverride is true also for a Boot with other properties only.
+func (s *system) hasNoOverride() bool {
+	return s.Boot == nil || s.Boot.Enabled == "" && s.Boot.Target == "" && len(s.Boot.Targets) == 0 && s.Settings.Object.URI == ""
+}
+
 // networkBoot is the override that boots from the network, by what the system offers.
 func networkBoot(offered *boot, firmware power.Firmware) (redfish.Boot, error) {
-	if offered == nil {
-		return redfish.Boot{}, fmt.Errorf("%w: put the network first in the boot order of the machine's firmware", ErrNoBootOverride)
-	}
 	wanted := redfish.Boot{
 		BootSourceOverrideEnabled: redfish.OnceBootSourceOverrideEnabled,
 		BootSourceOverrideTarget:  redfish.PxeBootSourceOverrideTarget,
@@ -120,12 +126,14 @@ type way struct {
 // ways are tried in order until one is kept.
 func ways(machine *system, wanted redfish.Boot) []way {
 	ways := []way{{machine.uri, machine.etag, wanted}}
+	// AMI's MegaRAC and Dell's iDRAC 10 take overrides at the settings object only.
 	settings := machine.Settings.Object.URI
 	if settings != "" {
 		ways = append(ways, way{settings, "", wanted})
 	}
-	// iLO and some iDRACs refuse the mode as read-only, with everything else in the request. Where the machine is in the
-	// wanted mode already, or does not tell, it can be left out.
+	// HPE's iLO refuses the mode as read-only, with everything else in the request; Supermicro's BMCs take their own default
+	// without it. So it is left out in the second place only, and where the machine is in the wanted mode already or does
+	// not tell.
 	mode := wanted.BootSourceOverrideMode
 	if mode != "" && (machine.Boot.Mode == "" || machine.Boot.Mode == mode) {
 		wanted.BootSourceOverrideMode = ""
@@ -170,8 +178,9 @@ func futureState(err error) bool {
 }
 
 func (d *Driver) try(ctx context.Context, client *gofish.APIClient, way way, wanted redfish.Boot) error {
-	if err := patch(client, way); err != nil {
-		return fmt.Errorf("change %s: %w", way.uri, err)
+	refused := patch(client, way)
+	if refused != nil && !worthAnother(refused) {
+		return fmt.Errorf("change %s: %w", way.uri, refused)
 	}
 	deadline := d.now().Add(d.config.Settle)
 	for {
@@ -183,10 +192,14 @@ func (d *Driver) try(ctx context.Context, client *gofish.APIClient, way way, wan
 		if difference == "" {
 			return nil
 		}
+		// Looked at also when refused: iDRACs of Dell's 13th generation answer 400 to what they have done.
+		if refused != nil {
+			return fmt.Errorf("change %s: %w", way.uri, refused)
+		}
 		if !d.now().Before(deadline) {
 			return fmt.Errorf("%w: %s: set it by hand once, or update the BMC's firmware", ErrBootNotKept, difference)
 		}
-		if err := wait(ctx, pollInterval); err != nil {
+		if err := pause.For(ctx, pollInterval); err != nil {
 			return fmt.Errorf("read back: %s: %w", difference, err)
 		}
 	}

@@ -44,6 +44,9 @@ func TestBootFromNetwork(t *testing.T) {
 		"future state, not mentioned": {firmware: power.UEFI, lies: emulator.Lies{FutureState: true, NoSettings: true}, target: "Pxe", mode: "UEFI"},
 		"ETags that never match":      {firmware: power.UEFI, lies: emulator.Lies{BrokenETags: true}, target: "Pxe", mode: "UEFI"},
 		"properties of a wrong type":  {firmware: power.UEFI, lies: emulator.Lies{WrongTypes: true}, target: "Pxe", mode: "UEFI"},
+		"error with effect":           {firmware: power.UEFI, lies: emulator.Lies{SetAndRefuse: true}, target: "Pxe", mode: "UEFI"},
+		"error, and no effect":        {firmware: power.UEFI, lies: emulator.Lies{SetAndRefuse: true, IgnoreBoot: true}, err: "the BMC answers 400: The attribute is read-only"},
+		"Boot without override":       {firmware: power.UEFI, lies: emulator.Lies{BootWithoutOverride: true}, is: ErrNoBootOverride, err: "put the network first"},
 		"forbidden":                   {firmware: power.UEFI, lies: emulator.Lies{ReadOnlyUser: true}, err: "the BMC answers 403: The account may only read."},
 	} {
 		t.Run(name, func(t *testing.T) {

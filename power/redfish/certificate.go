@@ -65,8 +65,8 @@ func (p *pin) verify(state tls.ConnectionState) error {
 	return nil
 }
 
-// tlsConfig trusts by pin alone, and speaks what old BMCs need: TLS 1.0 (iLO 4, iDRAC 7) and RSA key exchange (H3C HDM
-// up to 3.57 has nothing else), neither of which Go offers by itself.
+// tlsConfig trusts by pin alone, and speaks what BMCs need and Go does not offer by itself: TLS before 1.2, for old ones, and
+// RSA key exchange, beside which H3C's HDM 3.57 has nothing.
 func tlsConfig(pin *pin) *tls.Config {
 	config := &tls.Config{
 		InsecureSkipVerify: true,

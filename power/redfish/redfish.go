@@ -15,6 +15,7 @@ import (
 	"github.com/stmcginnis/gofish/redfish"
 
 	"github.com/sidero-appliance/sidero-appliance/power"
+	"github.com/sidero-appliance/sidero-appliance/power/internal/pause"
 )
 
 // Config says which machine.
@@ -97,7 +98,7 @@ func (d *Driver) Fingerprint() string { return d.transport.pin.get() }
 // State asks whether the machine has power.
 func (d *Driver) State(ctx context.Context) (power.State, error) {
 	state := power.Unknown
-	err := d.do(ctx, "read power state", func(client *gofish.APIClient) error {
+	err := d.do(ctx, "read power state", func(_ context.Context, client *gofish.APIClient) error {
 		machine, err := d.get(client)
 		if err == nil {
 			state, err = machine.state()
@@ -109,7 +110,7 @@ func (d *Driver) State(ctx context.Context) (power.State, error) {
 
 // On gives the machine power.
 func (d *Driver) On(ctx context.Context) error {
-	return d.do(ctx, "turn on", func(client *gofish.APIClient) error {
+	return d.do(ctx, "turn on", func(_ context.Context, client *gofish.APIClient) error {
 		machine, err := d.get(client)
 		if err != nil {
 			return err
@@ -132,7 +133,7 @@ func (d *Driver) turnOn(client *gofish.APIClient, machine *system) error {
 
 // Off takes the machine's power.
 func (d *Driver) Off(ctx context.Context) error {
-	return d.do(ctx, "turn off", func(client *gofish.APIClient) error {
+	return d.do(ctx, "turn off", func(_ context.Context, client *gofish.APIClient) error {
 		machine, err := d.get(client)
 		if err != nil || machine.PowerState == redfish.OffPowerState {
 			return err
@@ -145,7 +146,7 @@ func (d *Driver) Off(ctx context.Context) error {
 //
 // ForceRestart comes before PowerCycle because OpenBMC asks the operating system first for the latter and waits for it.
 func (d *Driver) Cycle(ctx context.Context) error {
-	return d.do(ctx, "power-cycle", func(client *gofish.APIClient) error {
+	return d.do(ctx, "power-cycle", func(ctx context.Context, client *gofish.APIClient) error {
 		machine, err := d.get(client)
 		if err != nil {
 			return err
@@ -174,7 +175,7 @@ func (d *Driver) offAndOn(ctx context.Context, client *gofish.APIClient, machine
 		if machine.PowerState == redfish.OffPowerState {
 			return d.turnOn(client, machine)
 		}
-		if err := wait(ctx, pollInterval); err != nil {
+		if err := pause.For(ctx, pollInterval); err != nil {
 			return fmt.Errorf("wait for power to go, so the machine may be off now: %w", err)
 		}
 	}
@@ -186,15 +187,4 @@ func (d *Driver) Close() error {
 	defer cancel()
 	defer d.transport.CloseIdleConnections()
 	return d.logOut(ctx)
-}
-
-func wait(ctx context.Context, duration time.Duration) error {
-	timer := time.NewTimer(duration)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -16,6 +16,10 @@ import (
 // ErrCredentials is in the error when the BMC refuses user and password. Trying again locks the account on some BMCs.
 var ErrCredentials = errors.New("user or password refused")
 
+// Timeout bounds each call, also when the caller's context allows for more. A BMC that takes some seconds for each request
+// gets by with it.
+const Timeout = 2 * time.Minute
+
 // sessionRetry is how long passwords are sent with each request before another session is tried for.
 const sessionRetry = 5 * time.Minute
 
@@ -28,7 +32,9 @@ type login struct {
 
 // do runs a call as a logged-in client. A session that is over (BMCs end them after some idle minutes, and all of them
 // when they restart) is replaced by a new one, and a BMC that does not honour that one either gets the password itself.
-func (d *Driver) do(ctx context.Context, verb string, call func(*gofish.APIClient) error) error {
+func (d *Driver) do(ctx context.Context, verb string, call func(context.Context, *gofish.APIClient) error) error {
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
 	err := d.attempt(ctx, call, false)
 	if errors.Is(err, errSessionOver) {
 		err = d.attempt(ctx, call, true)
@@ -45,12 +51,12 @@ func (d *Driver) do(ctx context.Context, verb string, call func(*gofish.APIClien
 var errSessionOver = errors.New("session refused")
 
 // attempt runs a call once. A session that is refused is forgotten; the last one makes the next attempt use the password.
-func (d *Driver) attempt(ctx context.Context, call func(*gofish.APIClient) error, last bool) error {
+func (d *Driver) attempt(ctx context.Context, call func(context.Context, *gofish.APIClient) error, last bool) error {
 	client, used, err := d.connect(ctx)
 	if err != nil {
 		return err
 	}
-	if err = call(client); status(err) != http.StatusUnauthorized {
+	if err = call(ctx, client); status(err) != http.StatusUnauthorized {
 		return err
 	}
 	if used.session == nil {

@@ -29,9 +29,9 @@ func look(t *testing.T, d *Driver) {
 	}
 }
 
-func TestOneSession(t *testing.T) {
-	bmc := start(t, emulator.Config{})
-	d := driver(t, bmc, nil)
+// lookAtOnce is many calls at the same time.
+func lookAtOnce(t *testing.T, d *Driver) {
+	t.Helper()
 	var calls sync.WaitGroup
 	for range 16 {
 		calls.Go(func() {
@@ -41,6 +41,12 @@ func TestOneSession(t *testing.T) {
 		})
 	}
 	calls.Wait()
+}
+
+func TestOneSession(t *testing.T) {
+	bmc := start(t, emulator.Config{})
+	d := driver(t, bmc, nil)
+	lookAtOnce(t, d)
 	if logins := count(bmc, "login"); logins != 1 {
 		t.Errorf("%d logins", logins)
 	}
@@ -91,15 +97,7 @@ func TestSessionOverForMany(t *testing.T) {
 	d := driver(t, bmc, nil)
 	look(t, d)
 	bmc.EndSessions()
-	var calls sync.WaitGroup
-	for range 16 {
-		calls.Go(func() {
-			if _, err := d.State(t.Context()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	calls.Wait()
+	lookAtOnce(t, d)
 	if open := bmc.OpenSessions(); open != 1 {
 		t.Errorf("%d sessions", open)
 	}

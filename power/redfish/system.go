@@ -96,8 +96,7 @@ func readRoot(client *gofish.APIClient) (root, error) {
 	return read, err
 }
 
-// get reads the machine. One that is gone from where it was (BMCs number their systems anew after an update) is looked
-// for again.
+// get reads the machine. One that is no longer where it was is looked for again.
 func (d *Driver) get(client *gofish.APIClient) (*system, error) {
 	uri, known := d.located()
 	if !known {
@@ -225,8 +224,8 @@ func pick(allowed, wanted []redfish.ResetType) (redfish.ResetType, error) {
 	return "", fmt.Errorf("%w: the BMC offers %v, needed is one of %v", errNotAllowed, allowed, wanted)
 }
 
-// reset sends the first wanted reset that the system allows. BMCs refuse a reset to the power state that there is (409 on
-// iDRAC, 400 on iLO); that is no error when the state is the one to be reached.
+// reset sends the first wanted reset that the system allows. BMCs refuse a reset to the power state that there is already;
+// that is no error when the state is the one to be reached.
 func (d *Driver) reset(client *gofish.APIClient, machine *system, reach redfish.PowerState, wanted ...redfish.ResetType) error {
 	kind, err := pick(allowedResets(client, machine), wanted)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sidero-appliance/sidero-appliance/power"
+	"github.com/sidero-appliance/sidero-appliance/power/internal/pause"
 	"github.com/sidero-appliance/sidero-appliance/power/manual"
 )
 
@@ -121,7 +122,7 @@ func (d *Driver) Cycle(ctx context.Context) error {
 	if err := d.Off(ctx); err != nil {
 		return fmt.Errorf("power-cycle: %w", err)
 	}
-	if err := wait(ctx, d.plan.pause); err != nil {
+	if err := pause.For(ctx, d.plan.pause); err != nil {
 		return fmt.Errorf("power-cycle by webhook: the machine is off now: %w", err)
 	}
 	if err := d.On(ctx); err != nil {
@@ -269,15 +270,4 @@ func pinned(fingerprint string) (*tls.Config, error) {
 		}
 		return nil
 	}}, nil
-}
-
-func wait(ctx context.Context, duration time.Duration) error {
-	timer := time.NewTimer(duration)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

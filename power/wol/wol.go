@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/sidero-appliance/sidero-appliance/power"
+	"github.com/sidero-appliance/sidero-appliance/power/internal/pause"
 	"github.com/sidero-appliance/sidero-appliance/power/manual"
 )
 
 // A magic packet is sent several times, because nobody confirms one and switches that just woke a port lose the first.
 const (
-	repeats = 3
-	pause   = 100 * time.Millisecond
+	repeats  = 3
+	interval = 100 * time.Millisecond
 )
 
 // DefaultAddress is where UDP packets go: every station of the link, port 9 (discard).
@@ -85,7 +86,7 @@ func (d *Driver) State(context.Context) (power.State, error) { return power.Unkn
 func (d *Driver) On(ctx context.Context) error {
 	for i := range repeats {
 		if i > 0 {
-			if err := wait(ctx, pause); err != nil {
+			if err := pause.For(ctx, interval); err != nil {
 				return fmt.Errorf("wake machine: %w", err)
 			}
 		}
@@ -162,15 +163,4 @@ func broadcasters(interfaces []net.Interface) []string {
 		}
 	}
 	return names
-}
-
-func wait(ctx context.Context, duration time.Duration) error {
-	timer := time.NewTimer(duration)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

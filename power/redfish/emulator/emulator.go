@@ -61,6 +61,10 @@ type Lies struct {
 	IgnoreBoot bool
 	// BootExpiry forgets a boot override that long after it was set: a minute on BMCs that keep it as IPMI does.
 	BootExpiry time.Duration
+	// SetAndRefuse sets a boot override and answers with an error, as iDRACs of Dell's 13th generation do.
+	SetAndRefuse bool
+	// BootWithoutOverride has other properties of Boot only, as some of IBM's machines.
+	BootWithoutOverride bool
 	// ReadOnlyMode refuses BootSourceOverrideMode.
 	ReadOnlyMode bool
 	// ReadOnlyHTTPBoot refuses HttpBootUri.

@@ -184,6 +184,9 @@ func (s *Server) describeBoot(system *system, set bool) resource {
 	if !set || s.late(system) {
 		boot.target, boot.enabled, boot.uri = "None", "Disabled", ""
 	}
+	if s.lies.BootWithoutOverride {
+		return resource{"AutomaticRetryAttempts": 3}
+	}
 	described := resource{
 		"BootSourceOverrideEnabled": boot.enabled, "BootSourceOverrideTarget": boot.target, "BootSourceOverrideMode": boot.mode,
 		"BootSourceOverrideTarget@Redfish.AllowableValues": system.Targets,
@@ -326,6 +329,10 @@ func (s *Server) patch(x *exchange, system *system, change patch) {
 		system.boot = next
 		system.version++
 	}
+	if s.lies.SetAndRefuse {
+		x.fail(http.StatusBadRequest, "IDRAC.1.6.SYS410", "The attribute is read-only and depends on other attributes.")
+		return
+	}
 	x.answer(http.StatusOK, s.describe(system))
 }
 
@@ -345,14 +352,14 @@ func (s *Server) reset(x *exchange) {
 			return
 		}
 		if !s.apply(system, body.ResetType) {
-			x.fail(http.StatusConflict, "IDRAC.2.8.PSU501", "The machine is in that power state already.")
+			x.fail(http.StatusConflict, "Base.1.8.NoOperation", "The machine is in that power state already.")
 			return
 		}
 		x.answer(http.StatusNoContent, nil)
 	})
 }
 
-// apply is false for a reset that makes no sense in the machine's power state, which iDRACs refuse.
+// apply is false for a reset that makes no sense in the machine's power state, which many BMCs refuse.
 func (s *Server) apply(system *system, reset redfish.ResetType) bool {
 	switch reset {
 	case redfish.OnResetType, redfish.ForceOnResetType:

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -89,13 +90,6 @@ func (c Config) Validate() error {
 	return err
 }
 
-// mistakes collects what is wrong, with where.
-type mistakes []error
-
-func (m *mistakes) add(path, format string, arguments ...any) {
-	*m = append(*m, fmt.Errorf("%s: %w", path, fmt.Errorf(format, arguments...)))
-}
-
 // plan is a valid configuration, ready for use.
 type plan struct {
 	on, off, cycle, state *prepared
@@ -103,96 +97,96 @@ type plan struct {
 	pause                 time.Duration
 }
 
-func compile(c Config) (*plan, error) {
-	var wrong mistakes
-	values := placeholders(c, &wrong)
+func compile(config Config) (*plan, error) {
+	check := &checker{authenticated: config.Auth.Scheme != NoScheme}
+	check.placeholders(config)
 	prepare := func(path string, request *Request) *prepared {
 		if request == nil {
 			return nil
 		}
-		return prepare(path, *request, values, c.Auth.Scheme != NoScheme, &wrong)
+		return check.prepare(path, *request)
 	}
-	compiled := &plan{on: prepare("on", c.On), off: prepare("off", c.Off), cycle: prepare("cycle", c.Cycle), pause: c.Pause}
-	if c.On == nil {
-		wrong.add("on", "is required")
+	compiled := &plan{
+		on: prepare("on", config.On), off: prepare("off", config.Off), cycle: prepare("cycle", config.Cycle),
+		pause: cmp.Or(config.Pause, 10*time.Second),
 	}
-	if c.State != nil {
-		compiled.state = prepare("state", &c.State.Request)
-		compiled.extract = newExtractor(c.State, &wrong)
+	if config.On == nil {
+		check.add("on", "is required")
 	}
-	switch {
-	case c.Pause < 0:
-		wrong.add("pause", "%s is negative", c.Pause)
-	case c.Pause == 0:
-		compiled.pause = 10 * time.Second
+	if config.State != nil {
+		compiled.state = prepare("state", &config.State.Request)
+		compiled.extract = check.extractor(config.State)
 	}
-	checkAuth(c.Auth, &wrong)
-	if _, err := tlsConfig(c.TLS); err != nil {
-		wrong = append(wrong, err)
+	if config.Pause < 0 {
+		check.add("pause", "%s is negative", config.Pause)
 	}
-	return compiled, errors.Join(wrong...)
+	check.auth(config.Auth)
+	if _, err := tlsConfig(config.TLS); err != nil {
+		check.wrong = append(check.wrong, err)
+	}
+	return compiled, errors.Join(check.wrong...)
 }
 
-func placeholders(c Config, wrong *mistakes) map[string]string {
-	values := map[string]string{"user": c.Auth.User, "password": c.Auth.Password, "token": c.Auth.Token}
-	for _, name := range slices.Sorted(maps.Keys(c.Values)) {
-		_, taken := values[name]
+// placeholders are the secrets and the configuration's values.
+func (c *checker) placeholders(config Config) {
+	c.values = map[string]string{"user": config.Auth.User, "password": config.Auth.Password, "token": config.Auth.Token}
+	for _, name := range slices.Sorted(maps.Keys(config.Values)) {
+		_, taken := c.values[name]
 		switch {
 		case taken:
-			wrong.add("values."+name, "is the name of a secret")
+			c.add("values."+name, "is the name of a secret")
 		case !placeholderName.MatchString(name):
-			wrong.add(fmt.Sprintf("values[%q]", name), "is not a name of letters, digits and underscores")
+			c.add(fmt.Sprintf("values[%q]", name), "is not a name of letters, digits and underscores")
 		default:
-			values[name] = c.Values[name]
+			c.values[name] = config.Values[name]
 		}
 	}
-	return values
 }
 
-func checkAuth(auth Auth, wrong *mistakes) {
+func (c *checker) auth(auth Auth) {
 	switch auth.Scheme {
 	case NoScheme:
 	case Basic, Digest:
 		if auth.User == "" {
-			wrong.add("auth.user", "is required for %s", auth.Scheme)
+			c.add("auth.user", "is required for %s", auth.Scheme)
 		}
 		if auth.Password == "" {
-			wrong.add("auth.password", "is required for %s", auth.Scheme)
+			c.add("auth.password", "is required for %s", auth.Scheme)
 		}
 		if strings.Contains(auth.User, ":") {
-			wrong.add("auth.user", "must not have a colon")
+			c.add("auth.user", "must not have a colon")
 		}
 	case Bearer:
 		if auth.Token == "" {
-			wrong.add("auth.token", "is required for %s", auth.Scheme)
+			c.add("auth.token", "is required for %s", auth.Scheme)
 		}
 		if !validHeader(auth.Token) {
-			wrong.add("auth.token", "has characters that no header may have: check that it ends without a line break")
+			c.add("auth.token", "has characters that no header may have: check that it ends without a line break")
 		}
 	default:
-		wrong.add("auth.scheme", "%q is none of basic, digest and bearer", auth.Scheme)
+		c.add("auth.scheme", "%q is none of basic, digest and bearer", auth.Scheme)
 	}
 }
 
-func checkMethod(path, method string, wrong *mistakes) string {
+func (c *checker) method(path, method string) string {
 	known := []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 	switch {
 	case method == "":
 		return http.MethodGet
 	case !slices.Contains(known, method):
-		wrong.add(path+".method", "%q is none of %s", method, strings.Join(known, ", "))
+		c.add(path+".method", "%q is none of %s", method, strings.Join(known, ", "))
 	}
 	return method
 }
 
-// compileRegexp returns nil for an empty expression.
-func compileRegexp(path, expression string, wrong *mistakes) *regexp.Regexp {
+// regexp is nil for an empty expression.
+func (c *checker) regexp(path, expression string) *regexp.Regexp {
 	if expression == "" {
 		return nil
 	}
 	compiled, err := regexp.Compile(expression)
 	if err != nil {
-		wrong.add(path, "%w", err)
+		c.add(path, "%w", err)
 		return nil
 	}
 	return compiled

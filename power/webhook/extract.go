@@ -21,8 +21,8 @@ type extractor struct {
 	on, off []string
 }
 
-func newExtractor(from *StateRequest, wrong *mistakes) *extractor {
-	to := &extractor{pattern: compileRegexp("state.regexp", from.Regexp, wrong), on: from.On, off: from.Off}
+func (c *checker) extractor(from *StateRequest) *extractor {
+	to := &extractor{pattern: c.regexp("state.regexp", from.Regexp), on: from.On, off: from.Off}
 	if len(to.on) == 0 {
 		to.on = []string{"on", "true", "1"}
 	}
@@ -30,18 +30,18 @@ func newExtractor(from *StateRequest, wrong *mistakes) *extractor {
 		to.off = []string{"off", "false", "0"}
 	}
 	if (from.JSONPath == "") == (from.Regexp == "") {
-		wrong.add("state", "needs one of jsonPath and regexp")
+		c.add("state", "needs one of jsonPath and regexp")
 	}
 	if from.JSONPath != "" {
 		path, err := parsePath(from.JSONPath)
 		if err != nil {
-			wrong.add("state.jsonPath", "%w", err)
+			c.add("state.jsonPath", "%w", err)
 		}
 		to.path = path
 	}
 	for _, value := range to.on {
 		if to.means(to.off, value) {
-			wrong.add("state.on", "%q means off too", value)
+			c.add("state.on", "%q means off too", value)
 		}
 	}
 	return to

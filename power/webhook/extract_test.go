@@ -35,9 +35,9 @@ func FuzzState(f *testing.F) {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, path, answer string) {
-		var wrong mistakes
-		extract := newExtractor(&StateRequest{JSONPath: path}, &wrong)
-		if len(wrong) > 0 {
+		var check checker
+		extract := check.extractor(&StateRequest{JSONPath: path})
+		if len(check.wrong) > 0 {
 			return
 		}
 		state, err := extract.state([]byte(answer))
@@ -55,11 +55,10 @@ func FuzzTemplate(f *testing.F) {
 	f.Add("${a}", "http://x")
 	f.Add("http://x/${", "")
 	f.Fuzz(func(t *testing.T, text, value string) {
-		var wrong mistakes
-		values := map[string]string{"b": value}
-		parsed := prepareURL("url", "http://10.0.0.9"+text, values, &wrong)
+		check := checker{values: map[string]string{"b": value}}
+		parsed := check.prepareURL("url", "http://10.0.0.9"+text)
 		// A value put behind the host never changes where the request goes.
-		if len(wrong) == 0 && text != "" && text[0] == '/' && parsed.Host != "10.0.0.9" {
+		if len(check.wrong) == 0 && text != "" && text[0] == '/' && parsed.Host != "10.0.0.9" {
 			t.Errorf("goes to %s", parsed.Host)
 		}
 	})

@@ -29,18 +29,31 @@ type prepared struct {
 	success, failure *regexp.Regexp
 }
 
+// checker fills in placeholders and collects what is wrong.
+type checker struct {
+	values map[string]string
+	// authenticated is true where requests get an Authorization of their own.
+	authenticated bool
+	wrong         []error
+}
+
+// add adds a mistake, with where it is in the configuration.
+func (c *checker) add(path, format string, arguments ...any) {
+	c.wrong = append(c.wrong, fmt.Errorf("%s: %w", path, fmt.Errorf(format, arguments...)))
+}
+
 // expand fills in a text's placeholders, escaped.
-func expand(path, text string, values map[string]string, escape func(string) string, wrong *mistakes) string {
+func (c *checker) expand(path, text string, escape func(string) string) string {
 	return placeholder.ReplaceAllStringFunc(text, func(found string) string {
 		name := strings.TrimSuffix(strings.TrimPrefix(found, "${"), "}")
-		value, known := values[name]
+		value, known := c.values[name]
 		switch {
 		case !strings.HasSuffix(found, "}"):
-			wrong.add(path, "${ has no }")
+			c.add(path, "${ has no }")
 		case !placeholderName.MatchString(name):
-			wrong.add(path, "${...} is not around a name of letters, digits and underscores")
+			c.add(path, "${...} is not around a name of letters, digits and underscores")
 		case !known:
-			wrong.add(path, "there is no value for ${%s}: known are %s", name, strings.Join(slices.Sorted(maps.Keys(values)), ", "))
+			c.add(path, "there is no value for ${%s}: known are %s", name, strings.Join(slices.Sorted(maps.Keys(c.values)), ", "))
 		}
 		return escape(value)
 	})
@@ -49,58 +62,58 @@ func expand(path, text string, values map[string]string, escape func(string) str
 func raw(value string) string { return value }
 
 // prepare checks a request and fills in its placeholders.
-func prepare(path string, from Request, values map[string]string, authenticated bool, wrong *mistakes) *prepared {
+func (c *checker) prepare(path string, from Request) *prepared {
 	to := &prepared{
-		method:  checkMethod(path, from.Method, wrong),
-		url:     prepareURL(path+".url", from.URL, values, wrong),
+		method:  c.method(path, from.Method),
+		url:     c.prepareURL(path+".url", from.URL),
 		header:  http.Header{},
-		success: compileRegexp(path+".success", from.Success, wrong),
-		failure: compileRegexp(path+".failure", from.Failure, wrong),
+		success: c.regexp(path+".success", from.Success),
+		failure: c.regexp(path+".failure", from.Failure),
 	}
 	for _, name := range slices.Sorted(maps.Keys(from.Headers)) {
 		where := path + ".headers." + name
-		value := expand(where, from.Headers[name], values, raw, wrong)
+		value := c.expand(where, from.Headers[name], raw)
 		switch canonical := textproto.CanonicalMIMEHeaderKey(name); {
 		case !httpguts.ValidHeaderFieldName(name):
-			wrong.add(path+".headers", "%q is not a header's name", name)
+			c.add(path+".headers", "%q is not a header's name", name)
 		case canonical == "Host" || canonical == "Content-Length" || canonical == "Transfer-Encoding":
-			wrong.add(where, "cannot be set")
-		case canonical == "Authorization" && authenticated:
-			wrong.add(where, "is what auth sets: use one of the two")
+			c.add(where, "cannot be set")
+		case canonical == "Authorization" && c.authenticated:
+			c.add(where, "is what auth sets: use one of the two")
 		case to.header.Get(name) != "":
-			wrong.add(where, "is there twice")
+			c.add(where, "is there twice")
 		case !validHeader(value):
-			wrong.add(where, "has characters that no header may have: check that it ends without a line break")
+			c.add(where, "has characters that no header may have: check that it ends without a line break")
 		default:
 			to.header.Set(name, value)
 		}
 	}
-	to.body = expand(path+".body", from.Body, values, bodyEscape(to.header.Get("Content-Type")), wrong)
+	to.body = c.expand(path+".body", from.Body, bodyEscape(to.header.Get("Content-Type")))
 	return to
 }
 
 func validHeader(value string) bool { return httpguts.ValidHeaderFieldValue(value) }
 
 // prepareURL escapes values by the part of the URL they are in. Nothing of the URL is in its mistakes.
-func prepareURL(path, text string, values map[string]string, wrong *mistakes) *url.URL {
+func (c *checker) prepareURL(path, text string) *url.URL {
 	authority, rest := cutAuthority(text)
 	before, query, queried := strings.Cut(rest, "?")
-	expanded := expand(path, authority, values, raw, wrong) + expand(path, before, values, url.PathEscape, wrong)
+	expanded := c.expand(path, authority, raw) + c.expand(path, before, url.PathEscape)
 	if queried {
-		expanded += "?" + expand(path, query, values, url.QueryEscape, wrong)
+		expanded += "?" + c.expand(path, query, url.QueryEscape)
 	}
 	parsed, err := url.Parse(expanded)
 	switch {
 	case text == "":
-		wrong.add(path, "is required")
+		c.add(path, "is required")
 	case err != nil:
-		wrong.add(path, "is not a URL")
+		c.add(path, "is not a URL")
 	case parsed.Scheme != "http" && parsed.Scheme != "https":
-		wrong.add(path, "does not begin with http:// or https://")
+		c.add(path, "does not begin with http:// or https://")
 	case parsed.Hostname() == "":
-		wrong.add(path, "has no host")
+		c.add(path, "has no host")
 	case parsed.User != nil:
-		wrong.add(path, "has a user in it: use auth, or ${user} and ${password} in the query")
+		c.add(path, "has a user in it: use auth, or ${user} and ${password} in the query")
 	}
 	return parsed
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/stmcginnis/gofish/redfish"
 )
@@ -16,15 +14,6 @@ type system struct {
 	System
 	boot    override
 	version int // of the boot override, for ETags
-}
-
-// override is the boot override, with when it was set.
-type override struct {
-	target  redfish.BootSourceOverrideTarget
-	enabled redfish.BootSourceOverrideEnabled
-	mode    redfish.BootSourceOverrideMode
-	uri     string
-	set     time.Time
 }
 
 func newSystem(from System) *system {
@@ -178,26 +167,6 @@ func (s *Server) describeReset(system *system) resource {
 	return action
 }
 
-// describeBoot shows the override, or, where it is a setting for the future, that there is none yet.
-func (s *Server) describeBoot(system *system, set bool) resource {
-	boot := system.boot
-	if !set || s.late(system) {
-		boot.target, boot.enabled, boot.uri = "None", "Disabled", ""
-	}
-	if s.lies.BootWithoutOverride {
-		return resource{"AutomaticRetryAttempts": 3}
-	}
-	described := resource{
-		"BootSourceOverrideEnabled": boot.enabled, "BootSourceOverrideTarget": boot.target, "BootSourceOverrideMode": boot.mode,
-		"BootSourceOverrideTarget@Redfish.AllowableValues": system.Targets,
-		"BootSourceOverrideMode@Redfish.AllowableValues":   system.Modes,
-	}
-	if slices.Contains(system.Targets, "UefiHttp") {
-		described["HttpBootUri"] = boot.uri
-	}
-	return described
-}
-
 func (s *Server) getActionInfo(x *exchange) {
 	s.on(x, func(system *system) {
 		x.answer(http.StatusOK, resource{
@@ -205,135 +174,6 @@ func (s *Server) getActionInfo(x *exchange) {
 			"Parameters": []resource{{"Name": "ResetType", "Required": true, "DataType": "String", "AllowableValues": system.ResetTypes}},
 		})
 	})
-}
-
-func (s *Server) getSettings(x *exchange) {
-	s.on(x, func(system *system) {
-		if !s.lies.FutureState {
-			x.missing()
-			return
-		}
-		x.header("ETag", system.etag())
-		x.answer(http.StatusOK, resource{
-			"@odata.id": system.path() + "/SD", "@odata.type": "#ComputerSystem.v1_13_0.ComputerSystem", "Id": "SD", "Name": "Settings",
-			"Boot": s.describeBoot(system, true),
-		})
-	})
-}
-
-func (s *Server) patchSystem(x *exchange) {
-	s.on(x, func(system *system) {
-		var change patch
-		if !x.decode(&change) {
-			return
-		}
-		x.system, x.action = system.ID, change.String()
-		if s.lies.FutureState {
-			x.fail(http.StatusBadRequest, "Ami.1.0.OperationSupportedInFutureStateURI", "The boot override is set at the future state URI.")
-			return
-		}
-		s.patch(x, system, change)
-	})
-}
-
-func (s *Server) patchSettings(x *exchange) {
-	s.on(x, func(system *system) {
-		var change patch
-		if !x.decode(&change) {
-			return
-		}
-		x.system, x.action = system.ID, change.String()
-		switch {
-		case !s.lies.FutureState:
-			x.missing()
-		case x.request.Header.Get("If-Match") == "":
-			x.fail(http.StatusPreconditionRequired, "Base.1.8.PreconditionRequired", "If-Match is required.")
-		default:
-			s.patch(x, system, change)
-		}
-	})
-}
-
-// patch is the body of a change of the boot override.
-type patch struct {
-	Boot *struct {
-		BootSourceOverrideEnabled *redfish.BootSourceOverrideEnabled
-		BootSourceOverrideTarget  *redfish.BootSourceOverrideTarget
-		BootSourceOverrideMode    *redfish.BootSourceOverrideMode
-		HTTPBootURI               *string `json:"HttpBootUri"`
-	}
-}
-
-// String is the change as the log has it.
-func (p patch) String() string {
-	words := []string{"boot"}
-	if p.Boot == nil {
-		return "patch"
-	}
-	if value := p.Boot.BootSourceOverrideEnabled; value != nil {
-		words = append(words, string(*value))
-	}
-	if value := p.Boot.BootSourceOverrideTarget; value != nil {
-		words = append(words, string(*value))
-	}
-	if value := p.Boot.BootSourceOverrideMode; value != nil {
-		words = append(words, string(*value))
-	}
-	if value := p.Boot.HTTPBootURI; value != nil {
-		words = append(words, *value)
-	}
-	return strings.Join(words, " ")
-}
-
-func (s *Server) patch(x *exchange, system *system, change patch) {
-	if s.lies.ReadOnlyUser {
-		x.fail(http.StatusForbidden, "Base.1.8.InsufficientPrivilege", "The account may only read.")
-		return
-	}
-	match := x.request.Header.Get("If-Match")
-	if match != "" && (s.lies.BrokenETags || match != "*" && match != system.etag()) {
-		x.fail(http.StatusPreconditionFailed, "Base.1.8.PreconditionFailed", "The ETag does not match.")
-		return
-	}
-	if change.Boot == nil || system.NoBoot {
-		x.fail(http.StatusBadRequest, "Base.1.8.PropertyUnknown", "Only the boot override can be changed.")
-		return
-	}
-	next := system.boot
-	next.set = s.config.Now()
-	if value := change.Boot.BootSourceOverrideEnabled; value != nil {
-		next.enabled = *value
-	}
-	if value := change.Boot.BootSourceOverrideTarget; value != nil {
-		if !slices.Contains(system.Targets, *value) {
-			x.fail(http.StatusBadRequest, "Base.1.8.PropertyValueNotInList", "BootSourceOverrideTarget cannot be "+string(*value)+".")
-			return
-		}
-		next.target = *value
-	}
-	if value := change.Boot.BootSourceOverrideMode; value != nil {
-		if s.lies.ReadOnlyMode || !slices.Contains(system.Modes, *value) {
-			x.fail(http.StatusBadRequest, "Base.1.8.PropertyNotWritable", "BootSourceOverrideMode cannot be set.")
-			return
-		}
-		next.mode = *value
-	}
-	if value := change.Boot.HTTPBootURI; value != nil {
-		if s.lies.ReadOnlyHTTPBoot {
-			x.fail(http.StatusBadRequest, "Base.1.8.PropertyNotWritable", "HttpBootUri cannot be set.")
-			return
-		}
-		next.uri = *value
-	}
-	if !s.lies.IgnoreBoot {
-		system.boot = next
-		system.version++
-	}
-	if s.lies.SetAndRefuse {
-		x.fail(http.StatusBadRequest, "IDRAC.1.6.SYS410", "The attribute is read-only and depends on other attributes.")
-		return
-	}
-	x.answer(http.StatusOK, s.describe(system))
 }
 
 func (s *Server) reset(x *exchange) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	goruntime "runtime"
 
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	crdinformers "k8s.io/apiextensions-apiserver/pkg/client/informers/externalversions/apiextensions/v1"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/component-base/version"
 	aggregator "k8s.io/kube-aggregator/pkg/apiserver"
 	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
 	"k8s.io/kube-openapi/pkg/common"
@@ -31,6 +33,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/openapi"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/refusal"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/natives"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/turns"
 )
 
 const (
@@ -63,12 +66,12 @@ type chain struct {
 
 // newChain builds the chain and returns its first link.
 func (c Config) newChain(ctx context.Context) (*aggregator.APIAggregator, error) {
-	l, err := c.prepare(ctx)
+	builtIn, err := newNative(natives.Groups())
 	if err != nil {
 		return nil, err
 	}
 
-	builtIn, err := newNative(natives.Groups())
+	l, err := c.prepare(ctx, builtIn)
 	if err != nil {
 		return nil, err
 	}
@@ -95,20 +98,24 @@ func (c Config) newChain(ctx context.Context) (*aggregator.APIAggregator, error)
 		return nil, fmt.Errorf("build aggregator: %w", err)
 	}
 
-	first.GenericAPIServer.Handler.NonGoRestfulMux.Handle(openapi.V2Path, &openapi.V2{
-		Sources: []openapi.Source{
-			{Services: kube.GenericAPIServer.Handler.GoRestfulContainer.RegisteredWebServices, Config: l.describe},
-			{Services: first.GenericAPIServer.Handler.GoRestfulContainer.RegisteredWebServices, Config: l.describe},
-			{Services: nativeServer.Handler.GoRestfulContainer.RegisteredWebServices, Config: builtIn.describe()},
-		},
-		Definitions: definitions.Lister(),
-	})
+	sources := []openapi.Source{
+		{Services: kube.GenericAPIServer.Handler.GoRestfulContainer.RegisteredWebServices, Config: l.describe, ConfigV3: l.generic.OpenAPIV3Config},
+		{Services: first.GenericAPIServer.Handler.GoRestfulContainer.RegisteredWebServices, Config: l.describe, ConfigV3: l.generic.OpenAPIV3Config},
+		{Services: crds.GenericAPIServer.Handler.GoRestfulContainer.RegisteredWebServices, Config: l.describe, ConfigV3: l.generic.OpenAPIV3Config},
+		{Services: nativeServer.Handler.GoRestfulContainer.RegisteredWebServices, Config: builtIn.describe(), ConfigV3: builtIn.describeV3()},
+	}
+	first.GenericAPIServer.Handler.NonGoRestfulMux.Handle(openapi.V2Path, &openapi.V2{Sources: sources, Definitions: definitions.Lister()})
+
+	// The aggregator takes this for the documents of all links, because they pass on what they do not serve.
+	documents := &openapi.V3{Sources: sources, Definitions: definitions.Lister(), Version: version.Get().GitCommit}
+	nativeServer.Handler.NonGoRestfulMux.Handle(openapi.V3Path, documents)
+	nativeServer.Handler.NonGoRestfulMux.HandlePrefix(openapi.V3Path+"/", documents)
 
 	return first, nil
 }
 
 // prepare makes what all links share.
-func (c Config) prepare(ctx context.Context) (*chain, error) {
+func (c Config) prepare(ctx context.Context, builtIn *native) (*chain, error) {
 	completed, err := c.kubeOptions(ctx)
 	if err != nil {
 		return nil, err
@@ -124,15 +131,17 @@ func (c Config) prepare(ctx context.Context) (*chain, error) {
 	generic.DisabledPostStartHooks.Insert(rbacrest.PostStartHookName) // see ensurePolicy
 	generic.MaxRequestBodyBytes, generic.JSONPatchMaxCopyBytes = maxRequestBytes, maxRequestBytes
 
+	listsAtOnce := max(1, goruntime.GOMAXPROCS(0)/2)
 	generic.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
-		api = clusterctl.RefuseUpgrades(refusal.Handler(leniency.Handler(api, maxRequestBytes)))
+		api = clusterctl.RefuseUpgrades(refusal.Handler(leniency.Handler(turns.Handler(api, builtIn.served(), listsAtOnce), maxRequestBytes)))
 
 		return genericapiserver.DefaultBuildHandlerChain(api, c)
 	}
 
 	l := &chain{options: completed, generic: generic, informers: factory, services: newServices(c), describe: generic.OpenAPIConfig}
 	l.describe.Info.Version = generic.EffectiveVersion.EmulationVersion().String()
-	generic.OpenAPIConfig = nil // or every link would describe itself, whether anybody asks or not
+	generic.OpenAPIConfig = nil            // see openapi.V2
+	generic.SkipOpenAPIInstallation = true // or every link would describe itself, whether anybody asks or not; see openapi.V3
 
 	// It runs after the control plane's own, so that this one is the outer wrapper.
 	hooks := webhookinit.NewPluginInitializer(l.services.authenticate, l.services)

@@ -100,8 +100,7 @@ func (n *native) server(config genericapiserver.Config, etcd genericoptions.Etcd
 	config.MergedResourceConfig.EnableVersions(n.served()...)
 
 	config.OpenAPIConfig = nil // see openapi.V2
-	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.Native, openapinamer.NewDefinitionNamer(n.external))
-	config.OpenAPIV3Config.Info.Title = title
+	config.OpenAPIV3Config = n.describeV3()
 
 	server, err := config.Complete(factory).New("sidero-native", next)
 	if err != nil {
@@ -123,6 +122,14 @@ const title = "Sidero"
 // describe is how the native groups are described in OpenAPI version 2.
 func (n *native) describe() *common.Config {
 	config := genericapiserver.DefaultOpenAPIConfig(openapi.Native, openapinamer.NewDefinitionNamer(n.external))
+	config.Info.Title = title
+
+	return config
+}
+
+// describeV3 is how they are described in version 3.
+func (n *native) describeV3() *common.OpenAPIV3Config {
+	config := genericapiserver.DefaultOpenAPIV3Config(openapi.Native, openapinamer.NewDefinitionNamer(n.external))
 	config.Info.Title = title
 
 	return config

@@ -34,7 +34,7 @@ const (
 	// greedy is how many loops list all of them at the same time.
 	greedy = 200
 	// writes are measured alone and beside the greedy.
-	writes = 200
+	writes = 3000
 	// churn is how long objects come and go.
 	churn = 10 * time.Minute
 )
@@ -165,6 +165,8 @@ func slowest(ctx context.Context, b *testing.B, i *installation.Installation) ti
 	}
 
 	slices.Sort(times)
+	b.Logf("writes: median %v, 90th percentile %v, 99th %v, slowest %v",
+		times[len(times)/2], times[len(times)*9/10], times[len(times)*99/100], times[len(times)-1])
 
 	return times[len(times)*99/100]
 }

@@ -31,7 +31,7 @@ const V2Path = "/openapi/v2"
 const keptFor = 5 * time.Minute
 
 // V2 serves the OpenAPI document of version 2: of the built-in groups, and of what CustomResourceDefinitions define. What
-// is new uses version 3, which has a document for each group, so this one is made when somebody asks for it, and not kept
+// is new uses V3, which has a document for each group, so this one is made when somebody asks for it, and not kept
 // for long. Kubernetes's own way is to make it at the start, in parts, and to keep the parts and the whole: that took a
 // tenth of the memory and of the time of a start.
 type V2 struct {
@@ -50,7 +50,9 @@ type V2 struct {
 // Source is a server of built-in groups.
 type Source struct {
 	Services func() []*restful.WebService
+	// Config and ConfigV3 are how they are described in version 2 and 3.
 	Config   *common.Config
+	ConfigV3 *common.OpenAPIV3Config
 }
 
 // ServeHTTP implements http.Handler.
@@ -67,12 +69,10 @@ func (v *V2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // current is the document as it is now, from memory if nothing has changed.
 func (v *V2) current() (http.Handler, error) {
-	definitions, err := v.Definitions.List(labels.Everything())
+	definitions, err := listed(v.Definitions)
 	if err != nil {
-		return nil, fmt.Errorf("list definitions: %w", err)
+		return nil, err
 	}
-
-	slices.SortFunc(definitions, func(a, b *apiextensionsv1.CustomResourceDefinition) int { return cmp.Compare(a.Name, b.Name) })
 
 	of := summary(definitions)
 
@@ -104,6 +104,18 @@ func (v *V2) drop() {
 	defer v.mu.Unlock()
 
 	v.document = nil
+}
+
+// listed are all definitions by their names.
+func listed(lister crdlisters.CustomResourceDefinitionLister) ([]*apiextensionsv1.CustomResourceDefinition, error) {
+	definitions, err := lister.List(labels.Everything())
+	if err != nil {
+		return nil, fmt.Errorf("list definitions: %w", err)
+	}
+
+	slices.SortFunc(definitions, func(a, b *apiextensionsv1.CustomResourceDefinition) int { return cmp.Compare(a.Name, b.Name) })
+
+	return definitions, nil
 }
 
 // summary changes whenever a definition does.

@@ -7,11 +7,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestUnwritten(t *testing.T) {
+func TestMappings(t *testing.T) {
 	const maps = `00400000-02ff0000 r-xp 00000000 fe:00 1234 /usr/local/bin/sidero appliance
 02ff0000-07000000 r--p 02bf0000 fe:00 1234 /usr/local/bin/sidero appliance
 07000000-07200000 rw-p 06c00000 fe:00 1234 /usr/local/bin/sidero appliance
-7f0000000000-7f0001000000 r--s 00000000 fe:00 99 /var/lib/db
+7f0000000000-7f0001000000 r--s 00000000 fe:00 99 /var/lib/etcd/member/snap/db
 7f0001000000-7f0002000000 r--p 00000000 fe:00 99 /usr/local/bin/sidero appliance
 c000000000-c008000000 rw-p 00000000 00:00 0
 7ffd0000-7ffd2000 r-xp 00000000 00:00 0                  [vdso]
@@ -19,6 +19,10 @@ zz-01 r-xp 0 fe:00 1 /damaged
 `
 	want := []mapping{{0x400000, 0x2bf0000}, {0x2ff0000, 0x4010000}}
 	if diff := cmp.Diff(want, unwritten(maps, "/usr/local/bin/sidero appliance"), cmp.AllowUnexported(mapping{})); diff != "" {
+		t.Error(diff)
+	}
+	want = []mapping{{0x7f0000000000, 0x1000000}}
+	if diff := cmp.Diff(want, databases(maps), cmp.AllowUnexported(mapping{})); diff != "" {
 		t.Error(diff)
 	}
 	own, err := os.ReadFile("/proc/self/maps")

@@ -71,6 +71,7 @@ func TestPower(t *testing.T) {
 		"on when on":                  {emulator.System{On: true}, emulator.Lies{}, on, nil, ""},
 		"on by ForceOn":               {emulator.System{ResetTypes: []redfish.ResetType{"ForceOn", "PushPowerButton"}}, emulator.Lies{}, on, []string{"reset ForceOn"}, ""},
 		"on by button":                {emulator.System{ResetTypes: []redfish.ResetType{"PushPowerButton"}}, emulator.Lies{}, on, []string{"reset PushPowerButton"}, ""},
+		"no button when running":      {emulator.System{On: true, ResetTypes: []redfish.ResetType{"PushPowerButton"}}, emulator.Lies{PowerState: "PoweringOff"}, on, nil, "the BMC offers [PushPowerButton]"},
 		"on not offered":              {emulator.System{ResetTypes: []redfish.ResetType{"Nmi"}}, emulator.Lies{}, on, nil, "the BMC offers [Nmi]"},
 		"off":                         {emulator.System{On: true}, emulator.Lies{}, off, []string{"reset ForceOff"}, ""},
 		"off when off":                {call: off},
@@ -85,6 +86,7 @@ func TestPower(t *testing.T) {
 		"properties of a wrong type":  {emulator.System{On: true}, emulator.Lies{WrongTypes: true}, cycle, []string{"reset ForceRestart"}, ""},
 		"success without effect":      {lies: emulator.Lies{IgnoreReset: true}, call: on, actions: []string{"reset On"}},
 		"slow":                        {lies: emulator.Lies{Delay: 5 * time.Millisecond}, call: on, actions: []string{"reset On"}},
+		"error in control characters": {lies: emulator.Lies{Garbage: "\x1b[31m\n\x00red"}, call: on, err: "but [31m red"},
 		"garbage":                     {lies: emulator.Lies{Garbage: "<html>login</html>"}, call: on, err: "is not a Redfish resource but <html>login</html>"},
 		"garbage that is JSON":        {lies: emulator.Lies{Garbage: "null"}, call: on, err: "is not a Redfish resource but null"},
 		"garbage that starts as JSON": {lies: emulator.Lies{Garbage: "{"}, call: on, err: "unexpected"},
@@ -121,6 +123,56 @@ func TestState(t *testing.T) {
 	}
 	if after := len(bmc.Commands()); after != before+1 {
 		t.Errorf("%d requests", after-before)
+	}
+}
+
+// TestOneConnection: a handshake costs a BMC more than the answer.
+func TestOneConnection(t *testing.T) {
+	bmc := start(t, emulator.Config{})
+	d := driver(t, bmc, nil)
+	for range 3 {
+		look(t, d)
+	}
+	remotes := map[string]bool{}
+	for _, command := range bmc.Commands() {
+		remotes[command.Remote] = true
+	}
+	if len(remotes) != 1 {
+		t.Errorf("%d connections", len(remotes))
+	}
+}
+
+// button is somebody at the machine who is faster than a request.
+type button struct {
+	http.RoundTripper
+	press func()
+}
+
+func (b button) RoundTrip(request *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(request.URL.Path, "ComputerSystem.Reset") {
+		b.press()
+	}
+	return b.RoundTripper.RoundTrip(request)
+}
+
+// TestAlreadyThere: what was to be reached was reached by somebody else, and the BMC refuses.
+func TestAlreadyThere(t *testing.T) {
+	bmc := start(t, emulator.Config{})
+	for _, on := range []bool{true, false} {
+		d := driver(t, bmc, nil)
+		d.http.Transport = button{d.transport, func() { bmc.SetPower("1", on) }}
+		call := d.Off
+		if on {
+			call = d.On
+		}
+		if err := call(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, command := range bmc.Commands() {
+		if command.Action != "" && command.System != "" && command.Status != http.StatusConflict {
+			t.Errorf("%s was not refused", command.Action)
+		}
 	}
 }
 

@@ -129,6 +129,22 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestNothingIsFollowed: secrets would go along.
+func TestNothingIsFollowed(t *testing.T) {
+	stranger := &device{}
+	target := serve(t, stranger)
+	for _, code := range []int{301, 302, 303, 307, 308} {
+		base := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target, code) }))
+		d := driver(t, Config{On: &Request{URL: base, Headers: map[string]string{"X-Key": "secret"}}})
+		if err := d.On(t.Context()); !matches(err, "redirects are not followed") {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+	if got := stranger.got(); got != nil {
+		t.Errorf("a stranger was sent %q", got)
+	}
+}
+
 func TestCycle(t *testing.T) {
 	request := func(base, path string) *Request { return &Request{URL: base + path} }
 	for name, test := range map[string]struct {

@@ -57,6 +57,8 @@ type System struct {
 type Lies struct {
 	// IgnoreReset answers resets with success and does nothing.
 	IgnoreReset bool
+	// PowerState is shown in place of the machine's.
+	PowerState string
 	// IgnoreBoot answers changes of the boot override with success and does nothing.
 	IgnoreBoot bool
 	// BootExpiry forgets a boot override that long after it was set: a minute on BMCs that keep it as IPMI does.

@@ -133,6 +133,9 @@ func (s *Server) describe(system *system) resource {
 	if system.On {
 		state = "On"
 	}
+	if s.lies.PowerState != "" {
+		state = s.lies.PowerState
+	}
 	described := resource{
 		"@odata.id": system.path(), "@odata.type": "#ComputerSystem.v1_13_0.ComputerSystem",
 		"Id": system.ID, "Name": "System " + system.ID, "SystemType": "Physical", "PowerState": state,

@@ -5,16 +5,14 @@
 //	POST /poweron, /poweroff, /reboot, /pxeboot
 //
 // Sidero Metal 0.6 speaks it (spec.managementApi), and its test suite's virtual machines answer it. A POST succeeds with
-// status 200 only; the status code of /status is not looked at.
+// status 200 only; the status code of /status is not looked at. Sidero's simulated failures are power.Simulate's.
 package managementapi
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"time"
@@ -28,34 +26,16 @@ const Timeout = 10 * time.Second
 // maxStatus bounds the answer to /status in bytes.
 const maxStatus = 64 << 10
 
-// ErrSimulated is the error of a call that Failures let fail.
-var ErrSimulated = errors.New("simulated failure")
-
 // Config says which machine.
 type Config struct {
 	// Endpoint is the API's HOST:PORT.
 	Endpoint string
-	// Failures to simulate. Optional.
-	Failures Failures
-}
-
-// Failures lets a share of all calls fail, to try out what depends on the driver: Sidero's flags
-// --test-power-simulated-explicit-failure-prob and --test-power-simulated-silent-failure-prob. Each is between 0 and 1,
-// and so is their sum.
-type Failures struct {
-	// Explicit is the share of calls that return ErrSimulated.
-	Explicit float64
-	// Silent is the share of calls that return no error and do nothing; State answers by the clock then.
-	Silent float64
-	// Random draws from [0,1). Optional.
-	Random func() float64
 }
 
 // Driver controls one machine.
 type Driver struct {
-	base     string
-	failures Failures
-	client   *http.Client
+	base   string
+	client *http.Client
 }
 
 var _ power.Driver = (*Driver)(nil)
@@ -67,29 +47,16 @@ func New(config Config) (*Driver, error) {
 	if err != nil || parsed.Host != config.Endpoint || parsed.Hostname() == "" {
 		return nil, fmt.Errorf("configure management API: endpoint %q is not HOST:PORT", config.Endpoint)
 	}
-	failures := config.Failures
-	if failures.Explicit < 0 || failures.Silent < 0 || failures.Explicit+failures.Silent > 1 {
-		return nil, fmt.Errorf("configure management API: shares of failures %g and %g are not between 0 and 1 together", failures.Explicit, failures.Silent)
-	}
-	if failures.Random == nil {
-		failures.Random = rand.Float64
-	}
 	// Nothing is followed: an answer of this API is no redirect, and a POST would become a GET.
 	client := &http.Client{
 		Transport:     &http.Transport{MaxIdleConns: 1, IdleConnTimeout: time.Minute},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return &Driver{base: base, failures: failures, client: client}, nil
+	return &Driver{base: base, client: client}, nil
 }
 
 // State asks whether the machine has power.
 func (d *Driver) State(ctx context.Context) (power.State, error) {
-	switch d.draw() {
-	case explicit:
-		return power.Unknown, fmt.Errorf("read power state: %w", ErrSimulated)
-	case silent:
-		return state(time.Now().Unix()%2 == 0), nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	response, err := d.send(ctx, http.MethodGet, "/status")
@@ -125,12 +92,6 @@ func (d *Driver) Close() error {
 }
 
 func (d *Driver) post(ctx context.Context, verb, path string) error {
-	switch d.draw() {
-	case explicit:
-		return fmt.Errorf("%s: %w", verb, ErrSimulated)
-	case silent:
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	response, err := d.send(ctx, http.MethodPost, path)
@@ -166,25 +127,4 @@ func state(on bool) power.State {
 		return power.On
 	}
 	return power.Off
-}
-
-type outcome int
-
-const (
-	normal outcome = iota
-	explicit
-	silent
-)
-
-func (d *Driver) draw() outcome {
-	if d.failures.Explicit == 0 && d.failures.Silent == 0 {
-		return normal
-	}
-	switch drawn := d.failures.Random(); {
-	case drawn < d.failures.Explicit:
-		return explicit
-	case drawn < d.failures.Explicit+d.failures.Silent:
-		return silent
-	}
-	return normal
 }

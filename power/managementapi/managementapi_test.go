@@ -21,15 +21,16 @@ type machine struct {
 
 func (m *machine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.asked <- r.Method + " " + r.URL.Path
+	w.Header().Set("Location", "/elsewhere")
 	w.WriteHeader(m.code)
 	_, _ = w.Write([]byte(m.body))
 }
 
-func driver(t *testing.T, handler http.Handler, failures Failures) *Driver {
+func driver(t *testing.T, handler http.Handler) *Driver {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	driver, err := New(Config{Endpoint: server.Listener.Addr().String(), Failures: failures})
+	driver, err := New(Config{Endpoint: server.Listener.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,13 +50,13 @@ func actions(d *Driver) map[string]func(context.Context) error {
 func TestActions(t *testing.T) {
 	for code, fails := range map[int]bool{200: false, 204: true, 302: true, 404: true, 500: true} {
 		m := &machine{code: code, asked: make(chan string, 8)}
-		for want, call := range actions(driver(t, m, Failures{})) {
+		for want, call := range actions(driver(t, m)) {
 			err := call(t.Context())
 			if (err != nil) != fails {
 				t.Errorf("%s answered %d: %v", want, code, err)
 			}
-			if asked := <-m.asked; asked != want {
-				t.Errorf("asked %s, not %s", asked, want)
+			if asked := <-m.asked; asked != want || len(m.asked) > 0 {
+				t.Errorf("asked %s and %d more, not %s", asked, len(m.asked), want)
 			}
 		}
 	}
@@ -78,7 +79,7 @@ func TestState(t *testing.T) {
 		{200, `{"x":"` + strings.Repeat("a", 2*maxStatus) + `"}`, power.Unknown, "parse status"},
 	} {
 		m := &machine{code: test.code, body: test.body, asked: make(chan string, 1)}
-		state, err := driver(t, m, Failures{}).State(t.Context())
+		state, err := driver(t, m).State(t.Context())
 		if state != test.want || (err != nil) != (test.err != "") || err != nil && !strings.Contains(err.Error(), test.err) {
 			t.Errorf("%.40s: %s, %v", test.body, state, err)
 		}
@@ -95,7 +96,7 @@ func TestHangingMachine(t *testing.T) {
 		case <-r.Context().Done():
 		case <-release:
 		}
-	}), Failures{})
+	}))
 	defer close(release)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -121,39 +122,9 @@ func TestAbsentMachine(t *testing.T) {
 	}
 }
 
-func TestFailures(t *testing.T) {
-	drawn := 0.0
-	m := &machine{code: 200, body: `{"PoweredOn":true}`, asked: make(chan string, 8)}
-	d := driver(t, m, Failures{Explicit: 0.1, Silent: 0.2, Random: func() float64 { return drawn }})
-	for _, test := range []struct {
-		drawn float64
-		err   error
-		asked int
-	}{
-		{0, ErrSimulated, 0}, {0.09, ErrSimulated, 0}, {0.1, nil, 0}, {0.29, nil, 0}, {0.31, nil, 1}, {0.99, nil, 1},
-	} {
-		drawn = test.drawn
-		if err := d.Off(t.Context()); !errors.Is(err, test.err) || len(m.asked) != test.asked {
-			t.Errorf("off at %g: %v, asked %d times", drawn, err, len(m.asked))
-		}
-		state, err := d.State(t.Context())
-		if !errors.Is(err, test.err) || len(m.asked) != 2*test.asked {
-			t.Errorf("state at %g: %s, %v, asked %d times", drawn, state, err, len(m.asked))
-		}
-		if silent := err == nil && test.asked == 0; silent && state == power.Unknown {
-			t.Errorf("a silent failure says %s", state)
-		}
-		for len(m.asked) > 0 {
-			<-m.asked
-		}
-	}
-}
-
 func TestConfig(t *testing.T) {
 	for _, config := range []Config{
 		{}, {Endpoint: "http://10.0.0.1"}, {Endpoint: "10.0.0.1:x"}, {Endpoint: "user:secret@10.0.0.1"}, {Endpoint: "10.0.0.1/path"}, {Endpoint: ":80"},
-		{Endpoint: "10.0.0.1:80", Failures: Failures{Explicit: 1.1}}, {Endpoint: "10.0.0.1:80", Failures: Failures{Silent: -1}},
-		{Endpoint: "10.0.0.1:80", Failures: Failures{Explicit: .6, Silent: .6}},
 	} {
 		if _, err := New(config); err == nil {
 			t.Errorf("accepted %+v", config)

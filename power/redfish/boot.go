@@ -28,6 +28,9 @@ var (
 	ErrNoHTTPBoot = errors.New("the BMC takes no URI to boot from")
 )
 
+// errNotOffered is in the error when the machine has no such boot.
+var errNotOffered = errors.New("choose boot override")
+
 // boot is the part of a ComputerSystem's Boot that is used.
 type boot struct {
 	Enabled redfish.BootSourceOverrideEnabled  `json:"BootSourceOverrideEnabled"`
@@ -99,7 +102,7 @@ func networkBoot(offered *boot, firmware power.Firmware) (redfish.Boot, error) {
 		wanted.BootSourceOverrideMode = redfish.UEFIBootSourceOverrideMode
 	}
 	if mode := wanted.BootSourceOverrideMode; mode != "" && !offers(offered.Modes, mode) {
-		return redfish.Boot{}, fmt.Errorf("the machine boots in mode %v only, not %s: set its firmware (pxeMode) to what it has", offered.Modes, mode)
+		return redfish.Boot{}, fmt.Errorf("%w: the machine boots in mode %v only, not %s: set its firmware (pxeMode) to what it has", errNotOffered, offered.Modes, mode)
 	}
 	if offers(offered.Targets, wanted.BootSourceOverrideTarget) {
 		return wanted, nil
@@ -109,7 +112,7 @@ func networkBoot(offered *boot, firmware power.Firmware) (redfish.Boot, error) {
 		wanted.BootSourceOverrideTarget = redfish.UefiHTTPBootSourceOverrideTarget
 		return wanted, nil
 	}
-	return redfish.Boot{}, fmt.Errorf("the machine boots from %v only: enable network boot in its firmware's setup", offered.Targets)
+	return redfish.Boot{}, fmt.Errorf("%w: the machine boots from %v only: enable network boot in its firmware's setup", errNotOffered, offered.Targets)
 }
 
 // offers is true for what is listed, and for all when nothing is.

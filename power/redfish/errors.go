@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"unicode"
 
 	"github.com/stmcginnis/gofish/common"
+
+	"github.com/sidero-appliance/sidero-appliance/power"
 )
 
 // status is the HTTP status that an error is about, or 0.
@@ -47,6 +50,21 @@ func explain(err error) error {
 		return reword(err, failed, failed.Err.Error()+": an endpoint without TLS needs http:// before it")
 	}
 	return reword(err, failed, failed.Err.Error())
+}
+
+// class is what an error means for trying again. What a BMC says while it is starting or busy is transient.
+func class(err error) power.Class {
+	var changed *CertificateError
+	switch code := status(err); {
+	case errors.Is(err, ErrCredentials) || code == http.StatusUnauthorized || code == http.StatusForbidden:
+		return power.Denied
+	case errors.As(err, &changed), errors.Is(err, errNotAllowed), errors.Is(err, errWhichSystem),
+		errors.Is(err, errNotOffered), errors.Is(err, ErrNoBootOverride), errors.Is(err, ErrBootNotKept), errors.Is(err, ErrNoHTTPBoot):
+		return power.Refused
+	case code == http.StatusBadRequest || code == http.StatusMethodNotAllowed || code == http.StatusNotImplemented:
+		return power.Refused
+	}
+	return power.Transient
 }
 
 // reworded is an error whose last part has other words.

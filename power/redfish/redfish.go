@@ -32,7 +32,7 @@ type Config struct {
 	// Pin is told the fingerprint to keep when Fingerprint is empty, once, during the call that connects first. It must not
 	// call the driver. Optional.
 	Pin func(fingerprint string)
-	// Settle is how long a BMC may take to show the boot override that it accepted: 5 s.
+	// Settle is how long a BMC may take to show the boot override that it accepted, for each of up to four ways to set it: 2 s.
 	Settle time.Duration
 }
 
@@ -57,7 +57,7 @@ var _ power.Driver = (*Driver)(nil)
 
 // New checks the configuration and reports all that is wrong with it. Nothing is sent until the first call.
 func New(config Config) (*Driver, error) {
-	config.Settle = cmp.Or(config.Settle, 5*time.Second)
+	config.Settle = cmp.Or(config.Settle, 2*time.Second)
 	endpoint, mistakes := parseEndpoint(config.Endpoint)
 	fingerprint, err := parseFingerprint(config.Fingerprint)
 	mistakes = errors.Join(mistakes, err)

@@ -194,7 +194,7 @@ func TestSeveralSystems(t *testing.T) {
 	if err := driver(t, bmc, nil).On(t.Context()); !matches(err, "set the system's id to one of blade1, blade2, blade3") {
 		t.Error(err)
 	}
-	if err := driver(t, bmc, func(c *Config) { c.System = "blade4" }).On(t.Context()); !matches(err, `no system "blade4": set the system's id to one of blade1, blade2, blade3`) {
+	if err := driver(t, bmc, func(c *Config) { c.System = "blade4" }).On(t.Context()); !matches(err, `there is no "blade4": set the system's id to one of blade1, blade2, blade3`) {
 		t.Error(err)
 	}
 	for _, id := range []string{"blade2", "/redfish/v1/Systems/blade3"} {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stmcginnis/gofish"
+
+	"github.com/sidero-appliance/sidero-appliance/power"
 )
 
 // ErrCredentials is in the error when the BMC refuses user and password. Trying again locks the account on some BMCs.
@@ -43,7 +45,7 @@ func (d *Driver) do(ctx context.Context, verb string, call func(context.Context,
 		err = d.attempt(ctx, call, false)
 	}
 	if err != nil {
-		return fmt.Errorf("%s by Redfish at %s: %w", verb, d.endpoint.Host, explain(err))
+		return power.Classify(fmt.Errorf("%s by Redfish at %s: %w", verb, d.endpoint.Host, explain(err)), class(err))
 	}
 	return nil
 }

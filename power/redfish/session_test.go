@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sidero-appliance/sidero-appliance/power"
 	"github.com/sidero-appliance/sidero-appliance/power/redfish/emulator"
 )
 
@@ -140,7 +141,7 @@ func TestWrongPassword(t *testing.T) {
 		bmc := start(t, emulator.Config{Lies: lies})
 		d := driver(t, bmc, func(c *Config) { c.Password = "hunter2" })
 		err := d.On(t.Context())
-		if !errors.Is(err, ErrCredentials) || strings.Contains(err.Error(), "hunter2") {
+		if power.ClassOf(err) != power.Denied || !errors.Is(err, ErrCredentials) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", name, err)
 		}
 		tries := 0

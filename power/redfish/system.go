@@ -173,6 +173,9 @@ func members(client *gofish.APIClient, uri string) ([]string, error) {
 	return uris, nil
 }
 
+// errWhichSystem is in the error when the configuration does not tell which system.
+var errWhichSystem = errors.New("find system")
+
 // choose picks the system with the id, or the only one.
 func choose(uris []string, id string) (string, error) {
 	var ids []string
@@ -188,9 +191,9 @@ func choose(uris []string, id string) (string, error) {
 	case len(uris) == 0:
 		return "", errors.New("the service has no system: see whether the machine is in the chassis and the BMC has finished starting")
 	case id != "":
-		return "", fmt.Errorf("the service has no system %q: set the system's id to one of %s", id, strings.Join(ids, ", "))
+		return "", fmt.Errorf("%w: there is no %q: set the system's id to one of %s", errWhichSystem, id, strings.Join(ids, ", "))
 	case len(uris) > 1:
-		return "", fmt.Errorf("the service has %d systems: set the system's id to one of %s", len(uris), strings.Join(ids, ", "))
+		return "", fmt.Errorf("%w: there are %d: set the system's id to one of %s", errWhichSystem, len(uris), strings.Join(ids, ", "))
 	}
 	return uris[0], nil
 }

@@ -117,7 +117,8 @@ func (d *Driver) Cycle(ctx context.Context) error {
 		return manual.Driver{}.Cycle(ctx)
 	}
 	if deadline, ends := ctx.Deadline(); ends && time.Until(deadline) <= d.plan.pause {
-		return fmt.Errorf("power-cycle by webhook: the pause alone is %s and the call has to end before: nothing was done: %w", d.plan.pause, context.DeadlineExceeded)
+		err := fmt.Errorf("power-cycle by webhook: the pause alone is %s and the call has to end before: nothing was done: %w", d.plan.pause, context.DeadlineExceeded)
+		return power.Classify(err, power.Refused)
 	}
 	if err := d.Off(ctx); err != nil {
 		return fmt.Errorf("power-cycle: %w", err)
@@ -203,13 +204,15 @@ func judge(what *prepared, response *http.Response) ([]byte, error) {
 	case len(answer) > maxAnswer:
 		return nil, fmt.Errorf("read answer: it is longer than %d bytes", maxAnswer)
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return nil, fmt.Errorf("it answers %d %s: check auth's scheme, user, password and token", code, http.StatusText(code))
+		return nil, power.Classify(fmt.Errorf("it answers %d %s: check auth's scheme, user, password and token", code, http.StatusText(code)), power.Denied)
 	case code >= 300 && code < 400:
-		return nil, fmt.Errorf("it answers %d %s: redirects are not followed, give the URL it leads to", code, http.StatusText(code))
+		return nil, power.Classify(fmt.Errorf("it answers %d %s: redirects are not followed, give the URL it leads to", code, http.StatusText(code)), power.Refused)
+	case code == http.StatusBadRequest || code == http.StatusNotFound || code == http.StatusMethodNotAllowed:
+		return nil, power.Classify(fmt.Errorf("it answers %d %s: check the URL and the method", code, http.StatusText(code)), power.Refused)
 	case code < 200 || code > 299:
-		return nil, fmt.Errorf("it answers %d %s: check the URL and the method", code, http.StatusText(code))
+		return nil, fmt.Errorf("it answers %d %s: see its log", code, http.StatusText(code))
 	case what.failure != nil && what.failure.Match(answer):
-		return nil, errors.New("its answer is one of failure: check user and password, and the channel or entity")
+		return nil, power.Classify(errors.New("its answer is one of failure: check user and password, and the channel or entity"), power.Denied)
 	case what.success != nil && !what.success.Match(answer):
 		return nil, errors.New("its answer is not the one of success: check user and password, and the channel or entity")
 	}
@@ -228,7 +231,7 @@ func (d *Driver) explain(verb string, request *prepared, err error) error {
 	case errors.Is(err, context.Canceled):
 		err = context.Canceled
 	case text != err.Error():
-		err = errors.New(text)
+		err = power.Classify(errors.New(text), power.ClassOf(err))
 	}
 	return fmt.Errorf("%s by webhook at %s: %w", verb, request.host(), err)
 }

@@ -108,22 +108,23 @@ func TestAnswers(t *testing.T) {
 		body             string
 		success, failure string
 		err              string
+		class            power.Class
 	}{
 		{code: 200},
 		{code: 204},
-		{code: 302, err: "redirects are not followed"},
-		{code: 401, err: "it answers 401 Unauthorized: check auth's scheme"},
-		{code: 403, err: "check auth's scheme"},
-		{code: 404, err: "it answers 404 Not Found: check the URL"},
+		{code: 302, err: "redirects are not followed", class: power.Refused},
+		{code: 401, err: "it answers 401 Unauthorized: check auth's scheme", class: power.Denied},
+		{code: 403, err: "check auth's scheme", class: power.Denied},
+		{code: 404, err: "it answers 404 Not Found: check the URL", class: power.Refused},
 		{code: 500, err: "it answers 500"},
 		{code: 200, body: `{"POWER":"ON"}`, success: `"ON"`},
 		{code: 200, body: `{"POWER":"OFF"}`, success: `"ON"`, err: "not the one of success"},
-		{code: 200, body: `{"WARNING":"no"}`, failure: "WARNING", err: "one of failure"},
+		{code: 200, body: `{"WARNING":"no"}`, failure: "WARNING", err: "one of failure", class: power.Denied},
 		{code: 200, body: strings.Repeat("x", maxAnswer+1), err: "longer than"},
 	} {
 		request := &Request{URL: serve(t, &device{code: test.code, body: test.body}) + "/secret?key=secret", Success: test.success, Failure: test.failure}
 		err := driver(t, Config{On: request}).On(t.Context())
-		if !matches(err, test.err) || err != nil && strings.Contains(err.Error(), "secret") {
+		if !matches(err, test.err) || power.ClassOf(err) != test.class || err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("%d %.20s: %v", test.code, test.body, err)
 		}
 	}

@@ -1,0 +1,172 @@
+package ipmi_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sidero-appliance/sidero-appliance/power"
+	"github.com/sidero-appliance/sidero-appliance/power/ipmi"
+)
+
+// chassisProgram is what OpenIPMI's simulator runs to read and change the chassis. It writes down what it is told.
+const chassisProgram = `#!/bin/sh
+shift; operation=$1; shift
+while [ $# -gt 0 ]; do
+	case $operation:$1 in
+	get:power) echo "power:$(cat power)"; shift;;
+	get:boot) echo "boot:$(cat boot)"; shift;;
+	get:*) echo "$1:0"; shift;;
+	set:power) echo "$2" >power; echo "power $2" >>log; shift 2;;
+	set:boot) echo "$2" >boot; echo "boot $2" >>log; shift 2;;
+	set:*) echo "$1" >>log; shift 2;;
+	esac
+done
+`
+
+// openipmi is a BMC of OpenIPMI's ipmi_sim, in a folder.
+type openipmi struct {
+	folder string
+	port   int
+}
+
+func startOpenIPMI(t *testing.T) *openipmi {
+	t.Helper()
+	program, err := exec.LookPath("ipmi_sim")
+	if err != nil {
+		t.Skip("ipmi_sim is not installed: apt-get install openipmi")
+	}
+	sim := &openipmi{folder: t.TempDir(), port: freePort(t)}
+	sim.write(t, "chassis", chassisProgram)
+	sim.write(t, "power", "0\n")
+	sim.write(t, "boot", "default\n")
+	sim.write(t, "log", "")
+	sim.write(t, "lan.conf", fmt.Sprintf(`name "sim"
+set_working_mc 0x20
+startlan 1
+addr 127.0.0.1 %d
+priv_limit admin
+allowed_auths_callback none md2 md5 straight
+allowed_auths_user none md2 md5 straight
+allowed_auths_operator none md2 md5 straight
+allowed_auths_admin none md2 md5 straight
+guid a123456789abcdefa123456789abcdef
+endlan
+chassis_control "%s 0x20"
+user 2 true "admin" "s1der0" admin 10 none md2 md5 straight
+user 3 true "oper" "s1der0" operator 10 none md2 md5 straight
+user 4 true "visitor" "s1der0" user 10 none md2 md5 straight
+user 5 false "disabled" "s1der0" admin 10 none md2 md5 straight
+`, sim.port, filepath.Join(sim.folder, "chassis")))
+	sim.write(t, "sim.emu", "mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\nsel_enable 0x20 1000 0x0a\nmc_enable 0x20\n")
+	command := exec.Command(program, "-c", "lan.conf", "-f", "sim.emu", "-s", sim.folder, "-n")
+	command.Dir = sim.folder
+	output := &strings.Builder{}
+	command.Stdout, command.Stderr = output, output
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		command.Process.Kill()
+		command.Wait()
+		if t.Failed() {
+			t.Logf("ipmi_sim: %s", output)
+		}
+	})
+	return sim
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).Port
+}
+
+func (o *openipmi) write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(o.folder, name), []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// log is what the chassis was told since the last time.
+func (o *openipmi) log(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(o.folder, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.write(t, "log", "")
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
+}
+
+func (o *openipmi) driver(t *testing.T, change func(*ipmi.Config)) *ipmi.Driver {
+	t.Helper()
+	config := ipmi.Config{Endpoint: "127.0.0.1", Port: o.port, User: "admin", Password: "s1der0", Wait: 300 * time.Millisecond}
+	change(&config)
+	driver, err := ipmi.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { driver.Close() })
+	// It listens a moment after it has started.
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		if _, err = driver.State(t.Context()); err == nil || time.Now().After(deadline) {
+			return driver
+		}
+	}
+}
+
+// TestOpenIPMI holds the driver to what a BMC does that we did not write, over IPMI 2.0 and 1.5.
+func TestOpenIPMI(t *testing.T) {
+	sim := startOpenIPMI(t)
+	for _, kind := range []string{ipmi.Lanplus, ipmi.Lan} {
+		t.Run(kind, func(t *testing.T) {
+			driver := sim.driver(t, func(c *ipmi.Config) { c.Interface = kind })
+			ctx := t.Context()
+			state := func(want power.State) {
+				t.Helper()
+				if got, err := driver.State(ctx); got != want || err != nil {
+					t.Fatalf("state is %s, %v, want %s", got, err, want)
+				}
+			}
+			do := func(call func() error, want ...string) {
+				t.Helper()
+				if err := call(); err != nil {
+					t.Fatal(err)
+				}
+				if got := sim.log(t); !slices.Equal(got, want) {
+					t.Fatalf("the chassis was told %q, want %q", got, want)
+				}
+			}
+			sim.write(t, "power", "0\n")
+			sim.write(t, "boot", "default\n")
+			sim.log(t)
+			state(power.Off)
+			do(func() error { return driver.BootFromNetwork(ctx, power.UEFI) }, "boot pxe")
+			do(func() error { return driver.Cycle(ctx) }, "power 1")
+			state(power.On)
+			do(func() error { return driver.On(ctx) }, "")
+			do(func() error { return driver.BootFromNetwork(ctx, power.BIOS) }, "boot pxe", "boot none", "boot pxe")
+			do(func() error { return driver.Off(ctx) }, "power 0")
+			state(power.Off)
+			do(func() error { return driver.Off(ctx) }, "")
+			if device, err := driver.Device(ctx); err != nil || device != (ipmi.Device{Manufacturer: 0x1291, Product: 0xf02, Firmware: "9.08", IPMI: "2.0"}) {
+				t.Fatalf("device is %+v, %v", device, err)
+			}
+			if kind == ipmi.Lanplus && driver.Suite() != 3 {
+				t.Errorf("suite is %d", driver.Suite())
+			}
+		})
+	}
+}

@@ -14,7 +14,8 @@ type cover20 struct {
 	id, consoleID uint32
 	integrity     types.IntegrityAlg
 	k1, k2        []byte
-	password      string
+	// password is padded. MD5-128, which is suite 12's, is made with it.
+	password string
 	// sent and received are the last packets' sequence numbers.
 	sent, received uint32
 }

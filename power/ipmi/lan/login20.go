@@ -195,7 +195,7 @@ func (h *handshake) prove(ctx context.Context) (*Session, error) {
 	}
 	return &Session{
 		socket: h.socket, id: h.bmcID, suite: h.suite,
-		cover: &cover20{id: h.bmcID, consoleID: h.consoleID, integrity: h.integrity, k1: k1, k2: k2, password: h.config.Password},
+		cover: &cover20{id: h.bmcID, consoleID: h.consoleID, integrity: h.integrity, k1: k1, k2: k2, password: string(h.password())},
 	}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/bougou/go-ipmi/pkg/command/chassis"
 	"github.com/bougou/go-ipmi/pkg/types"
 
 	"github.com/sidero-appliance/sidero-appliance/power/ipmi/lan"
@@ -14,7 +15,7 @@ import (
 // link is a way to a BMC.
 type link interface {
 	// Exchange sends a command and returns the answer's completion code and data: one byte at least.
-	Exchange(ctx context.Context, command types.Command, data []byte) ([]byte, error)
+	Exchange(ctx context.Context, request lan.Request) ([]byte, error)
 	Close(ctx context.Context) error
 }
 
@@ -142,7 +143,7 @@ type conversation struct {
 // ask sends a command. The BMC's refusal is a *RefusedError.
 func (c *conversation) ask(ctx context.Context, request types.Request, response types.Response) error {
 	command := request.Command()
-	answer, err := c.exchange(ctx, command, request.Pack())
+	answer, err := c.exchange(ctx, lan.Request{Command: command, Data: request.Pack(), Once: isCycle(request)})
 	if err != nil {
 		c.broken = true
 		return err
@@ -156,14 +157,20 @@ func (c *conversation) ask(ctx context.Context, request types.Request, response 
 	return nil
 }
 
-func (c *conversation) exchange(ctx context.Context, command types.Command, data []byte) ([]byte, error) {
+// isCycle is true for what does something again each time that it is done.
+func isCycle(request types.Request) bool {
+	control, ok := request.(*chassis.ChassisControlRequest)
+	return ok && control.ChassisControl == chassis.ChassisControlPowerCycle
+}
+
+func (c *conversation) exchange(ctx context.Context, request lan.Request) ([]byte, error) {
 	if !c.old {
-		return c.link.Exchange(ctx, command, data)
+		return c.link.Exchange(ctx, request)
 	}
 	c.old = false
 	soon, cancel := context.WithTimeout(ctx, c.wait)
 	defer cancel()
-	answer, err := c.link.Exchange(soon, command, data)
+	answer, err := c.link.Exchange(soon, request)
 	c.ended = err != nil
 	return answer, err
 }

@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/open"
-	"github.com/bougou/go-ipmi/pkg/types"
+
+	"github.com/sidero-appliance/sidero-appliance/power/ipmi/lan"
 )
 
 // deviceTimeout is how long the kernel is given when the context gives no end. It gives up on a BMC by itself after about as long.
@@ -34,7 +35,7 @@ func newDevice(backend open.Backend) *device {
 
 // Exchange sends a command. The kernel does not give it back before it is done, so when the context ends it is left behind
 // and the device is of no use until then.
-func (d *device) Exchange(ctx context.Context, command types.Command, data []byte) ([]byte, error) {
+func (d *device) Exchange(ctx context.Context, request lan.Request) ([]byte, error) {
 	select {
 	case d.busy <- struct{}{}:
 	case <-ctx.Done():
@@ -51,18 +52,18 @@ func (d *device) Exchange(ctx context.Context, command types.Command, data []byt
 	done := make(chan result, 1)
 	go func() {
 		defer func() { <-d.busy }()
-		answer, err := d.backend.Send(ctx, &open.Request{NetFn: uint8(command.NetFn), Cmd: command.ID, Data: data}, max(timeout, time.Millisecond))
+		answer, err := d.backend.Send(ctx, &open.Request{NetFn: uint8(request.Command.NetFn), Cmd: request.Command.ID, Data: request.Data}, max(timeout, time.Millisecond))
 		done <- result{answer, err}
 	}()
 	select {
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%s: %w", command.Name, ctx.Err())
+		return nil, fmt.Errorf("%s: %w", request.Command.Name, ctx.Err())
 	case result := <-done:
 		if result.err == nil && len(result.answer) == 0 {
 			result.err = errors.New("the kernel's answer is empty")
 		}
 		if result.err != nil {
-			return nil, fmt.Errorf("%s: %w", command.Name, result.err)
+			return nil, fmt.Errorf("%s: %w", request.Command.Name, result.err)
 		}
 		return result.answer, nil
 	}

@@ -22,6 +22,8 @@ var (
 	ErrSuites = errors.New("the BMC takes none of the cipher suites")
 	// ErrSessions is in the error when the BMC has as many sessions as it can.
 	ErrSessions = errors.New("the BMC has no session left")
+	// errSuite is that for one of them.
+	errSuite = errors.New("refused")
 	// ErrVersion is in the error when the BMC does not speak the version of IPMI that was asked for.
 	ErrVersion = errors.New("the BMC does not speak this version of IPMI")
 )
@@ -41,7 +43,7 @@ func statusKind(status types.RmcpStatusCode) error {
 		return ErrSessions
 	case types.RmcpStatusCodeInvalidAuthAlg, types.RmcpStatusCodeInvalidIntegrityAlg, types.RmcpStatusCodeInvalidConfidentAlg,
 		types.RmcpStatusCodeNoMatchingAuthPayload, types.RmcpStatusCodeNoMatchingIntegrityPayload, types.RmcpStatusCodeNoCipherSuiteMatch:
-		return ErrSuites
+		return errSuite
 	case types.RmcpStatusCodeInvalidRole, types.RmcpStatusCodeUnauthorizedRoleOfPriLevel:
 		return ErrPrivilege
 	case types.RmcpStatusCodeUnauthorizedName, types.RmcpStatusCodeInvalidNameLength:

@@ -130,7 +130,7 @@ func askCapabilities(ctx context.Context, socket *socket, version Version) (capa
 		channel |= extended
 	}
 	session := &Session{socket: socket, cover: uncovered{}}
-	answer, err := session.exchange(ctx, triesFirst, types.CommandGetChannelAuthCapabilities, []byte{channel, byte(types.PrivilegeLevelAdministrator)})
+	answer, err := session.exchange(ctx, socket.schedule(triesFirst), types.CommandGetChannelAuthCapabilities, []byte{channel, byte(types.PrivilegeLevelAdministrator)})
 	if errors.Is(err, errSilence) {
 		return capabilities{}, fmt.Errorf("%w: nothing comes back from %s", ErrUnreachable, socket.conn.RemoteAddr())
 	}
@@ -147,23 +147,36 @@ func askCapabilities(ctx context.Context, socket *socket, version Version) (capa
 // Suite is the cipher suite of the session. 0 with IPMI 1.5.
 func (s *Session) Suite() Suite { return s.suite }
 
+// Request is a command.
+type Request struct {
+	Command types.Command
+	Data    []byte
+	// Once is for what must not be done twice. It is not sent again when no answer comes in time: BMCs should know a
+	// command that they have done already, and not all do.
+	Once bool
+}
+
 // Exchange sends a command, and again when no answer comes, and returns the answer's completion code and data.
-func (s *Session) Exchange(ctx context.Context, command types.Command, data []byte) ([]byte, error) {
-	answer, err := s.exchange(ctx, triesCommand, command, data)
+func (s *Session) Exchange(ctx context.Context, request Request) ([]byte, error) {
+	waits := s.socket.schedule(triesCommand)
+	if request.Once {
+		waits = s.socket.once(triesCommand)
+	}
+	answer, err := s.exchange(ctx, waits, request.Command, request.Data)
 	if errors.Is(err, errSilence) {
-		return nil, fmt.Errorf("%s: %w", command.Name, ErrNoAnswer)
+		return nil, fmt.Errorf("%s: %w", request.Command.Name, ErrNoAnswer)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", command.Name, err)
+		return nil, fmt.Errorf("%s: %w", request.Command.Name, err)
 	}
 	return answer, nil
 }
 
-func (s *Session) exchange(ctx context.Context, tries int, command types.Command, data []byte) ([]byte, error) {
+func (s *Session) exchange(ctx context.Context, waits []time.Duration, command types.Command, data []byte) ([]byte, error) {
 	// The number stays while a message is sent again: that is how BMCs know that they have done it already.
 	s.number = (s.number + 1) & types.IPMIRequesterSequenceMax
 	var answer []byte
-	err := s.socket.exchange(ctx, tries,
+	err := s.socket.exchange(ctx, waits,
 		func() ([]byte, error) { return s.cover.seal(message(command, s.number, data)) },
 		func(datagram []byte) bool {
 			packet, ok := parsePacket(datagram)
@@ -187,14 +200,14 @@ func (s *Session) Close(ctx context.Context) error {
 
 // tell tells the BMC, once, that the session ends: it has few of them.
 func (s *Session) tell(ctx context.Context) error {
-	_, err := s.exchange(ctx, 1, types.CommandCloseSession, binary.LittleEndian.AppendUint32(nil, s.id))
+	_, err := s.exchange(ctx, s.socket.schedule(1), types.CommandCloseSession, binary.LittleEndian.AppendUint32(nil, s.id))
 	return err
 }
 
 // raise makes the session's user what the user may be. Sessions begin as plain users.
 func (s *Session) raise(ctx context.Context, level types.PrivilegeLevel) error {
 	command := types.CommandSetSessionPrivilegeLevel
-	answer, err := s.exchange(ctx, triesSetup, command, []byte{byte(level)})
+	answer, err := s.exchange(ctx, s.socket.schedule(triesSetup), command, []byte{byte(level)})
 	if err != nil {
 		return fmt.Errorf("%s: %w", command.Name, err)
 	}

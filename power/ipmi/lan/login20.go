@@ -7,6 +7,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/bougou/go-ipmi/pkg/crypto"
 	"github.com/bougou/go-ipmi/pkg/rmcpplus"
@@ -15,19 +19,19 @@ import (
 
 // login20 begins a session of IPMI 2.0 with the first cipher suite that the BMC takes.
 func login20(ctx context.Context, socket *socket, config Config, known capabilities) (*Session, error) {
-	refusals := ErrSuites
+	var suites, reasons []string
 	tag := uint8(0)
 	for _, suite := range config.Suites {
 		session, err := loginSuite(ctx, &handshake{socket: socket, config: config, suite: suite, hasKey: known.hasKey, tag: &tag})
-		if err == nil {
-			return session, nil
+		if !errors.Is(err, errSuite) {
+			return session, err
 		}
-		if !errors.Is(err, ErrSuites) {
-			return nil, err
+		suites = append(suites, strconv.Itoa(int(suite)))
+		if reason := err.Error(); !slices.Contains(reasons, reason) {
+			reasons = append(reasons, reason)
 		}
-		refusals = fmt.Errorf("%w; suite %d: %w", refusals, suite, err)
 	}
-	return nil, refusals
+	return nil, fmt.Errorf("%w %s: %s", ErrSuites, strings.Join(suites, ", "), strings.Join(reasons, "; "))
 }
 
 // loginSuite asks to be administrator, as everybody does and BMCs are tested with, and then to be what is enough.
@@ -69,20 +73,28 @@ type handshake struct {
 	rakp2            rmcpplus.RAKPMessage2
 }
 
+// run begins from the start when there is no answer to RAKP message 1. BMCs answer a second one with another random number,
+// and when the first answer was only late, what is made with it looks like a wrong password to them.
 func (h *handshake) run(ctx context.Context) (*Session, error) {
-	if err := h.open(ctx); err != nil {
-		return nil, fmt.Errorf("open session: %w", err)
+	for try := 1; ; try++ {
+		if err := h.open(ctx); err != nil {
+			return nil, err
+		}
+		err := h.meet(ctx, h.socket.once(try))
+		switch {
+		case err == nil:
+			return h.prove(ctx)
+		case try == triesSetup || !errors.Is(err, ErrNoAnswer):
+			return nil, err
+		}
+		h.giveUp()
 	}
-	if err := h.meet(ctx); err != nil {
-		return nil, err
-	}
-	return h.prove(ctx)
 }
 
 // ask sends a message of a handshake until unpack takes an answer to it.
-func (h *handshake) ask(ctx context.Context, tries int, kind types.PayloadType, data []byte, unpack func([]byte) error) error {
+func (h *handshake) ask(ctx context.Context, waits []time.Duration, kind types.PayloadType, data []byte, unpack func([]byte) error) error {
 	datagram := packet20(kind, data)
-	return h.socket.exchange(ctx, tries,
+	return h.socket.exchange(ctx, waits,
 		func() ([]byte, error) { return datagram, nil },
 		func(datagram []byte) bool {
 			packet, ok := parsePacket(datagram)
@@ -98,34 +110,35 @@ func (h *handshake) nextTag() uint8 {
 
 // open agrees on the cipher suite and on the numbers of the session.
 func (h *handshake) open(ctx context.Context) error {
+	const step = "open session"
 	var ok bool
 	h.auth, h.integrity, h.crypt, ok = types.GetCipherSuiteAlgorithms(types.CipherSuiteID(h.suite))
 	if !ok || h.auth == types.AuthAlg_None || h.integrity == types.IntegrityAlg_None || h.crypt != types.CryptAlg_AES_CBC_128 {
-		return fmt.Errorf("%w: this one is not known or not safe", ErrSuites)
+		return fmt.Errorf("%s: %w here, because it is not known or not safe", step, errSuite)
 	}
 	request := rmcpplus.OpenSessionRequest{MessageTag: h.nextTag(), RemoteConsoleSessionID: randomID()}
 	request.AuthenticationPayload, request.IntegrityPayload, request.ConfidentialityPayload = rmcpplus.NewAlgorithmPayloads(h.auth, h.integrity, h.crypt)
 	var response rmcpplus.OpenSessionResponse
-	err := h.ask(ctx, triesSuite, types.PayloadTypeRmcpOpenSessionRequest, request.Pack(), response.Unpack)
+	err := h.ask(ctx, h.socket.schedule(triesSuite), types.PayloadTypeRmcpOpenSessionRequest, request.Pack(), response.Unpack)
 	switch {
 	case errors.Is(err, errSilence):
 		// There are BMCs that do not answer at all when they do not have a suite.
-		return fmt.Errorf("%w: no answer", ErrSuites)
+		return fmt.Errorf("%s: no answer, as if %w", step, errSuite)
 	case err != nil:
-		return err
+		return fmt.Errorf("%s: %w", step, err)
 	case response.RmcpStatusCode != types.RmcpStatusCodeNoErrors:
-		return statusError("open session", response.RmcpStatusCode)
+		return statusError(step, response.RmcpStatusCode)
 	case types.AuthAlg(response.AuthAlg) != h.auth, types.IntegrityAlg(response.IntegrityAlg) != h.integrity, types.CryptAlg(response.CryptAlg) != h.crypt:
-		return fmt.Errorf("%w: the BMC answers with other algorithms than asked for", ErrSuites)
+		return fmt.Errorf("%s: %w here, because the answer has other algorithms than asked for", step, errSuite)
 	case response.RemoteConsoleSessionID != request.RemoteConsoleSessionID:
-		return errors.New("the BMC answers with the number of another session")
+		return fmt.Errorf("%s: the BMC answers with the number of another session", step)
 	}
 	h.consoleID, h.bmcID = request.RemoteConsoleSessionID, response.ManagedSystemSessionID
 	return nil
 }
 
 // meet tells the BMC the user's name. The answer proves that the BMC knows the password.
-func (h *handshake) meet(ctx context.Context) error {
+func (h *handshake) meet(ctx context.Context, waits []time.Duration) error {
 	const step = "RAKP message 1"
 	h.rakp1 = rmcpplus.RAKPMessage1{
 		MessageTag: h.nextTag(), ManagedSystemSessionID: h.bmcID, NameOnlyLookup: true, RequestedMaximumPrivilegeLevel: h.level,
@@ -133,7 +146,7 @@ func (h *handshake) meet(ctx context.Context) error {
 	}
 	_, _ = rand.Read(h.rakp1.RemoteConsoleRandomNumber[:]) // never fails
 	h.rakp2 = rmcpplus.RAKPMessage2{AuthAlg: h.auth}
-	err := h.ask(ctx, triesSetup, types.PayloadTypeRAKPMessage1, h.rakp1.Pack(), h.rakp2.Unpack)
+	err := h.ask(ctx, waits, types.PayloadTypeRAKPMessage1, h.rakp1.Pack(), h.rakp2.Unpack)
 	switch {
 	case errors.Is(err, errSilence):
 		return fmt.Errorf("%s: %w", step, ErrNoAnswer)
@@ -174,7 +187,7 @@ func (h *handshake) prove(ctx context.Context) (*Session, error) {
 	}
 	rakp3 := rmcpplus.RAKPMessage3{MessageTag: h.nextTag(), ManagedSystemSessionID: h.bmcID, KeyExchangeAuthenticationCode: code}
 	rakp4 := rmcpplus.RAKPMessage4{AuthAlg: h.auth}
-	err = h.ask(ctx, triesSetup, types.PayloadTypeRAKPMessage3, rakp3.Pack(), rakp4.Unpack)
+	err = h.ask(ctx, h.socket.schedule(triesSetup), types.PayloadTypeRAKPMessage3, rakp3.Pack(), rakp4.Unpack)
 	switch {
 	case errors.Is(err, errSilence):
 		return nil, fmt.Errorf("%s: %w", step, ErrNoAnswer)

@@ -71,7 +71,7 @@ func (s *Session) activate(ctx context.Context, auth types.AuthType, challenge *
 // ask sends a command that a session begins with.
 func (s *Session) ask(ctx context.Context, request types.Request, response types.Response, kinds map[byte]error) error {
 	command := request.Command()
-	answer, err := s.exchange(ctx, triesSetup, command, request.Pack())
+	answer, err := s.exchange(ctx, s.socket.schedule(triesSetup), command, request.Pack())
 	switch {
 	case errors.Is(err, errSilence):
 		return fmt.Errorf("%s: %w", command.Name, ErrNoAnswer)

@@ -37,12 +37,15 @@ func (s *socket) schedule(tries int) []time.Duration {
 	return waits
 }
 
-// exchange sends what send makes, and again when accept has not found the answer in time. It ends with the context. Between
-// calls nothing is read, so accept sees late answers to what was sent before.
-func (s *socket) exchange(ctx context.Context, tries int, send func() ([]byte, error), accept func(datagram []byte) bool) error {
+// once is the schedule of a datagram that is not sent again. It ends when the other would.
+func (s *socket) once(tries int) []time.Duration { return []time.Duration{s.wait << (tries - 1)} }
+
+// exchange sends what send makes, and again when accept has not found the answer within the first of the waits, and so on.
+// It ends with the context. Between calls nothing is read, so accept sees late answers to what was sent before.
+func (s *socket) exchange(ctx context.Context, waits []time.Duration, send func() ([]byte, error), accept func(datagram []byte) bool) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) }) // fails on a closed socket, which reading then tells
 	defer stop()
-	for _, wait := range s.schedule(tries) {
+	for _, wait := range waits {
 		datagram, err := send()
 		if err != nil {
 			return err

@@ -78,7 +78,7 @@ func (s *Server) run(id uint32, session *session, wanted types.Command, data []b
 		entry.Command = known.Name
 		s.log = append(s.log, entry)
 		switch {
-		case s.lies.Busy:
+		case s.lies.Busy && known.ID != types.CommandCloseSession.ID && known.ID != types.CommandSetSessionPrivilegeLevel.ID:
 			return types.CodeNodeBusy, nil
 		case session.level < known.level:
 			return types.CodeInsufficientPrivilege, nil

@@ -105,6 +105,13 @@ func (s *Server) open(payload []byte) []byte {
 	return response.Pack()
 }
 
+// forget ends a session that has not begun. One that has is not ended by packets that nobody needs a password for.
+func (s *Server) forget(id uint32) {
+	if session := s.sessions[id]; session != nil && !session.active {
+		delete(s.sessions, id)
+	}
+}
+
 // guid is the machine's, in RAKP messages.
 func guid() [16]byte { return [16]byte{0xa1, 0x23, 0x45, 0x67} }
 
@@ -115,7 +122,7 @@ func (s *Server) meet(payload []byte) []byte {
 		return nil
 	}
 	refuse := func(status types.RmcpStatusCode) []byte {
-		delete(s.sessions, request.ManagedSystemSessionID)
+		s.forget(request.ManagedSystemSessionID)
 		return (&rmcpplus.RAKPMessage2{MessageTag: request.MessageTag, RmcpStatusCode: status}).Pack()
 	}
 	session := s.sessions[request.ManagedSystemSessionID]
@@ -157,14 +164,14 @@ func (s *Server) prove(payload []byte) []byte {
 	id, _, _ := types.UnpackUint32L(payload, 4)
 	session := s.sessions[id]
 	refuse := func(status types.RmcpStatusCode) []byte {
-		delete(s.sessions, id)
+		s.forget(id)
 		return (&rmcpplus.RAKPMessage4{MessageTag: payload[0], RmcpStatusCode: status}).Pack()
 	}
 	switch {
 	case session == nil || session.active:
 		return refuse(types.RmcpStatusCodeInvalidSessionID)
 	case payload[1] != 0:
-		delete(s.sessions, id)
+		s.forget(id)
 		return nil
 	case request.Unpack(payload, session.auth) != nil:
 		return refuse(types.RmcpStatusCodeInvalidIntegrityCheckValue)

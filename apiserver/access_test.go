@@ -121,7 +121,7 @@ func (a api) bearer(t *testing.T, account *corev1.ServiceAccount) *kubernetes.Cl
 
 // testComponentRights asks the API server what each component may do. What is not listed it may not.
 func testComponentRights(t *testing.T, a api) {
-	const metal, none, event = v1alpha2.GroupName, "", "events.k8s.io"
+	const metal, infrastructure, none, event = v1alpha2.GroupName, "infrastructure.cluster.x-k8s.io", "", "events.k8s.io"
 
 	for _, c := range []struct {
 		user                   user.DefaultInfo
@@ -137,9 +137,12 @@ func testComponentRights(t *testing.T, a api) {
 		{user: bootstrap.Controllers, verb: "create", group: event, resource: "events", allowed: true},
 		{user: bootstrap.Controllers, verb: "create", group: metal, resource: "servers"},
 		{user: bootstrap.Controllers, verb: "delete", group: metal, resource: "servers"},
-		{user: bootstrap.Controllers, verb: "patch", group: metal, resource: "servers", subresource: "status"},
+		{user: bootstrap.Controllers, verb: "patch", group: metal, resource: "servers", subresource: "status", allowed: true},
+		{user: bootstrap.Controllers, verb: "update", group: metal, resource: "servers"},
 		{user: bootstrap.Controllers, verb: "delete", group: metal, resource: "environments"},
-		{user: bootstrap.Controllers, verb: "get", group: none, resource: "secrets"},
+		{user: bootstrap.Controllers, verb: "get", group: none, resource: "secrets", allowed: true},
+		{user: bootstrap.Controllers, verb: "list", group: none, resource: "secrets"},
+		{user: bootstrap.Controllers, verb: "delete", group: infrastructure, resource: "serverbindings"},
 		{user: bootstrap.Controllers, verb: "create", group: "rbac.authorization.k8s.io", resource: "clusterrolebindings"},
 
 		{user: bootstrap.Registration, verb: "create", group: metal, resource: "servers", allowed: true},

@@ -138,6 +138,9 @@ func testLargestValues(t *testing.T, a api) {
 	want.Spec.PXEMode, want.Spec.BootFromDiskMethod = v1alpha2.PXEModeUEFI, v1alpha2.BootSANDisk
 	want.Spec.Hardware.Storage.Devices[0].Size = math.MaxInt64
 	want.Spec.BMC.Interface, want.Spec.BMC.Port = "lanplus", math.MaxUint16
+	want.Spec.Power.Driver, want.Spec.Power.Webhook.Preset, want.Spec.Power.Webhook.Auth = v1alpha2.PowerIPMI, "", "basic"
+	want.Spec.Power.WakeOnLAN.MACs, want.Spec.Power.WakeOnLAN.Address = []string{"ff:ff:ff:ff:ff:ff"}, "255.255.255.255:65535"
+	want.Spec.Wipe.Disks, want.Spec.Wipe.Method, want.Spec.Wipe.InstallDisk = v1alpha2.WipeSelected, v1alpha2.WipeZero, nil
 	want.Spec.ConfigPatches[0].Op, want.Spec.ConfigPatches[0].Value.Raw = "add", []byte(`{"a":[1,"two",null]}`)
 
 	encoded, err := json.Marshal(want.Spec)
@@ -173,6 +176,11 @@ func fill(v reflect.Value) {
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		fill(v.Index(0))
+	case reflect.Map:
+		value := reflect.New(v.Type().Elem()).Elem()
+		fill(value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("ü"), value)
 	case reflect.String:
 		v.SetString(v.Type().Name() + "-ü-\U0001F5A5")
 	case reflect.Bool:

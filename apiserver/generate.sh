@@ -24,6 +24,7 @@ go tool openapi-gen --go-header-file "$scratch/header.txt" --report-filename "$s
 # writes into the module cache. The API server knows them by their model names.
 sed -i \
 	-e 's#"k8s\.io/apimachinery/pkg/apis/meta/v1\.#"io.k8s.apimachinery.pkg.apis.meta.v1.#g' \
+	-e 's#"k8s\.io/apimachinery/pkg/api/resource\.#"io.k8s.apimachinery.pkg.api.resource.#g' \
 	-e 's#"k8s\.io/apimachinery/pkg/util/intstr\.#"io.k8s.apimachinery.pkg.util.intstr.#g' \
 	-e 's#"k8s\.io/api/core/v1\.#"io.k8s.api.core.v1.#g' \
 	-e 's#"k8s\.io/apiextensions-apiserver/pkg/apis/apiextensions/v1\.#"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.#g' \

@@ -26,7 +26,7 @@ func testColumns(t *testing.T, a api) {
 	}
 	a.create(t, bare, full, class, environment)
 
-	full.Status = v1alpha2.ServerStatus{InUse: true, IsClean: true, Power: v1alpha2.PowerOn}
+	full.Status = v1alpha2.ServerStatus{InUse: true, IsClean: true, Power: v1alpha2.PowerOn, Phase: "InUse", WaitingFor: "a person"}
 	class.Status.ServersAvailable = []string{"columns-1", "columns-2"}
 	environment.Status.Conditions = []v1alpha2.AssetCondition{{Type: v1alpha2.AssetConditionReady, Status: "True"}}
 
@@ -36,13 +36,13 @@ func testColumns(t *testing.T, a api) {
 
 	for _, c := range []struct{ command, want string }{
 		{"get servers columns-1 columns-2", `
-NAME        HOSTNAME   ACCEPTED   CORDONED   ALLOCATED   CLEAN   POWER   AGE
-columns-1              false      false      false       false           <age>
-columns-2   box        true       true       true        true    on      <age>`},
+NAME        HOSTNAME   ACCEPTED   CORDONED   ALLOCATED   CLEAN   POWER   PHASE   AGE
+columns-1              false      false      false       false                   <age>
+columns-2   box        true       true       true        true    on      InUse   <age>`},
 		{"get servers columns-1 columns-2 -o wide", `
-NAME        HOSTNAME   BMC IP     ACCEPTED   CORDONED   ALLOCATED   CLEAN   POWER   AGE
-columns-1                         false      false      false       false           <age>
-columns-2   box        10.0.0.9   true       true       true        true    on      <age>`},
+NAME        HOSTNAME   BMC IP     ACCEPTED   CORDONED   ALLOCATED   CLEAN   POWER   PHASE   WAITING FOR   AGE
+columns-1                         false      false      false       false                                 <age>
+columns-2   box        10.0.0.9   true       true       true        true    on      InUse   a person      <age>`},
 		{"get serverclasses columns -o wide", `
 NAME      AVAILABLE                     IN USE   AGE
 columns   ["columns-1","columns-2"]   []       <age>`},

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/sidero-appliance/sidero-appliance/power"
 )
 
 // DefaultConfigFile is read if it exists and no other file is named.
@@ -62,6 +64,9 @@ type Config struct {
 	AutoBMCSetup         bool
 	InsecureWipe         bool
 	ServerRebootTimeout  time.Duration
+	IPMIPXEMethod        power.Firmware
+	TestPowerExplicit    float64
+	TestPowerSilent      float64
 	ExtraAgentKernelArgs string
 	LogLevel             slog.Level
 	LogFormat            LogFormat
@@ -80,6 +85,7 @@ func Defaults() Config {
 		AutoBMCSetup:        true,
 		InsecureWipe:        true,
 		ServerRebootTimeout: 20 * time.Minute,
+		IPMIPXEMethod:       power.UEFI,
 		LogLevel:            slog.LevelInfo,
 		LogFormat:           LogText,
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+
+	"github.com/sidero-appliance/sidero-appliance/power"
 )
 
 // given by a test: the text of files by path, variables, and command line.
@@ -58,6 +60,9 @@ func TestEverySetting(t *testing.T) {
 		{"auto-accept-servers", "true", func(c *Config) { c.AutoAcceptServers = true }},
 		{"auto-bmc-setup", "false", func(c *Config) { c.AutoBMCSetup = false }},
 		{"insecure-wipe", "false", func(c *Config) { c.InsecureWipe = false }},
+		{"ipmi-pxe-method", "bios", func(c *Config) { c.IPMIPXEMethod = power.BIOS }},
+		{"test-power-simulated-explicit-failure-prob", "0.1", func(c *Config) { c.TestPowerExplicit = 0.1 }},
+		{"test-power-simulated-silent-failure-prob", "0.25", func(c *Config) { c.TestPowerSilent = 0.25 }},
 		{"server-reboot-timeout", "90s", func(c *Config) { c.ServerRebootTimeout = 90 * time.Second }},
 		{"extra-agent-kernel-args", "console=ttyS1 quiet", func(c *Config) { c.ExtraAgentKernelArgs = "console=ttyS1 quiet" }},
 		{"disable-dhcp-proxy", "true", func(c *Config) { c.DHCP = DHCPOff }},
@@ -278,12 +283,12 @@ func TestNamedConfigurationFileMustExist(t *testing.T) {
 
 func TestVariablesThatAreNoSettings(t *testing.T) {
 	got, err := world{env: []string{
-		"HOME=/root", "SIDERO_APPLIANCE_DATADIR=/x", "SIDERO_CONTROLLER_MANAGER_IPMI_PXE_METHOD=uefi", "SIDERO_APPLIANCE_DATA_DIR=/y",
+		"HOME=/root", "SIDERO_APPLIANCE_DATADIR=/x", "SIDERO_CONTROLLER_MANAGER_WIREGUARD_PORT=uefi", "SIDERO_APPLIANCE_DATA_DIR=/y",
 	}}.load(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"SIDERO_APPLIANCE_DATADIR", "SIDERO_CONTROLLER_MANAGER_IPMI_PXE_METHOD"}, got.Ignored); diff != "" {
+	if diff := cmp.Diff([]string{"SIDERO_APPLIANCE_DATADIR", "SIDERO_CONTROLLER_MANAGER_WIREGUARD_PORT"}, got.Ignored); diff != "" {
 		t.Errorf("ignored (-want +got):\n%s", diff)
 	}
 }

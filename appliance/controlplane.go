@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"k8s.io/apiserver/pkg/server/healthz"
 
@@ -22,6 +24,8 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/controllers"
 	"github.com/sidero-appliance/sidero-appliance/controllers/clusterapi"
 	"github.com/sidero-appliance/sidero-appliance/controllers/kube"
+	"github.com/sidero-appliance/sidero-appliance/controllers/metal/server"
+	"github.com/sidero-appliance/sidero-appliance/power"
 	"github.com/sidero-appliance/sidero-appliance/storage"
 )
 
@@ -144,6 +148,10 @@ func (p *controlPlane) control(s site) error {
 	p.controllers, err = controllers.New(controllers.Config{
 		Client: own, TalosReleases: s.TalosReleaseURL, Logger: logging.Library(s.Log, "controllers"),
 		CacheOnly: !s.ControllersEnabled(controllerSetMetal),
+		Servers: server.Config{
+			RebootTimeout: s.ServerRebootTimeout, Firmware: s.IPMIPXEMethod, Power: power.DefaultOptions(),
+			Failures: power.Failures{Explicit: s.TestPowerExplicit, Silent: s.TestPowerSilent, Random: rand.Float64, Now: time.Now},
+		},
 	})
 	if err != nil {
 		return err

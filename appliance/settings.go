@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/sidero-appliance/sidero-appliance/power"
 )
 
 const (
@@ -54,6 +56,12 @@ func settings(c *Config) []setting {
 			usage: "wipe disks the fast way; false overwrites every byte"},
 		{flag: "server-reboot-timeout", value: duration(&c.ServerRebootTimeout), upstream: "SERVER_REBOOT_TIMEOUT",
 			usage: "how long to wait for a sign of life from a machine that is to be wiped before it is power-cycled again; at least 1s"},
+		{flag: "ipmi-pxe-method", value: oneOf(&c.IPMIPXEMethod, power.UEFI, power.BIOS), upstream: "IPMI_PXE_METHOD",
+			usage: "firmware that BMCs are asked to boot from the network with, where a Server does not say: uefi or bios"},
+		{flag: "test-power-simulated-explicit-failure-prob", value: share(&c.TestPowerExplicit), upstream: "TEST_POWER_EXPLICIT_FAILURE",
+			usage: "for tests: the share of calls of the power API that fail, from 0 to 1"},
+		{flag: "test-power-simulated-silent-failure-prob", value: share(&c.TestPowerSilent), upstream: "TEST_POWER_SILENT_FAILURE",
+			usage: "for tests: the share of calls of the power API that do nothing and say they did, from 0 to 1"},
 		{flag: "extra-agent-kernel-args", value: dashIsEmpty(&c.ExtraAgentKernelArgs), upstream: "EXTRA_AGENT_KERNEL_ARGS",
 			usage: "arguments to add to the agent's kernel command line; - is none"},
 		{flag: "disable-dhcp-proxy", value: noProxy{&c.DHCP}, upstream: "DISABLE_DHCP_PROXY", aliasOf: "dhcp",

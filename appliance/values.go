@@ -104,6 +104,18 @@ func shortDuration(d time.Duration) string {
 	return s
 }
 
+// share is a number from 0 to 1.
+func share(to *float64) pflag.Value {
+	parse := func(s string) (float64, error) {
+		n, err := strconv.ParseFloat(s, 64)
+		if err != nil || !(n >= 0 && n <= 1) { // which NaN is not
+			return 0, fmt.Errorf("%q is not a number from 0 to 1", s)
+		}
+		return n, nil
+	}
+	return variable[float64]{to, parse, func(n float64) string { return strconv.FormatFloat(n, 'g', -1, 64) }, "float"}
+}
+
 // oneOf accepts the given words only.
 func oneOf[T ~string](to *T, words ...T) pflag.Value {
 	parse := func(s string) (T, error) {

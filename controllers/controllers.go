@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -16,11 +17,13 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	metrics "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/environment"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/existence"
+	"github.com/sidero-appliance/sidero-appliance/controllers/metal/server"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/serverclass"
 )
 
@@ -32,6 +35,8 @@ type Config struct {
 	Client *rest.Config
 	// TalosReleases is the URL below which the default Environment's files are found.
 	TalosReleases string
+	// Servers says how servers are treated.
+	Servers server.Config
 	// CacheOnly runs no controllers, only the cache that the boot server reads too.
 	CacheOnly bool
 	Logger    logr.Logger
@@ -47,14 +52,14 @@ type Controllers struct {
 // New prepares the controllers; the API need not answer yet.
 func New(c Config) (*Controllers, error) {
 	scheme := runtime.NewScheme()
-	if err := v1alpha2.AddToScheme(scheme); err != nil {
+	if err := errors.Join(v1alpha2.AddToScheme(scheme), v1alpha3.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("register types: %w", err)
 	}
 
 	manager, err := ctrl.NewManager(c.Client, ctrl.Options{
 		Scheme:                  scheme,
 		Logger:                  c.Logger,
-		Metrics:                 server.Options{BindAddress: "0"}, // served with all others by the appliance
+		Metrics:                 metrics.Options{BindAddress: "0"}, // served with all others by the appliance
 		HealthProbeBindAddress:  "0",
 		GracefulShutdownTimeout: ptr.To(stopsWithin),
 		MapperProvider:          func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper(), nil },
@@ -71,8 +76,10 @@ func New(c Config) (*Controllers, error) {
 
 	environments, environmentErr := (&environment.Reconciler{Client: manager.GetClient(), TalosReleases: c.TalosReleases}).SetupWithManager(manager)
 	classes, classErr := (&serverclass.Reconciler{Client: manager.GetClient()}).SetupWithManager(manager)
+	listErr := (&serverclass.Lister{Client: manager.GetClient()}).SetupWithManager(manager)
+	serverErr := server.SetupWithManager(manager, c.Servers)
 
-	if err := errors.Join(environmentErr, classErr); err != nil {
+	if err := errors.Join(environmentErr, classErr, listErr, serverErr); err != nil {
 		return nil, fmt.Errorf("set up controllers: %w", err)
 	}
 
@@ -85,6 +92,8 @@ func mapper() meta.RESTMapper {
 	m.Add(v1alpha2.GroupVersion.WithKind("Environment"), meta.RESTScopeRoot)
 	m.Add(v1alpha2.GroupVersion.WithKind("Server"), meta.RESTScopeRoot)
 	m.Add(v1alpha2.GroupVersion.WithKind("ServerClass"), meta.RESTScopeRoot)
+	m.Add(v1alpha3.GroupVersion.WithKind("ServerBinding"), meta.RESTScopeRoot)
+	m.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
 
 	return m
 }

@@ -45,7 +45,7 @@ func TestKubectl(t *testing.T) {
 
 	for line, parts := range map[string][]string{
 		"get servers --output wide": {
-			"NAME", "HOSTNAME", "BMC IP", "ACCEPTED", "CORDONED", "ALLOCATED", "CLEAN", "POWER", "AGE", name,
+			"NAME", "HOSTNAME", "BMC IP", "ACCEPTED", "CORDONED", "ALLOCATED", "CLEAN", "POWER", "PHASE", "WAITING FOR", "AGE", name,
 		},
 		"get servers --output name":                  {"server.metal.sidero.dev/" + name},
 		"get environments,serverclasses":             {"environment.metal.sidero.dev/default", "serverclass.metal.sidero.dev/any"},

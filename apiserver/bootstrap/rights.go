@@ -5,6 +5,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
 
@@ -43,7 +44,10 @@ func components() []component {
 			user: Controllers,
 			everywhere: rules{
 				allow(v1alpha2.GroupName, "environments", "serverclasses")("get", "list", "watch", "create", "patch"),
-				allow(v1alpha2.GroupName, "servers")("get", "list", "watch"),
+				allow(v1alpha2.GroupName, "servers")("get", "list", "watch", "patch"),
+				allow(v1alpha2.GroupName, "servers/status", "serverclasses/status", "environments/status")("patch"),
+				allow(v1alpha3.GroupName, "serverbindings")("get", "list", "watch"),
+				allow("", "secrets")("get"), // of BMCs and smart plugs, in any namespace
 				events,
 			},
 		},

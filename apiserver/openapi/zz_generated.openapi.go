@@ -116,10 +116,12 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		metalv1alpha2.Condition{}.OpenAPIModelName():                                    schema_apiserver_apis_metal_v1alpha2_Condition(ref),
 		metalv1alpha2.ConfigPatch{}.OpenAPIModelName():                                  schema_apiserver_apis_metal_v1alpha2_ConfigPatch(ref),
 		metalv1alpha2.CredentialSource{}.OpenAPIModelName():                             schema_apiserver_apis_metal_v1alpha2_CredentialSource(ref),
+		metalv1alpha2.DiskSelector{}.OpenAPIModelName():                                 schema_apiserver_apis_metal_v1alpha2_DiskSelector(ref),
 		metalv1alpha2.Environment{}.OpenAPIModelName():                                  schema_apiserver_apis_metal_v1alpha2_Environment(ref),
 		metalv1alpha2.EnvironmentList{}.OpenAPIModelName():                              schema_apiserver_apis_metal_v1alpha2_EnvironmentList(ref),
 		metalv1alpha2.EnvironmentSpec{}.OpenAPIModelName():                              schema_apiserver_apis_metal_v1alpha2_EnvironmentSpec(ref),
 		metalv1alpha2.EnvironmentStatus{}.OpenAPIModelName():                            schema_apiserver_apis_metal_v1alpha2_EnvironmentStatus(ref),
+		metalv1alpha2.HardwareBounds{}.OpenAPIModelName():                               schema_apiserver_apis_metal_v1alpha2_HardwareBounds(ref),
 		metalv1alpha2.HardwareInformation{}.OpenAPIModelName():                          schema_apiserver_apis_metal_v1alpha2_HardwareInformation(ref),
 		metalv1alpha2.Initrd{}.OpenAPIModelName():                                       schema_apiserver_apis_metal_v1alpha2_Initrd(ref),
 		metalv1alpha2.Kernel{}.OpenAPIModelName():                                       schema_apiserver_apis_metal_v1alpha2_Kernel(ref),
@@ -128,9 +130,12 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		metalv1alpha2.MemoryModule{}.OpenAPIModelName():                                 schema_apiserver_apis_metal_v1alpha2_MemoryModule(ref),
 		metalv1alpha2.NetworkInformation{}.OpenAPIModelName():                           schema_apiserver_apis_metal_v1alpha2_NetworkInformation(ref),
 		metalv1alpha2.NetworkInterface{}.OpenAPIModelName():                             schema_apiserver_apis_metal_v1alpha2_NetworkInterface(ref),
+		metalv1alpha2.PowerControl{}.OpenAPIModelName():                                 schema_apiserver_apis_metal_v1alpha2_PowerControl(ref),
 		metalv1alpha2.Processor{}.OpenAPIModelName():                                    schema_apiserver_apis_metal_v1alpha2_Processor(ref),
 		metalv1alpha2.Qualifiers{}.OpenAPIModelName():                                   schema_apiserver_apis_metal_v1alpha2_Qualifiers(ref),
+		metalv1alpha2.RedfishPower{}.OpenAPIModelName():                                 schema_apiserver_apis_metal_v1alpha2_RedfishPower(ref),
 		metalv1alpha2.SecretKeyRef{}.OpenAPIModelName():                                 schema_apiserver_apis_metal_v1alpha2_SecretKeyRef(ref),
+		metalv1alpha2.SecretRef{}.OpenAPIModelName():                                    schema_apiserver_apis_metal_v1alpha2_SecretRef(ref),
 		metalv1alpha2.Server{}.OpenAPIModelName():                                       schema_apiserver_apis_metal_v1alpha2_Server(ref),
 		metalv1alpha2.ServerClass{}.OpenAPIModelName():                                  schema_apiserver_apis_metal_v1alpha2_ServerClass(ref),
 		metalv1alpha2.ServerClassList{}.OpenAPIModelName():                              schema_apiserver_apis_metal_v1alpha2_ServerClassList(ref),
@@ -142,6 +147,13 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		metalv1alpha2.StorageDevice{}.OpenAPIModelName():                                schema_apiserver_apis_metal_v1alpha2_StorageDevice(ref),
 		metalv1alpha2.StorageInformation{}.OpenAPIModelName():                           schema_apiserver_apis_metal_v1alpha2_StorageInformation(ref),
 		metalv1alpha2.SystemInformation{}.OpenAPIModelName():                            schema_apiserver_apis_metal_v1alpha2_SystemInformation(ref),
+		metalv1alpha2.WakeOnLANPower{}.OpenAPIModelName():                               schema_apiserver_apis_metal_v1alpha2_WakeOnLANPower(ref),
+		metalv1alpha2.WebhookPower{}.OpenAPIModelName():                                 schema_apiserver_apis_metal_v1alpha2_WebhookPower(ref),
+		metalv1alpha2.WebhookRequest{}.OpenAPIModelName():                               schema_apiserver_apis_metal_v1alpha2_WebhookRequest(ref),
+		metalv1alpha2.WebhookStateRequest{}.OpenAPIModelName():                          schema_apiserver_apis_metal_v1alpha2_WebhookStateRequest(ref),
+		metalv1alpha2.WipeDiskStatus{}.OpenAPIModelName():                               schema_apiserver_apis_metal_v1alpha2_WipeDiskStatus(ref),
+		metalv1alpha2.WipePolicy{}.OpenAPIModelName():                                   schema_apiserver_apis_metal_v1alpha2_WipePolicy(ref),
+		metalv1alpha2.WipeStatus{}.OpenAPIModelName():                                   schema_apiserver_apis_metal_v1alpha2_WipeStatus(ref),
 	}
 }
 
@@ -4472,6 +4484,81 @@ func schema_apiserver_apis_metal_v1alpha2_CredentialSource(ref common.ReferenceC
 	}
 }
 
+func schema_apiserver_apis_metal_v1alpha2_DiskSelector(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "DiskSelector chooses disks by all that is set in it. Texts may have * for anything.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name as in /dev/sda or sda.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"serial": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Serial number.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"wwid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "WWID is the disk's world wide identifier.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"model": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Model of the disk.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Type is nvme, ssd, hdd or sd.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"busPath": {
+						SchemaProps: spec.SchemaProps{
+							Description: "BusPath is where in the machine the disk is.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"label": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Label is that of a file system or of a GPT partition on the disk.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"minSize": {
+						SchemaProps: spec.SchemaProps{
+							Description: "MinSize and MaxSize bound the disk's size in bytes.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"maxSize": {
+						SchemaProps: spec.SchemaProps{
+							Type:   []string{"integer"},
+							Format: "int64",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_apiserver_apis_metal_v1alpha2_Environment(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -4633,6 +4720,47 @@ func schema_apiserver_apis_metal_v1alpha2_EnvironmentStatus(ref common.Reference
 		},
 		Dependencies: []string{
 			metalv1alpha2.AssetCondition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha2_HardwareBounds(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HardwareBounds are numbers to compare a machine's with. What is absent bounds nothing.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"cores": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Cores of all processors.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"memory": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Memory of the machine, such as 32Gi.",
+							Ref:         ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
+						},
+					},
+					"disks": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Disks that are not removable.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"diskSize": {
+						SchemaProps: spec.SchemaProps{
+							Description: "DiskSize of the largest disk, such as 500Gi.",
+							Ref:         ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.api.resource.Quantity"},
 	}
 }
 
@@ -4987,6 +5115,46 @@ func schema_apiserver_apis_metal_v1alpha2_NetworkInterface(ref common.ReferenceC
 	}
 }
 
+func schema_apiserver_apis_metal_v1alpha2_PowerControl(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "PowerControl tells how a machine's power is controlled, beyond what upstream has.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"driver": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Driver is the way: ipmi, redfish, api, wol, webhook or manual. When it is absent: redfish, webhook or wol if there are settings for it here, in this order; else ipmi with spec.bmc; else api with spec.managementApi; else manual.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"redfish": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Redfish are settings of the driver redfish. It logs in with spec.bmc's user and password.",
+							Ref:         ref(metalv1alpha2.RedfishPower{}.OpenAPIModelName()),
+						},
+					},
+					"wakeOnLAN": {
+						SchemaProps: spec.SchemaProps{
+							Description: "WakeOnLAN are settings of the driver wol.",
+							Ref:         ref(metalv1alpha2.WakeOnLANPower{}.OpenAPIModelName()),
+						},
+					},
+					"webhook": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Webhook are settings of the driver webhook.",
+							Ref:         ref(metalv1alpha2.WebhookPower{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metalv1alpha2.RedfishPower{}.OpenAPIModelName(), metalv1alpha2.WakeOnLANPower{}.OpenAPIModelName(), metalv1alpha2.WebhookPower{}.OpenAPIModelName()},
+	}
+}
+
 func schema_apiserver_apis_metal_v1alpha2_Processor(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -5104,6 +5272,40 @@ func schema_apiserver_apis_metal_v1alpha2_Qualifiers(ref common.ReferenceCallbac
 	}
 }
 
+func schema_apiserver_apis_metal_v1alpha2_RedfishPower(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RedfishPower are settings of the driver redfish.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"endpoint": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Endpoint is HOST, HOST:PORT or a URL. spec.bmc.endpoint when absent.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"system": {
+						SchemaProps: spec.SchemaProps{
+							Description: "System is the id of the machine, where a service has several.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"fingerprint": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Fingerprint is the SHA-256 of the certificate that is trusted, in hexadecimal. When it is absent the first one seen is trusted, and recorded in status.bmcFingerprint.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_apiserver_apis_metal_v1alpha2_SecretKeyRef(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -5137,6 +5339,35 @@ func schema_apiserver_apis_metal_v1alpha2_SecretKeyRef(ref common.ReferenceCallb
 					},
 				},
 				Required: []string{"namespace", "name", "key"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha2_SecretRef(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SecretRef names a Secret.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Namespace of the Secret, default when absent.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the Secret.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name"},
 			},
 		},
 	}
@@ -5366,11 +5597,35 @@ func schema_apiserver_apis_metal_v1alpha2_ServerClassSpec(ref common.ReferenceCa
 							Format:      "",
 						},
 					},
+					"expression": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Expression is of the Common Expression Language (CEL) over the Server as the variable server: a server qualifies when it is true, and what else the class asks for is too.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"minimum": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Minimum and Maximum bound what a machine has.",
+							Ref:         ref(metalv1alpha2.HardwareBounds{}.OpenAPIModelName()),
+						},
+					},
+					"maximum": {
+						SchemaProps: spec.SchemaProps{
+							Ref: ref(metalv1alpha2.HardwareBounds{}.OpenAPIModelName()),
+						},
+					},
+					"wipe": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Wipe tells what of the disks of machines that were allocated through the class is wiped afterwards, unless the Server says so itself.",
+							Ref:         ref(metalv1alpha2.WipePolicy{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			metalv1alpha2.ConfigPatch{}.OpenAPIModelName(), metalv1alpha2.Qualifiers{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference", "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"},
+			metalv1alpha2.ConfigPatch{}.OpenAPIModelName(), metalv1alpha2.HardwareBounds{}.OpenAPIModelName(), metalv1alpha2.Qualifiers{}.OpenAPIModelName(), metalv1alpha2.WipePolicy{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference", "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"},
 	}
 }
 
@@ -5592,12 +5847,24 @@ func schema_apiserver_apis_metal_v1alpha2_ServerSpec(ref common.ReferenceCallbac
 							Format:      "",
 						},
 					},
+					"power": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Power tells how the machine's power is controlled, beyond bmc and managementApi.",
+							Ref:         ref(metalv1alpha2.PowerControl{}.OpenAPIModelName()),
+						},
+					},
+					"wipe": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Wipe tells what of the machine's disks is wiped, and how.",
+							Ref:         ref(metalv1alpha2.WipePolicy{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"accepted"},
 			},
 		},
 		Dependencies: []string{
-			metalv1alpha2.BMC{}.OpenAPIModelName(), metalv1alpha2.ConfigPatch{}.OpenAPIModelName(), metalv1alpha2.HardwareInformation{}.OpenAPIModelName(), metalv1alpha2.ManagementAPI{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference"},
+			metalv1alpha2.BMC{}.OpenAPIModelName(), metalv1alpha2.ConfigPatch{}.OpenAPIModelName(), metalv1alpha2.HardwareInformation{}.OpenAPIModelName(), metalv1alpha2.ManagementAPI{}.OpenAPIModelName(), metalv1alpha2.PowerControl{}.OpenAPIModelName(), metalv1alpha2.WipePolicy{}.OpenAPIModelName(), "io.k8s.api.core.v1.ObjectReference"},
 	}
 }
 
@@ -5680,11 +5947,44 @@ func schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref common.ReferenceCallb
 							Format:      "",
 						},
 					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Phase sums up the server's life for display: Registered, Waiting, Wiping, Clean, Booting, InUse, Releasing or Deleting. Programs must go by the other fields.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"waitingFor": {
+						SchemaProps: spec.SchemaProps{
+							Description: "WaitingFor tells what has to happen next, when the appliance itself cannot do it or has to wait for it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"lastSeen": {
+						SchemaProps: spec.SchemaProps{
+							Description: "LastSeen is when the machine was last heard of: by its agent, or on its way there.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+					"bmcFingerprint": {
+						SchemaProps: spec.SchemaProps{
+							Description: "BMCFingerprint is the SHA-256 of the certificate that the BMC had when it was first spoken to.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"wipe": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Wipe is what is planned for the machine's disks, and what was done.",
+							Ref:         ref(metalv1alpha2.WipeStatus{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			metalv1alpha2.Condition{}.OpenAPIModelName(), "io.k8s.api.core.v1.NodeAddress"},
+			metalv1alpha2.Condition{}.OpenAPIModelName(), metalv1alpha2.WipeStatus{}.OpenAPIModelName(), "io.k8s.api.core.v1.NodeAddress", "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
 	}
 }
 
@@ -5863,5 +6163,509 @@ func schema_apiserver_apis_metal_v1alpha2_SystemInformation(ref common.Reference
 				},
 			},
 		},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha2_WakeOnLANPower(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WakeOnLANPower are settings of the driver wol.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"macs": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "MACs are the addresses to wake. Those of the machine's network interfaces when absent.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"interface": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Interface sends Ethernet frames out of this interface of the appliance, for machines in the same network. UDP to Address when absent.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Address is IP:PORT, 255.255.255.255:9 when absent.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha2_WebhookPower(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WebhookPower are settings of the driver webhook: either a preset, or the requests.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"preset": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Preset is a make of device: shelly-gen1, shelly-gen2, tasmota or home-assistant.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"url": {
+						SchemaProps: spec.SchemaProps{
+							Description: "URL is how the preset's device is reached, such as http://10.0.0.9.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"entity": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Entity is the channel of the preset's device, or Home Assistant's entity.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"auth": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Auth is how requests without a preset log in: basic, digest or bearer.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"secretRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SecretRef names a Secret with the keys user, password and token, as far as they are needed.",
+							Ref:         ref(metalv1alpha2.SecretRef{}.OpenAPIModelName()),
+						},
+					},
+					"on": {
+						SchemaProps: spec.SchemaProps{
+							Description: "On is sent to turn the machine on.",
+							Ref:         ref(metalv1alpha2.WebhookRequest{}.OpenAPIModelName()),
+						},
+					},
+					"off": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Off is sent to turn the machine off.",
+							Ref:         ref(metalv1alpha2.WebhookRequest{}.OpenAPIModelName()),
+						},
+					},
+					"cycle": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Cycle is sent to turn the machine off and on again. Off and on are sent when it is absent.",
+							Ref:         ref(metalv1alpha2.WebhookRequest{}.OpenAPIModelName()),
+						},
+					},
+					"state": {
+						SchemaProps: spec.SchemaProps{
+							Description: "State is sent to ask whether the machine has power.",
+							Ref:         ref(metalv1alpha2.WebhookStateRequest{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metalv1alpha2.SecretRef{}.OpenAPIModelName(), metalv1alpha2.WebhookRequest{}.OpenAPIModelName(), metalv1alpha2.WebhookStateRequest{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha2_WebhookRequest(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WebhookRequest is an HTTP request. Its texts may have the placeholders ${user}, ${password} and ${token}.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"method": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Method of HTTP, GET when absent.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"url": {
+						SchemaProps: spec.SchemaProps{
+							Description: "URL to send it to.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"headers": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Headers to send.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"body": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Body to send.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"success": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Success is a regular expression of the answers that did what was asked. Any answer with a status of 2xx when absent.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"url"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha2_WebhookStateRequest(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WebhookStateRequest is a request whose answer tells whether there is power.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"method": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Method of HTTP, GET when absent.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"url": {
+						SchemaProps: spec.SchemaProps{
+							Description: "URL to send it to.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"headers": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Headers to send.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"body": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Body to send.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"success": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Success is a regular expression of the answers that did what was asked. Any answer with a status of 2xx when absent.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"jsonPath": {
+						SchemaProps: spec.SchemaProps{
+							Description: "JSONPath is where in the answer it is told, such as result.on.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"regexp": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Regexp finds it in an answer that is not JSON, by its first group.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"on": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "On are values that mean that there is power. on, true and 1 when absent.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"off": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Off are values that mean that there is none. off, false and 0 when absent.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"url"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha2_WipeDiskStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WipeDiskStatus is what is planned for one disk, and what was done.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the disk, as in sda.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"description": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Description tells a person which disk it is: its model, serial number and size.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"action": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Action is wipe, or keep.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"method": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Method of the wipe.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Reason for the action.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"state": {
+						SchemaProps: spec.SchemaProps{
+							Description: "State is planned, running, done or failed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"done": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Done and Total are bytes.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"total": {
+						SchemaProps: spec.SchemaProps{
+							Type:   []string{"integer"},
+							Format: "int64",
+						},
+					},
+					"error": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Error tells why the wipe of the disk failed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name", "action"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha2_WipePolicy(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WipePolicy tells what of a machine's disks is wiped, and how.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"disks": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Disks to wipe: all, installDisk, selected or none. all when absent.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"method": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Method: fast, discard, secure or zero. What the appliance's --insecure-wipe says when absent.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"installDisk": {
+						SchemaProps: spec.SchemaProps{
+							Description: "InstallDisk names the disk for installDisk.",
+							Ref:         ref(metalv1alpha2.DiskSelector{}.OpenAPIModelName()),
+						},
+					},
+					"selected": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Selected names the disks for selected. Each entry must match one disk at least.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.DiskSelector{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"keep": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Keep names disks that are never written to, whatever else is said. None need match.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.DiskSelector{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metalv1alpha2.DiskSelector{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha2_WipeStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WipeStatus is what is planned for a machine's disks, and what was done.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"plannedAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "PlannedAt is when the machine last told what a wipe would do.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+					"problem": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Problem tells why nothing can be wiped, such as a selector that matches no disk.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"startedAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "StartedAt and FinishedAt are those of the last wipe.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+					"finishedAt": {
+						SchemaProps: spec.SchemaProps{
+							Ref: ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+					"disks": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Disks of the machine.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.WipeDiskStatus{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metalv1alpha2.WipeDiskStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
 	}
 }

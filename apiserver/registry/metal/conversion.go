@@ -82,9 +82,11 @@ func serverDown(from *v1alpha2.Server, to *v1alpha1.Server) {
 	}
 }
 
-// restoreServer gives a Server the parts that v1alpha1 has no words for: most of the hardware, and strategic patches.
+// restoreServer gives a Server the parts that v1alpha1 has no words for: most of the hardware, strategic patches, and
+// what upstream has not.
 func restoreServer(to, from *v1alpha2.Server) {
 	to.Spec.StrategicPatches = from.Spec.StrategicPatches
+	to.Spec.Power, to.Spec.Wipe = from.Spec.Power, from.Spec.Wipe
 
 	if toldAll(from.Spec.Hardware) {
 		return

@@ -133,7 +133,7 @@ func told(hardware []v1alpha2.HardwareInformation) bool {
 
 func hideServerClass(from *v1alpha2.ServerClass) *v1alpha2.ServerClass {
 	hidden := &v1alpha2.ServerClass{}
-	hidden.Spec.StrategicPatches = from.Spec.StrategicPatches
+	copyHidden(hidden, from)
 
 	if !told(from.Spec.Qualifiers.Hardware) {
 		hidden.Spec.Qualifiers.Hardware = from.Spec.Qualifiers.Hardware
@@ -142,10 +142,16 @@ func hideServerClass(from *v1alpha2.ServerClass) *v1alpha2.ServerClass {
 	return hidden
 }
 
+// copyHidden copies the fields that v1alpha1 has not.
+func copyHidden(to, from *v1alpha2.ServerClass) {
+	to.Spec.StrategicPatches, to.Spec.Wipe = from.Spec.StrategicPatches, from.Spec.Wipe
+	to.Spec.Expression, to.Spec.Minimum, to.Spec.Maximum = from.Spec.Expression, from.Spec.Minimum, from.Spec.Maximum
+}
+
 // restoreServerClass gives a class the parts that v1alpha1 has no words for. If one of its lists became longer or shorter,
 // nobody can tell which entry of the hardware is meant, and the lists alone count.
 func restoreServerClass(to, from *v1alpha2.ServerClass) {
-	to.Spec.StrategicPatches = from.Spec.StrategicPatches
+	copyHidden(to, from)
 
 	hardware := from.Spec.Qualifiers.Hardware
 	if told(hardware) {

@@ -95,6 +95,14 @@ func serverColumns() []registry.Column[*v1alpha2.Server] {
 			Name: "Power", Type: "string", Description: "state of the server's power",
 			Cell: func(s *v1alpha2.Server) any { return registry.Text(s.Status.Power) },
 		},
+		{
+			Name: "Phase", Type: "string", Description: "what the server is doing",
+			Cell: func(s *v1alpha2.Server) any { return registry.Text(s.Status.Phase) },
+		},
+		{
+			Name: "Waiting For", Type: "string", Description: "what has to happen next", Priority: 1,
+			Cell: func(s *v1alpha2.Server) any { return registry.Text(s.Status.WaitingFor) },
+		},
 		registry.Age[*v1alpha2.Server](),
 	}
 }

@@ -33,6 +33,9 @@ func validateServer(s *v1alpha2.Server) field.ErrorList {
 
 	errs = append(errs, validateHardware(spec.Child("hardware"), s.Spec.Hardware)...)
 
+	errs = append(errs, validatePower(spec.Child("power"), &s.Spec)...)
+	errs = append(errs, validateWipe(spec.Child("wipe"), s.Spec.Wipe)...)
+
 	if s.Spec.BMC != nil {
 		errs = append(errs, validateBMC(spec.Child("bmc"), s.Spec.BMC)...)
 	}
@@ -89,6 +92,9 @@ func validateServerClass(c *v1alpha2.ServerClass) field.ErrorList {
 	for i := range c.Spec.Qualifiers.Hardware {
 		errs = append(errs, validateHardware(path.Index(i), &c.Spec.Qualifiers.Hardware[i])...)
 	}
+
+	errs = append(errs, validateExpression(field.NewPath("spec", "expression"), c.Spec.Expression)...)
+	errs = append(errs, validateWipe(field.NewPath("spec", "wipe"), c.Spec.Wipe)...)
 
 	return errs
 }

@@ -34,6 +34,11 @@ const (
 	ConditionPowerCycle ConditionType = "PowerCycle"
 	// ConditionPXEBooted is True once an operating system is installed on an allocated server.
 	ConditionPXEBooted ConditionType = "PXEBooted"
+	// ConditionPowerControl is False while the machine's power cannot be controlled, with the reason: its BMC does not answer,
+	// its password is missing, or a person has to do it.
+	ConditionPowerControl ConditionType = "PowerControl"
+	// ConditionDuplicateIdentity is True on servers that claim the identity of another one.
+	ConditionDuplicateIdentity ConditionType = "DuplicateIdentity"
 )
 
 // PowerState values of Server.status.power.
@@ -151,6 +156,14 @@ type ServerSpec struct {
 	// PXEMode is the firmware that the BMC is asked to start from the network with: bios or uefi.
 	// +optional
 	PXEMode PXEMode `json:"pxeMode,omitempty"`
+
+	// Power tells how the machine's power is controlled, beyond bmc and managementApi.
+	// +optional
+	Power *PowerControl `json:"power,omitempty"`
+
+	// Wipe tells what of the machine's disks is wiped, and how.
+	// +optional
+	Wipe *WipePolicy `json:"wipe,omitempty"`
 }
 
 // ServerStatus is what is known about a Server.
@@ -181,6 +194,27 @@ type ServerStatus struct {
 	// Power is the state of the server's power: on, off or unknown.
 	// +optional
 	Power string `json:"power,omitempty"`
+
+	// Phase sums up the server's life for display: Registered, Waiting, Wiping, Clean, Booting, InUse, Releasing or Deleting.
+	// Programs must go by the other fields.
+	// +optional
+	Phase string `json:"phase,omitempty"`
+
+	// WaitingFor tells what has to happen next, when the appliance itself cannot do it or has to wait for it.
+	// +optional
+	WaitingFor string `json:"waitingFor,omitempty"`
+
+	// LastSeen is when the machine was last heard of: by its agent, or on its way there.
+	// +optional
+	LastSeen *metav1.Time `json:"lastSeen,omitempty"`
+
+	// BMCFingerprint is the SHA-256 of the certificate that the BMC had when it was first spoken to.
+	// +optional
+	BMCFingerprint string `json:"bmcFingerprint,omitempty"`
+
+	// Wipe is what is planned for the machine's disks, and what was done.
+	// +optional
+	Wipe *WipeStatus `json:"wipe,omitempty"`
 }
 
 // +genclient

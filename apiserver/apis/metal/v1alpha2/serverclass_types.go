@@ -2,6 +2,7 @@ package v1alpha2
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -48,6 +49,41 @@ type ServerClassSpec struct {
 	// BootFromDiskMethod is the way servers of the class are told to boot from disk: ipxe-exit, http-404 or ipxe-sanboot.
 	// +optional
 	BootFromDiskMethod BootFromDisk `json:"bootFromDiskMethod,omitempty"`
+
+	// Expression is of the Common Expression Language (CEL) over the Server as the variable server: a server qualifies when it
+	// is true, and what else the class asks for is too.
+	// +optional
+	Expression string `json:"expression,omitempty"`
+
+	// Minimum and Maximum bound what a machine has.
+	// +optional
+	Minimum *HardwareBounds `json:"minimum,omitempty"`
+	// +optional
+	Maximum *HardwareBounds `json:"maximum,omitempty"`
+
+	// Wipe tells what of the disks of machines that were allocated through the class is wiped afterwards, unless the Server
+	// says so itself.
+	// +optional
+	Wipe *WipePolicy `json:"wipe,omitempty"`
+}
+
+// HardwareBounds are numbers to compare a machine's with. What is absent bounds nothing.
+type HardwareBounds struct {
+	// Cores of all processors.
+	// +optional
+	Cores *int64 `json:"cores,omitempty"`
+
+	// Memory of the machine, such as 32Gi.
+	// +optional
+	Memory *resource.Quantity `json:"memory,omitempty"`
+
+	// Disks that are not removable.
+	// +optional
+	Disks *int64 `json:"disks,omitempty"`
+
+	// DiskSize of the largest disk, such as 500Gi.
+	// +optional
+	DiskSize *resource.Quantity `json:"diskSize,omitempty"`
 }
 
 // ServerClassStatus lists the servers of a class.

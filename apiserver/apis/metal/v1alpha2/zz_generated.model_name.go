@@ -41,6 +41,11 @@ func (in CredentialSource) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in DiskSelector) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.DiskSelector"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Environment) OpenAPIModelName() string {
 	return "dev.sidero.metal.v1alpha2.Environment"
 }
@@ -58,6 +63,11 @@ func (in EnvironmentSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EnvironmentStatus) OpenAPIModelName() string {
 	return "dev.sidero.metal.v1alpha2.EnvironmentStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in HardwareBounds) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.HardwareBounds"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -101,6 +111,11 @@ func (in NetworkInterface) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in PowerControl) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.PowerControl"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Processor) OpenAPIModelName() string {
 	return "dev.sidero.metal.v1alpha2.Processor"
 }
@@ -111,8 +126,18 @@ func (in Qualifiers) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RedfishPower) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.RedfishPower"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in SecretKeyRef) OpenAPIModelName() string {
 	return "dev.sidero.metal.v1alpha2.SecretKeyRef"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SecretRef) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.SecretRef"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -168,4 +193,39 @@ func (in StorageInformation) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in SystemInformation) OpenAPIModelName() string {
 	return "dev.sidero.metal.v1alpha2.SystemInformation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WakeOnLANPower) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.WakeOnLANPower"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WebhookPower) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.WebhookPower"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WebhookRequest) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.WebhookRequest"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WebhookStateRequest) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.WebhookStateRequest"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WipeDiskStatus) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.WipeDiskStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WipePolicy) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.WipePolicy"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WipeStatus) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.WipeStatus"
 }

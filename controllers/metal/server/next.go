@@ -1,0 +1,233 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sidero-appliance/sidero-appliance/power"
+)
+
+// Phase sums up a server's life for people. No code reads it.
+type Phase string
+
+// The phases.
+const (
+	// Registered is a server that nobody has accepted.
+	Registered Phase = "Registered"
+	// Waiting is one that has to be wiped, and has not begun.
+	Waiting Phase = "Waiting"
+	// Wiping is one whose agent tells that it wipes.
+	Wiping Phase = "Wiping"
+	// Clean is one that can be allocated.
+	Clean Phase = "Clean"
+	// Booting is one that is allocated, and has no operating system yet.
+	Booting Phase = "Booting"
+	// InUse is one that is allocated and has an operating system.
+	InUse Phase = "InUse"
+	// Deleting is one that is deleted while it is allocated.
+	Deleting Phase = "Deleting"
+	// Duplicate is one that claims the identity of another.
+	Duplicate Phase = "Duplicate"
+	// Paused is one that is left alone until its pause ends.
+	Paused Phase = "Paused"
+)
+
+// Action is something to do to a machine's power.
+type Action string
+
+// The actions. Those that start the machine make it boot from the network.
+const (
+	NoAction Action = ""
+	TurnOff  Action = "off"
+	TurnOn   Action = "on"
+	// Restart takes a machine that is on into the network boot.
+	Restart Action = "cycle"
+)
+
+const (
+	// wipeRetries is how often within the reboot timeout a wipe that should have begun is looked at.
+	wipeRetries = 3
+	// failedAgain is how long after a failure the action is tried again. Upstream's number.
+	failedAgain = 20 * time.Second
+	// powerAgain is how often the power of a machine in use is checked. Upstream's number.
+	powerAgain = 5 * time.Minute
+)
+
+// Facts are all that a decision goes by.
+type Facts struct {
+	Now time.Time
+
+	Accepted  bool
+	Deleting  bool
+	Paused    bool
+	Duplicate bool
+
+	// WasInUse and IsClean are what the server's status says.
+	WasInUse bool
+	IsClean  bool
+	// Bound and Installed are what its ServerBinding says: that there is one, and that Talos is installed.
+	Bound     bool
+	Installed bool
+
+	// Power is the machine's, as its driver says; empty when it was not asked yet. Automatic tells that there is a driver
+	// that needs no person, and Blind that it never knows the state.
+	Power     power.State
+	Automatic bool
+	Blind     bool
+
+	// Cycling is since when the PowerCycle condition has been False, zero when it is not. Heartbeat tells that an agent wrote
+	// it, which wipes.
+	Cycling   time.Time
+	Heartbeat bool
+	// RebootTimeout is how long a machine may take to come back.
+	RebootTimeout time.Duration
+}
+
+// Decision is what a server's status becomes and what is done to its power.
+type Decision struct {
+	InUse, IsClean bool
+	// Ready is Server.status.ready if the action succeeds, or if there is none.
+	Ready bool
+	// Released drops the finalizer; otherwise it is kept.
+	Released bool
+	// Deallocated tells that the server was in use and is no more.
+	Deallocated bool
+
+	Action Action
+	// Marks makes the PowerCycle condition False with a new time after the action: the wipe has Facts.RebootTimeout to begin.
+	Marks bool
+	// Unknown tells that an action would be due, but nobody can say whether the machine is on.
+	Unknown bool
+
+	Phase   Phase
+	Waiting string
+	// Again is after how long the server is looked at again, zero when something has to change first.
+	Again time.Duration
+}
+
+// Next decides what happens next to a server. It is upstream's life cycle (sidero-behaviour.md §2.2): an accepted server
+// that is not in use is wiped once and then turned off; one in use is turned on; one that is not accepted is never touched.
+func Next(f Facts) Decision {
+	d := Decision{
+		InUse: f.Bound, IsClean: f.IsClean && f.Accepted && !f.Bound,
+		Deallocated: f.WasInUse && !f.Bound,
+		Released:    f.Deleting && !f.Bound,
+	}
+
+	switch {
+	case f.Duplicate:
+		d.Phase, d.IsClean = Duplicate, false
+		d.Waiting = "a person to tell which machine this is: another one claims the same identity"
+	case d.Released:
+		d.Phase = Deleting
+	case !f.Accepted:
+		d.Phase = Registered
+		d.Waiting = "a person to accept it"
+	case f.Paused:
+		d.Phase, d.Waiting = Paused, "its pause to end"
+	case f.Bound:
+		d.use(f)
+	case d.IsClean:
+		d.rest(f)
+	default:
+		d.wipe(f)
+	}
+
+	if f.Deleting && f.Bound {
+		d.Phase, d.Waiting = Deleting, "the machine to be given back: it is in use"
+	}
+
+	return d
+}
+
+// use keeps a machine in use turned on.
+func (d *Decision) use(f Facts) {
+	d.Phase, d.Ready, d.Again = Booting, true, powerAgain
+
+	if f.Installed {
+		d.Phase = InUse
+	} else {
+		d.Waiting = "Talos to be installed"
+	}
+
+	switch {
+	case !f.Automatic && f.Installed:
+	case !f.Automatic:
+		d.Waiting = "a person to start the machine from the network, if it is not on, and Talos to be installed"
+	case f.Power == power.Off:
+		d.Action = TurnOn
+	case f.Power == power.On, f.Blind && f.Installed:
+	case f.Blind:
+		d.Action, d.Again = TurnOn, f.RebootTimeout/wipeRetries
+	default:
+		d.unknown(f)
+	}
+}
+
+// rest keeps a clean machine turned off.
+func (d *Decision) rest(f Facts) {
+	d.Phase, d.Ready = Clean, true
+
+	switch {
+	case !f.Automatic, f.Blind, f.Power == power.Off:
+	case f.Power == power.On:
+		d.Action = TurnOff
+	default:
+		d.unknown(f)
+	}
+}
+
+// wipe brings a machine into its agent, which wipes it.
+func (d *Decision) wipe(f Facts) {
+	d.Phase, d.Again = Waiting, f.RebootTimeout/wipeRetries
+	if f.Heartbeat {
+		d.Phase = Wiping
+	}
+
+	if left := f.RebootTimeout - f.Now.Sub(f.Cycling); !f.Cycling.IsZero() && left > 0 {
+		d.Waiting = fmt.Sprintf("the machine to boot from the network for its wipe; it is restarted after %s", f.RebootTimeout)
+		if f.Heartbeat {
+			d.Waiting = "the wipe to end"
+		}
+
+		return
+	}
+
+	d.Phase = Waiting
+
+	if !f.Automatic {
+		d.Waiting = "a person to start the machine from the network, for its wipe"
+
+		return
+	}
+
+	switch {
+	case f.Power == power.On:
+		d.Action, d.Marks = Restart, true
+	case f.Power == power.Off, f.Blind:
+		d.Action, d.Marks = TurnOn, true
+	default:
+		d.unknown(f)
+	}
+
+	if d.Marks {
+		d.Waiting = "the machine to boot from the network for its wipe"
+	}
+}
+
+// unknown is for a machine of which nobody can say whether it is on.
+func (d *Decision) unknown(f Facts) {
+	d.Waiting, d.Ready = "its power control to answer", false
+	if f.Power != "" {
+		d.Unknown, d.Again = true, failedAgain
+	}
+}
+
+// display is the phase as the API has it.
+func (p Phase) display(cordoned bool) string {
+	if p == Clean && cordoned {
+		return "Cordoned"
+	}
+
+	return string(p)
+}

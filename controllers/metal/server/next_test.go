@@ -1,0 +1,162 @@
+package server
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sidero-appliance/sidero-appliance/power"
+)
+
+const timeout = 20 * time.Minute
+
+func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }
+
+// fact changes the facts of a server that a BMC controls, which is accepted, not in use and not clean.
+type fact func(*Facts)
+
+func given(changes ...fact) Facts {
+	f := Facts{Now: noon(), Accepted: true, Power: power.On, Automatic: true, RebootTimeout: timeout}
+	for _, change := range changes {
+		change(&f)
+	}
+
+	return f
+}
+
+func notAccepted(f *Facts) { f.Accepted = false }
+func deleting(f *Facts)    { f.Deleting = true }
+func paused(f *Facts)      { f.Paused = true }
+func duplicate(f *Facts)   { f.Duplicate = true }
+func clean(f *Facts)       { f.IsClean = true }
+func wasInUse(f *Facts)    { f.WasInUse = true }
+func bound(f *Facts)       { f.Bound = true }
+func installed(f *Facts)   { f.Bound, f.Installed = true, true }
+func off(f *Facts)         { f.Power = power.Off }
+func unknown(f *Facts)     { f.Power = power.Unknown }
+func notAsked(f *Facts)    { f.Power = "" }
+func blind(f *Facts)       { f.Power, f.Blind = power.Unknown, true }
+func byHand(f *Facts)      { f.Power, f.Automatic = "", false }
+
+func cycled(ago time.Duration) fact { return func(f *Facts) { f.Cycling = f.Now.Add(-ago) } }
+func wiping(ago time.Duration) fact {
+	return func(f *Facts) { f.Cycling, f.Heartbeat = f.Now.Add(-ago), true }
+}
+
+// TestNext has a row for each row of sidero-behaviour.md §2.2, and for what the appliance adds.
+func TestNext(t *testing.T) {
+	const third = timeout / 3
+
+	for name, c := range map[string]struct {
+		facts Facts
+		want  Decision // without Waiting
+	}{
+		"A: not accepted":              {given(notAccepted), Decision{Phase: Registered}},
+		"A: un-accepted":               {given(notAccepted, clean), Decision{Phase: Registered}},
+		"A: un-accepted while in use":  {given(notAccepted, bound), Decision{InUse: true, Phase: Registered}},
+		"A: off":                       {given(notAccepted, off), Decision{Phase: Registered}},
+		"B: clean and on":              {given(clean), Decision{IsClean: true, Ready: true, Action: TurnOff, Phase: Clean}},
+		"B: clean and off":             {given(clean, off), Decision{IsClean: true, Ready: true, Phase: Clean}},
+		"B: clean, nobody knows":       {given(clean, unknown), Decision{IsClean: true, Unknown: true, Phase: Clean, Again: failedAgain}},
+		"B: clean, not asked yet":      {given(clean, notAsked), Decision{IsClean: true, Phase: Clean}},
+		"B: clean, by hand":            {given(clean, byHand), Decision{IsClean: true, Ready: true, Phase: Clean}},
+		"B: clean, blind":              {given(clean, blind), Decision{IsClean: true, Ready: true, Phase: Clean}},
+		"C: allocated and off":         {given(bound, clean, off), Decision{InUse: true, Ready: true, Action: TurnOn, Phase: Booting, Again: powerAgain}},
+		"C: allocated and on":          {given(bound, wasInUse), Decision{InUse: true, Ready: true, Phase: Booting, Again: powerAgain}},
+		"C: installed and on":          {given(installed, wasInUse), Decision{InUse: true, Ready: true, Phase: InUse, Again: powerAgain}},
+		"C: installed and off":         {given(installed, off), Decision{InUse: true, Ready: true, Action: TurnOn, Phase: InUse, Again: powerAgain}},
+		"C: nobody knows":              {given(bound, unknown), Decision{InUse: true, Unknown: true, Phase: Booting, Again: failedAgain}},
+		"C: not asked yet":             {given(bound, notAsked), Decision{InUse: true, Phase: Booting, Again: powerAgain}},
+		"C: by hand":                   {given(bound, byHand), Decision{InUse: true, Ready: true, Phase: Booting, Again: powerAgain}},
+		"C: blind":                     {given(bound, blind), Decision{InUse: true, Ready: true, Action: TurnOn, Phase: Booting, Again: third}},
+		"C: blind, installed":          {given(installed, blind), Decision{InUse: true, Ready: true, Phase: InUse, Again: powerAgain}},
+		"D: dirty and on":              {given(), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
+		"D: dirty and off":             {given(off), Decision{Action: TurnOn, Marks: true, Phase: Waiting, Again: third}},
+		"D: dirty, nobody knows":       {given(unknown), Decision{Unknown: true, Phase: Waiting, Again: failedAgain}},
+		"D: dirty, not asked yet":      {given(notAsked), Decision{Phase: Waiting, Again: third}},
+		"D: dirty, by hand":            {given(byHand), Decision{Phase: Waiting, Again: third}},
+		"D: dirty, blind":              {given(blind), Decision{Action: TurnOn, Marks: true, Phase: Waiting, Again: third}},
+		"D: cycled a moment ago":       {given(cycled(time.Minute)), Decision{Phase: Waiting, Again: third}},
+		"D: cycled, off":               {given(cycled(time.Minute), off), Decision{Phase: Waiting, Again: third}},
+		"D: cycled too long ago":       {given(cycled(timeout)), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
+		"D: wiping":                    {given(wiping(time.Minute)), Decision{Phase: Wiping, Again: third}},
+		"D: wiping, by hand":           {given(wiping(time.Minute), byHand), Decision{Phase: Wiping, Again: third}},
+		"D: no heartbeat for too long": {given(wiping(timeout)), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
+		"released":                     {given(wasInUse), Decision{Deallocated: true, Action: Restart, Marks: true, Phase: Waiting, Again: third}},
+		"deleted":                      {given(deleting), Decision{Released: true, Phase: Deleting}},
+		"deleted, clean":               {given(deleting, clean), Decision{Released: true, IsClean: true, Phase: Deleting}},
+		"deleted, not accepted":        {given(deleting, notAccepted), Decision{Released: true, Phase: Deleting}},
+		"deleted in use":               {given(deleting, bound, off), Decision{InUse: true, Ready: true, Action: TurnOn, Phase: Deleting, Again: powerAgain}},
+		"deleted while paused":         {given(deleting, paused), Decision{Released: true, Phase: Deleting}},
+		"paused and dirty":             {given(paused), Decision{Phase: Paused}},
+		"paused and clean":             {given(paused, clean), Decision{IsClean: true, Phase: Paused}},
+		"paused and in use":            {given(paused, bound, off), Decision{InUse: true, Phase: Paused}},
+		"duplicate":                    {given(duplicate, clean), Decision{Phase: Duplicate}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Next(c.facts)
+			got.Waiting = ""
+
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestNothingUnsafe goes through all combinations of facts: whatever else is so, safety invariants 1 and 2 hold.
+func TestNothingUnsafe(t *testing.T) {
+	each(func(f Facts) {
+		d := Next(f)
+		name := fmt.Sprintf("%+v: %+v", f, d)
+
+		if d.Action != NoAction && (!f.Accepted || f.Duplicate || f.Paused || !f.Automatic) {
+			t.Fatalf("switches the power of a server that it must not touch: %s", name)
+		}
+
+		if f.Bound && (d.Action == TurnOff || d.Action == Restart || d.Marks || d.IsClean || d.Released) {
+			t.Fatalf("does that to a server in use: %s", name)
+		}
+
+		if d.Action == Restart && f.Power != power.On || d.Action == TurnOff && f.Power != power.On {
+			t.Fatalf("takes power that may not be there: %s", name)
+		}
+
+		if d.IsClean && !f.IsClean {
+			t.Fatalf("calls a server clean that nobody has wiped: %s", name)
+		}
+
+		if d.Action != NoAction && f.Bound && f.Power == power.On {
+			t.Fatalf("switches a server in use that is on: %s", name)
+		}
+
+		if d.Ready && !f.Accepted {
+			t.Fatalf("calls a server ready that is not accepted: %s", name)
+		}
+
+		if d.Phase == "" || !d.Ready && !d.Released && d.Waiting == "" {
+			t.Fatalf("does not say what it waits for: %s", name)
+		}
+	})
+}
+
+// each calls visit with every combination of facts.
+func each(visit func(Facts)) {
+	const flags = 10
+
+	for bits := range 1 << flags {
+		bit := func(n int) bool { return bits>>n&1 == 1 }
+
+		for _, state := range []power.State{power.On, power.Off, power.Unknown, ""} {
+			for _, cycling := range []time.Time{{}, noon().Add(-time.Minute), noon().Add(-time.Hour)} {
+				visit(Facts{
+					Now: noon(), Accepted: bit(0), Deleting: bit(1), Paused: bit(2), Duplicate: bit(3), WasInUse: bit(4), IsClean: bit(5),
+					Bound: bit(6), Installed: bit(6) && bit(7), Automatic: bit(8), Blind: bit(9) && state == power.Unknown,
+					Power: state, Cycling: cycling, Heartbeat: bit(7) && !cycling.IsZero(), RebootTimeout: timeout,
+				})
+			}
+		}
+	}
+}

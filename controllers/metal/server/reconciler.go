@@ -1,0 +1,328 @@
+// Package server takes Servers through their life: accepted, wiped, clean, allocated, in use, and back.
+//
+// What happens next to a server is decided by Next alone. The reconciler gathers the facts, does what was decided and
+// writes it down.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/power"
+)
+
+const (
+	// atOnce is how many servers are worked on at the same time. A BMC that hangs holds up one of these for half a minute,
+	// and is left alone afterwards.
+	atOnce = 20
+
+	// pausedAnnotation is Cluster API's: its object is left alone.
+	pausedAnnotation = "cluster.x-k8s.io/paused"
+)
+
+// Config says how servers are treated.
+type Config struct {
+	// RebootTimeout is how long a machine may take to come back from a restart.
+	RebootTimeout time.Duration
+	// Firmware is what machines boot from the network with, when their Server does not say.
+	Firmware power.Firmware
+	// Failures of the power API are made on purpose, for tests.
+	Failures power.Failures
+	// Power is how devices are treated.
+	Power power.Options
+}
+
+// Reconciler is the controller.
+type Reconciler struct {
+	config   Config
+	client   client.Client
+	live     client.Reader
+	events   events.EventRecorder
+	controls *controls
+	poller   *poller
+
+	running context.Context //nolint:containedctx // of what outlives a reconcile
+	changes chan event.GenericEvent
+	pins    sync.Map // fingerprints of certificates by server, not yet written
+}
+
+// SetupWithManager lets the controller run.
+func SetupWithManager(m ctrl.Manager, config Config) error {
+	guards := power.NewGuards(config.Power)
+	r := &Reconciler{
+		config: config, client: m.GetClient(), live: m.GetAPIReader(), events: m.GetEventRecorder("sidero-controller-manager"),
+		changes: make(chan event.GenericEvent, 1024),
+	}
+	r.controls = &controls{
+		guards: guards, secrets: m.GetAPIReader(), failures: config.Failures, key: []byte(rand.Text()),
+		pinned: func(server, fingerprint string) { r.pins.Store(server, fingerprint) },
+	}
+	r.poller = &poller{every: pollEvery, machines: map[string]*polled{}, changed: r.changed}
+
+	// The poller's goroutines outlive the reconcile that starts them, and end with the controllers.
+	running, stop := context.WithCancel(context.Background())
+	r.running = running
+	start := manager.RunnableFunc(func(ctx context.Context) error {
+		defer stop()
+
+		return guards.Run(ctx)
+	})
+	if err := m.Add(start); err != nil {
+		return fmt.Errorf("add power guards: %w", err)
+	}
+
+	// A binding has the name of its server.
+	binding := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: o.GetName()}}}
+	})
+
+	err := ctrl.NewControllerManagedBy(m).
+		Named("server").
+		For(&v1alpha2.Server{}).
+		Watches(&v1alpha3.ServerBinding{}, binding).
+		WatchesRawSource(source.Channel(r.changes, &handler.EnqueueRequestForObject{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("add server controller: %w", err)
+	}
+
+	return nil
+}
+
+// changed has a server looked at.
+func (r *Reconciler) changed(server string) {
+	o := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: server}}
+
+	select {
+	case r.changes <- event.GenericEvent{Object: o}:
+	default: // a thousand others wait already: the next reading tells again
+	}
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (reconcile.Result, error) {
+	s := &v1alpha2.Server{}
+	// Not from the cache: what was written a moment ago counts, above all that the server was wiped or un-accepted.
+	if err := r.live.Get(ctx, request.NamespacedName, s); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.poller.forget(request.Name)
+		}
+
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+
+	if added, err := r.keepFinalizer(ctx, s); added || err != nil {
+		return reconcile.Result{}, err // the change brings it here again
+	}
+
+	binding, err := r.binding(ctx, s.Name)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+
+	view := r.look(ctx, s)
+	decision := Next(facts(s, binding, view, r.config.RebootTimeout))
+	outcome := r.act(ctx, s, view.control, decision)
+
+	if err := r.record(ctx, s, result{decision, view, outcome, binding}); err != nil {
+		return reconcile.Result{}, err
+	}
+
+	if decision.Released {
+		return reconcile.Result{}, r.release(ctx, s)
+	}
+
+	return again(decision, view, outcome), nil
+}
+
+// again is after how long the server is looked at again.
+func again(d Decision, v view, outcome error) reconcile.Result {
+	if outcome != nil || v.problem != nil {
+		return reconcile.Result{RequeueAfter: failedAgain}
+	}
+
+	return reconcile.Result{RequeueAfter: d.Again}
+}
+
+// keepFinalizer adds the finalizer, so that a server that is deleted stays while it is in use.
+func (r *Reconciler) keepFinalizer(ctx context.Context, s *v1alpha2.Server) (added bool, err error) {
+	if !s.DeletionTimestamp.IsZero() || controllerutil.ContainsFinalizer(s, v1alpha2.ServerFinalizer) {
+		return false, nil
+	}
+
+	before := s.DeepCopy()
+	controllerutil.AddFinalizer(s, v1alpha2.ServerFinalizer)
+
+	if err := r.client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return false, ignoreChanged(fmt.Errorf("add finalizer to server %s: %w", s.Name, err))
+	}
+
+	return true, nil
+}
+
+func (r *Reconciler) release(ctx context.Context, s *v1alpha2.Server) error {
+	r.poller.forget(s.Name)
+
+	before := s.DeepCopy()
+	if !controllerutil.RemoveFinalizer(s, v1alpha2.ServerFinalizer) {
+		return nil
+	}
+
+	if err := r.client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return ignoreChanged(fmt.Errorf("remove finalizer from server %s: %w", s.Name, err))
+	}
+
+	return nil
+}
+
+// ignoreChanged drops errors of objects that somebody else has changed or deleted: that brings them here again.
+func ignoreChanged(err error) error {
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil
+	}
+
+	return err
+}
+
+// binding is the server's, or nil.
+func (r *Reconciler) binding(ctx context.Context, name string) (*v1alpha3.ServerBinding, error) {
+	binding := &v1alpha3.ServerBinding{}
+	if err := r.live.Get(ctx, client.ObjectKey{Name: name}, binding); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nil //nolint:nilnil // there is none
+		}
+
+		return nil, fmt.Errorf("read binding of server %s: %w", name, err)
+	}
+
+	return binding, nil
+}
+
+// view is what is known of a server's power.
+type view struct {
+	control *control
+	reading reading
+	// problem tells why there is no control, nil also when there need not be one.
+	problem error
+}
+
+// look makes the server's control and asks what was seen of its power last.
+func (r *Reconciler) look(ctx context.Context, s *v1alpha2.Server) view {
+	control, err := r.controls.of(ctx, s)
+	if control == nil {
+		r.poller.forget(s.Name)
+
+		return view{problem: err}
+	}
+
+	if control.blind {
+		r.poller.forget(s.Name)
+
+		return view{control: control, reading: reading{state: power.Unknown}}
+	}
+
+	return view{control: control, reading: r.poller.follow(r.running, s.Name, control.driver)}
+}
+
+// act switches the machine's power as decided.
+func (r *Reconciler) act(ctx context.Context, s *v1alpha2.Server, c *control, d Decision) error {
+	if d.Action == NoAction || c == nil {
+		return nil
+	}
+
+	if d.Action != TurnOff {
+		if err := c.driver.BootFromNetwork(ctx, r.firmware(s)); err != nil && !needsPerson(err) {
+			return fmt.Errorf("have it boot from the network: %w", err)
+		}
+	}
+
+	state := power.On
+
+	var err error
+
+	switch d.Action {
+	case TurnOn:
+		err = c.driver.On(ctx)
+	case TurnOff:
+		state, err = power.Off, c.driver.Off(ctx)
+	case Restart:
+		err = c.driver.Cycle(ctx)
+	}
+
+	if err != nil {
+		return fmt.Errorf("turn it %s: %w", d.Action, err)
+	}
+
+	r.poller.expect(s.Name, state)
+
+	return nil
+}
+
+func (r *Reconciler) firmware(s *v1alpha2.Server) power.Firmware {
+	if s.Spec.PXEMode != "" {
+		return power.Firmware(s.Spec.PXEMode)
+	}
+
+	return r.config.Firmware
+}
+
+func needsPerson(err error) bool {
+	var person *power.NeedsPersonError
+
+	return errors.As(err, &person)
+}
+
+// facts are a server's.
+func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout time.Duration) Facts {
+	f := Facts{
+		Now: time.Now(), Accepted: s.Spec.Accepted, Deleting: !s.DeletionTimestamp.IsZero(),
+		WasInUse: s.Status.InUse, IsClean: s.Status.IsClean,
+		Power: v.reading.state, Automatic: v.control != nil, RebootTimeout: timeout,
+	}
+
+	_, f.Paused = s.Annotations[pausedAnnotation]
+
+	if v.control != nil {
+		f.Blind = v.control.blind
+	}
+
+	for _, c := range s.Status.Conditions {
+		switch {
+		case c.Type == v1alpha2.ConditionPowerCycle && c.Status == corev1.ConditionFalse:
+			f.Cycling, f.Heartbeat = c.LastTransitionTime.Time, c.Message == wipeInProgress
+		case c.Type == v1alpha2.ConditionDuplicateIdentity && c.Status == corev1.ConditionTrue:
+			f.Duplicate = true
+		}
+	}
+
+	if binding != nil {
+		f.Bound = true
+
+		for _, c := range binding.Status.Conditions {
+			f.Installed = f.Installed || c.Type == v1alpha3.ConditionTalosInstalled && c.Status == corev1.ConditionTrue
+		}
+	}
+
+	return f
+}

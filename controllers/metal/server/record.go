@@ -1,0 +1,225 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/power"
+)
+
+// Reasons of Events, which are upstream's.
+const (
+	eventAllocation = "Server Allocation"
+	eventManagement = "Server Management"
+)
+
+const (
+	reasonInProgress = "InProgress"
+	// wipeInProgress is the message of the PowerCycle condition that an agent's heartbeat writes.
+	wipeInProgress = "wipe in progress"
+)
+
+var errUnknown = errors.New("the power control does not tell whether the machine is on")
+
+// result is what came of a reconcile.
+type result struct {
+	decision Decision
+	view     view
+	// outcome is the error of the action, nil when it succeeded or there was none.
+	outcome error
+	binding *v1alpha3.ServerBinding
+}
+
+// record writes a result into the server's status, and tells people what is new.
+func (r *Reconciler) record(ctx context.Context, s *v1alpha2.Server, result result) error {
+	before := s.DeepCopy()
+	result.write(&s.Status, s.Spec.Cordoned)
+
+	if pin, ok := r.pins.LoadAndDelete(s.Name); ok {
+		s.Status.BMCFingerprint = pin.(string) //nolint:forcetypeassert // nothing else is stored
+	}
+
+	r.tell(before, s, result)
+
+	if apiequality.Semantic.DeepEqual(before.Status, s.Status) {
+		return nil
+	}
+
+	// With a lock: somebody else may have written a condition, or that the server was wiped.
+	err := r.client.Status().Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if err != nil {
+		return fmt.Errorf("write status of server %s: %w", s.Name, err)
+	}
+
+	return nil
+}
+
+// write makes a status say what a result is.
+func (t result) write(status *v1alpha2.ServerStatus, cordoned bool) {
+	d := t.decision
+	status.InUse, status.IsClean = d.InUse, d.IsClean
+	status.Ready = d.Ready && t.outcome == nil && t.view.problem == nil
+	status.Power = t.power()
+	status.Phase, status.WaitingFor = d.Phase.display(cordoned), t.waiting()
+
+	if d.Marks && t.outcome == nil && d.Action != NoAction {
+		set(status, v1alpha2.Condition{
+			Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityInfo, Reason: reasonInProgress,
+			Message: "restarted for its wipe at " + time.Now().UTC().Format(time.RFC3339), LastTransitionTime: metav1.Now(),
+		})
+	}
+
+	switch {
+	case t.binding == nil:
+		drop(status, v1alpha2.ConditionPXEBooted)
+	case d.Phase == InUse:
+		set(status, v1alpha2.Condition{Type: v1alpha2.ConditionPXEBooted, Status: corev1.ConditionTrue})
+	}
+
+	t.writeControl(status)
+}
+
+// power is the state as the API has it. What nobody can ask is on, as upstream has it: the machine has made itself heard.
+func (t result) power() string {
+	switch {
+	case t.view.problem != nil:
+		return v1alpha2.PowerUnknown
+	case t.view.control == nil:
+		return v1alpha2.PowerOn
+	case t.view.reading.state == "":
+		return v1alpha2.PowerUnknown
+	default:
+		return string(t.view.reading.state)
+	}
+}
+
+// waiting tells what has to happen, and first of all what is wrong.
+func (t result) waiting() string {
+	switch {
+	case t.outcome != nil && needsPerson(t.outcome):
+		return "a person: " + t.outcome.Error()
+	case t.outcome != nil:
+		return "its power control to work: " + t.outcome.Error()
+	case t.view.problem != nil && t.decision.InUse || t.view.problem != nil && t.decision.Phase == Waiting:
+		return "its power control: " + t.view.problem.Error()
+	default:
+		return t.decision.Waiting
+	}
+}
+
+// writeControl keeps the condition that tells why the power cannot be controlled.
+func (t result) writeControl(status *v1alpha2.ServerStatus) {
+	reason, err := t.trouble()
+
+	switch {
+	case err != nil:
+		set(status, v1alpha2.Condition{
+			Type: v1alpha2.ConditionPowerControl, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityWarning, Reason: reason, Message: err.Error(),
+		})
+	case t.view.control == nil:
+		drop(status, v1alpha2.ConditionPowerControl)
+	case t.view.reading.state != "":
+		set(status, v1alpha2.Condition{Type: v1alpha2.ConditionPowerControl, Status: corev1.ConditionTrue})
+	}
+}
+
+// trouble is what is wrong with the control of a server's power.
+func (t result) trouble() (reason string, err error) {
+	switch {
+	case t.view.problem != nil:
+		return reasonOf(t.view.problem), t.view.problem
+	case t.outcome != nil:
+		return reasonOf(t.outcome), t.outcome
+	case t.view.reading.err != nil:
+		return reasonOf(t.view.reading.err), t.view.reading.err
+	case t.decision.Unknown:
+		return reasonFailed, errUnknown
+	default:
+		return "", nil
+	}
+}
+
+// tell records Events about what is new.
+func (r *Reconciler) tell(before, s *v1alpha2.Server, t result) {
+	d := t.decision
+
+	if d.Deallocated {
+		r.events.Eventf(s, nil, corev1.EventTypeNormal, eventAllocation, "Release", "the server is no more allocated")
+	}
+
+	was, _ := find(before.Status.Conditions, v1alpha2.ConditionPowerControl)
+	if now, ok := find(s.Status.Conditions, v1alpha2.ConditionPowerControl); ok && now.Status == corev1.ConditionFalse && was.Message != now.Message {
+		r.events.Eventf(s, nil, corev1.EventTypeWarning, eventManagement, "ControlPower", "%s", now.Message)
+	}
+
+	if t.outcome != nil || t.view.control == nil {
+		return
+	}
+
+	switch {
+	case d.Action == TurnOff:
+		r.events.Eventf(s, nil, corev1.EventTypeNormal, eventManagement, "TurnOff", "turned off")
+	case d.Marks:
+		r.events.Eventf(s, nil, corev1.EventTypeNormal, eventManagement, "Wipe", "started from the network for its wipe")
+	case d.Action == TurnOn:
+		r.events.Eventf(s, nil, corev1.EventTypeNormal, eventManagement, "TurnOn", "turned on, to boot from the network")
+	}
+}
+
+// reasonOf sums up an error of power control.
+func reasonOf(err error) string {
+	var problem *problemError
+
+	switch {
+	case errors.As(err, &problem):
+		return problem.reason
+	case needsPerson(err):
+		return reasonPerson
+	case power.ClassOf(err) == power.Denied:
+		return reasonDenied
+	default:
+		return reasonFailed
+	}
+}
+
+func find(conditions v1alpha2.Conditions, kind v1alpha2.ConditionType) (v1alpha2.Condition, bool) {
+	at := slices.IndexFunc(conditions, func(c v1alpha2.Condition) bool { return c.Type == kind })
+	if at < 0 {
+		return v1alpha2.Condition{}, false
+	}
+
+	return conditions[at], true
+}
+
+// set puts a condition in its place. Unless it says otherwise, its time is that of its last change.
+func set(status *v1alpha2.ServerStatus, c v1alpha2.Condition) {
+	old, found := find(status.Conditions, c.Type)
+	explicit := !c.LastTransitionTime.IsZero()
+
+	if !explicit {
+		c.LastTransitionTime = metav1.Now()
+		if found && old.Status == c.Status && old.Reason == c.Reason && old.Message == c.Message && old.Severity == c.Severity {
+			return
+		}
+	}
+
+	drop(status, c.Type)
+
+	status.Conditions = append(status.Conditions, c)
+	slices.SortFunc(status.Conditions, func(a, b v1alpha2.Condition) int { return cmp.Compare(a.Type, b.Type) })
+}
+
+func drop(status *v1alpha2.ServerStatus, kind v1alpha2.ConditionType) {
+	status.Conditions = slices.DeleteFunc(slices.Clone(status.Conditions), func(c v1alpha2.Condition) bool { return c.Type == kind })
+}

@@ -1,0 +1,237 @@
+package serverclass
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/expression"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+)
+
+// Members are the servers of a class, sorted by name.
+type Members struct {
+	// Available are not allocated. They need not be clean.
+	Available []string
+	InUse     []string
+}
+
+// Matcher tells which servers belong to a class.
+type Matcher struct {
+	spec       v1alpha2.ServerClassSpec
+	selector   labels.Selector
+	expression *expression.Expression
+}
+
+// NewMatcher prepares a class's. The error tells what of the class cannot be understood; such a class has no servers.
+func NewMatcher(spec v1alpha2.ServerClassSpec) (*Matcher, error) {
+	selector, err := metav1.LabelSelectorAsSelector(&spec.Selector)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it names the selector
+	}
+
+	m := &Matcher{spec: spec, selector: selector}
+
+	if spec.Expression != "" {
+		if m.expression, err = expression.Compile(spec.Expression); err != nil {
+			return nil, err //nolint:wrapcheck // it names the expression
+		}
+	}
+
+	return m, nil
+}
+
+// Members are those of a list of servers that are accepted, not cordoned, and match.
+func (m *Matcher) Members(servers []v1alpha2.Server) Members {
+	members := Members{Available: []string{}, InUse: []string{}}
+
+	for i := range servers {
+		switch s := &servers[i]; {
+		case !m.Matches(s):
+		case s.Status.InUse:
+			members.InUse = append(members.InUse, s.Name)
+		default:
+			members.Available = append(members.Available, s.Name)
+		}
+	}
+
+	slices.Sort(members.Available)
+	slices.Sort(members.InUse)
+
+	return members
+}
+
+// Matches tells whether a server belongs to the class. All that the class asks for must be true.
+func (m *Matcher) Matches(s *v1alpha2.Server) bool {
+	if !s.Spec.Accepted || s.Spec.Cordoned || !m.selector.Matches(labels.Set(s.Labels)) {
+		return false
+	}
+
+	if !matchesHardware(m.spec.Qualifiers.Hardware, s.Spec.Hardware) || !matchesLabels(m.spec.Qualifiers.LabelSelectors, s.Labels) {
+		return false
+	}
+
+	if !within(m.spec.Minimum, m.spec.Maximum, s.Spec.Hardware) {
+		return false
+	}
+
+	if m.expression == nil {
+		return true
+	}
+
+	matches, err := m.expression.Matches(s)
+
+	return err == nil && matches
+}
+
+// matchesHardware tells whether one of the filters fits what the machine has.
+func matchesHardware(filters []v1alpha2.HardwareInformation, has *v1alpha2.HardwareInformation) bool {
+	if len(filters) == 0 {
+		return true
+	}
+
+	return has != nil && slices.ContainsFunc(filters, func(filter v1alpha2.HardwareInformation) bool {
+		return partlyEqual(reflect.ValueOf(filter), reflect.ValueOf(*has))
+	})
+}
+
+// partlyEqual tells whether all that a filter says is so. Lists are compared by place, as upstream does, whatever its
+// documents say: the first processor of the filter with the first of the machine, and further ones do not matter.
+func partlyEqual(filter, value reflect.Value) bool {
+	if filter.IsZero() {
+		return true
+	}
+
+	switch filter.Kind() { //nolint:exhaustive // all others are compared as they are
+	case reflect.Pointer:
+		return !value.IsNil() && partlyEqual(filter.Elem(), value.Elem())
+	case reflect.Struct:
+		for i := range filter.NumField() {
+			if !partlyEqual(filter.Field(i), value.Field(i)) {
+				return false
+			}
+		}
+
+		return true
+	case reflect.Slice:
+		if filter.Len() > value.Len() {
+			return false
+		}
+
+		for i := range filter.Len() {
+			if !partlyEqual(filter.Index(i), value.Index(i)) {
+				return false
+			}
+		}
+
+		return true
+	default:
+		return filter.Equal(value)
+	}
+}
+
+// matchesLabels is upstream's older form of a selector: any one label of any of the maps is enough. Upstream's tests pin it.
+func matchesLabels(selectors []map[string]string, has map[string]string) bool {
+	if len(selectors) == 0 {
+		return true
+	}
+
+	for _, selector := range selectors {
+		for name, value := range selector {
+			if got, ok := has[name]; ok && got == value {
+				return true
+			}
+		}
+	}
+
+	return false
+}
+
+// within tells whether a machine has at least and at most so much. One that has not told its hardware is in no bounds.
+func within(least, most *v1alpha2.HardwareBounds, has *v1alpha2.HardwareInformation) bool {
+	if least == nil && most == nil {
+		return true
+	}
+
+	if has == nil {
+		return false
+	}
+
+	if least == nil {
+		least = &v1alpha2.HardwareBounds{}
+	}
+
+	if most == nil {
+		most = &v1alpha2.HardwareBounds{}
+	}
+
+	size := sizeOf(has)
+
+	return between(least.Cores, most.Cores, size.cores) &&
+		between(least.Disks, most.Disks, size.disks) &&
+		between(bytes(least.Memory), bytes(most.Memory), size.memory) &&
+		between(bytes(least.DiskSize), bytes(most.DiskSize), size.largest)
+}
+
+func between(least, most *int64, value int64) bool {
+	return (least == nil || value >= *least) && (most == nil || value <= *most)
+}
+
+func bytes(q *resource.Quantity) *int64 {
+	if q == nil {
+		return nil
+	}
+
+	value := q.Value()
+
+	return &value
+}
+
+// size is what bounds are about; memory and the largest disk in bytes.
+type size struct{ cores, disks, memory, largest int64 }
+
+func sizeOf(has *v1alpha2.HardwareInformation) size {
+	var s size
+
+	if has.Compute != nil {
+		s.cores = has.Compute.TotalCoreCount
+	}
+
+	if has.Memory != nil {
+		for _, module := range has.Memory.Modules {
+			s.memory += module.Size << 20
+		}
+
+		if s.memory == 0 { // upstream's agent tells the sum too, in words
+			s.memory = parseGigabytes(has.Memory.TotalSize)
+		}
+	}
+
+	if has.Storage != nil {
+		for _, disk := range has.Storage.Devices {
+			s.disks++
+			s.largest = max(s.largest, disk.Size)
+		}
+	}
+
+	return s
+}
+
+// parseGigabytes reads a size as upstream writes it: "32 GB", in powers of two.
+func parseGigabytes(text string) int64 {
+	number, ok := strings.CutSuffix(text, " GB")
+	if !ok {
+		return 0
+	}
+
+	quantity, err := resource.ParseQuantity(number + "Gi")
+	if err != nil {
+		return 0
+	}
+
+	return quantity.Value()
+}

@@ -1,6 +1,7 @@
 package ipmi_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/power"
 	"github.com/sidero-appliance/sidero-appliance/power/ipmi"
+	"github.com/sidero-appliance/sidero-appliance/power/ipmi/lan"
 )
 
 // chassisProgram is what OpenIPMI's simulator runs to read and change the chassis. It writes down what it is told.
@@ -166,6 +168,44 @@ func TestOpenIPMI(t *testing.T) {
 			}
 			if kind == ipmi.Lanplus && driver.Suite() != 3 {
 				t.Errorf("suite is %d", driver.Suite())
+			}
+		})
+	}
+}
+
+// TestOpenIPMIRefuses: what a BMC that we did not write does about logins that are wrong.
+func TestOpenIPMIRefuses(t *testing.T) {
+	sim := startOpenIPMI(t)
+	sim.driver(t, func(*ipmi.Config) {}) // waits until it is there
+	for _, test := range []struct {
+		name, kind, user, password string
+		want                       error
+	}{
+		{"password", ipmi.Lanplus, "admin", "secret", lan.ErrPassword},
+		{"user", ipmi.Lanplus, "nobody", "s1der0", lan.ErrUser},
+		{"disabled user", ipmi.Lanplus, "disabled", "s1der0", lan.ErrUser},
+		// Over IPMI 2.0 it lets every user be everything.
+		{"operator", ipmi.Lanplus, "oper", "s1der0", nil},
+		{"password", ipmi.Lan, "admin", "secret", lan.ErrPassword},
+		{"user", ipmi.Lan, "nobody", "s1der0", lan.ErrUser},
+		{"disabled user", ipmi.Lan, "disabled", "s1der0", lan.ErrUser},
+		{"role", ipmi.Lan, "visitor", "s1der0", lan.ErrPrivilege},
+		{"operator", ipmi.Lan, "oper", "s1der0", nil},
+	} {
+		t.Run(test.kind+" "+test.name, func(t *testing.T) {
+			driver, err := ipmi.New(ipmi.Config{
+				Endpoint: "127.0.0.1", Port: sim.port, Interface: test.kind, User: test.user, Password: test.password, Wait: 50 * time.Millisecond,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer driver.Close()
+			_, err = driver.State(t.Context())
+			if err == nil {
+				err = driver.On(t.Context())
+			}
+			if !errors.Is(err, test.want) || test.want != nil && power.ClassOf(err) != power.Denied {
+				t.Errorf("%v, want %v", err, test.want)
 			}
 		})
 	}

@@ -5,6 +5,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -50,6 +51,8 @@ type Config struct {
 	Failures power.Failures
 	// Power is how devices are treated.
 	Power power.Options
+	// Poll is how often the power is looked at, pollEvery when zero.
+	Poll time.Duration
 }
 
 // Reconciler is the controller.
@@ -77,7 +80,7 @@ func SetupWithManager(m ctrl.Manager, config Config) error {
 		guards: guards, secrets: m.GetAPIReader(), failures: config.Failures, key: []byte(rand.Text()),
 		pinned: func(server, fingerprint string) { r.pins.Store(server, fingerprint) },
 	}
-	r.poller = &poller{every: pollEvery, machines: map[string]*polled{}, changed: r.changed}
+	r.poller = &poller{every: cmp.Or(config.Poll, pollEvery), machines: map[string]*polled{}, changed: r.changed}
 
 	// The poller's goroutines outlive the reconcile that starts them, and end with the controllers.
 	running, stop := context.WithCancel(context.Background())

@@ -83,9 +83,9 @@ func (d *Driver) BootFromNetwork(ctx context.Context, firmware power.Firmware) e
 	})
 }
 
-// proveBoot is for BMCs that show the network as the device and the flags as not valid, before as after: what is shown may be left from
-// an earlier boot. OpenIPMI's simulator never shows the flags as valid. If the device goes and comes as it is told, the BMC
-// keeps it.
+// proveBoot is for BMCs that show the network as the device and the flags as not valid, before as after: what is shown may be
+// left from an earlier boot. OpenIPMI's simulator never shows the flags as valid. If the device goes and comes as it is told,
+// the BMC keeps it.
 func (d *Driver) proveBoot(ctx context.Context, bmc *conversation, wanted bootFlags) error {
 	if err := writeBoot(ctx, bmc, bootFlags{}); err != nil {
 		return err
@@ -128,8 +128,8 @@ func parseBoot(response *chassis.GetSystemBootOptionsParamResponse) (bootFlags, 
 	return flags, nil
 }
 
-// writeBoot sets the boot flags, the way BMCs are tested with: ipmitool's. All but the flags themselves may be refused, because not every
-// BMC has it.
+// writeBoot sets the boot flags, in the steps that BMCs are tested with: ipmitool's. All but the flags themselves may be
+// refused, because not every BMC has it.
 func writeBoot(ctx context.Context, bmc *conversation, flags bootFlags) error {
 	steps := []struct {
 		parameter types.BootOptionParamSelector

@@ -195,7 +195,7 @@ func isUnsupported(err error) bool {
 	}
 	switch types.CompletionCode(refused.Code) {
 	case types.CodeInvalidCommand, types.CodeInvalidCommandForLUN, types.CodeParameterNotSupported, types.CodeParameterOutOfRange,
-		types.CodeRequestDataFieldInvalid, types.CodeSubFnDisabled:
+		types.CodeRequestDataFieldInvalid, types.CodeRequestedDataNotPresent, types.CodeSubFnDisabled:
 		return true
 	}
 	return false

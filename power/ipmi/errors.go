@@ -21,6 +21,7 @@ func explain(err error) error {
 		{lan.ErrPassword, power.Denied, "check user and password at the BMC's own web page before trying again, BMCs lock accounts; some keep 16 bytes of a longer password"},
 		{lan.ErrUser, power.Denied, "check the user's name, and that the user is enabled and may use IPMI over LAN"},
 		{lan.ErrPrivilege, power.Denied, "give the user the role operator or administrator in the BMC's settings"},
+		{lan.ErrKey, power.Denied, "clear it in the BMC's settings"},
 		{lan.ErrSuites, power.Transient, "enable cipher suite 17 or 3 for administrators in the BMC's settings"},
 		{lan.ErrVersion, power.Transient, "try interface lan instead of lanplus, or the other way round"},
 		{lan.ErrSessions, power.Transient, "it frees them after a minute; if not, restart the BMC"},

@@ -265,6 +265,7 @@ func TestErrors(t *testing.T) {
 		{"suites", simulator.Config{Suites: []uint8{0, 1, 2}}, nil, lan.ErrSuites, power.Transient, "cipher suite 17 or 3"},
 		{"suites, silently", simulator.Config{Suites: []uint8{}, Lies: simulator.Lies{SilentSuites: true}}, nil, lan.ErrSuites, power.Transient, "the cipher suites 17, 3, 8, 12: open session: no answer"},
 		{"a suite that is another", simulator.Config{Lies: simulator.Lies{OtherSuite: true}}, nil, lan.ErrSuites, power.Transient, "other algorithms"},
+		{"key", simulator.Config{Key: "key"}, nil, lan.ErrKey, power.Denied, "clear it"},
 		{"version", simulator.Config{}, func(c *ipmi.Config) { c.Interface = ipmi.Lan }, lan.ErrVersion, power.Transient, "interface"},
 		{"silence", simulator.Config{}, func(c *ipmi.Config) { c.Port = silent(t) }, lan.ErrUnreachable, power.Transient, "IPMI over LAN"},
 		{"nobody there", simulator.Config{}, func(c *ipmi.Config) { c.Port = freePort(t) }, lan.ErrUnreachable, power.Transient, "nothing listens"},
@@ -286,7 +287,7 @@ func TestErrors(t *testing.T) {
 			// What failed leaves no session behind: the BMC has few.
 			driver.Close()
 			deadline := time.Now().Add(time.Second)
-			for server.Sessions() != 0 && test.name != "a suite that is another" {
+			for server.Sessions() != 0 && test.name != "a suite that is another" && test.name != "key" {
 				if time.Now().After(deadline) {
 					t.Fatalf("%d sessions are left", server.Sessions())
 				}

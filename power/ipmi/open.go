@@ -11,7 +11,8 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/power/ipmi/lan"
 )
 
-// deviceTimeout is how long the kernel is given when the context gives no end. It gives up on a BMC by itself after about as long.
+// deviceTimeout is how long the kernel is given when the context gives no end. It gives up on a BMC by itself after about as
+// long.
 const deviceTimeout = 15 * time.Second
 
 // device is the kernel's IPMI device, by which a machine reaches its own BMC.

@@ -42,8 +42,8 @@ func (c *cover20) seal(message []byte) ([]byte, error) {
 	return append(datagram, code...), err
 }
 
-// open returns the message of a packet that only the BMC can have made, and once. Calls are made one after another, so what has an earlier
-// number than the last is a copy.
+// open returns the message of a packet that only the BMC can have made, and once. Calls are made one after another, so what
+// has no later number than the last one is a copy.
 func (c *cover20) open(packet packet) ([]byte, bool) {
 	length, ok := crypto.IntegrityAuthCodeLen(c.integrity)
 	const padLengthAndNext = 2

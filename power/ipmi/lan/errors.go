@@ -24,6 +24,8 @@ var (
 	ErrSessions = errors.New("the BMC has no session left")
 	// errSuite is that for one of them.
 	errSuite = errors.New("refused")
+	// ErrKey is in the error when the BMC has a key of its own (Kg), which is not supported.
+	ErrKey = errors.New("the BMC has a key of its own (Kg)")
 	// ErrVersion is in the error when the BMC does not speak the version of IPMI that was asked for.
 	ErrVersion = errors.New("the BMC does not speak this version of IPMI")
 )

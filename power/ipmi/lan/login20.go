@@ -202,7 +202,7 @@ func (h *handshake) prove(ctx context.Context) (*Session, error) {
 		return nil, fmt.Errorf("%s: %w", step, err)
 	case hmac.Equal(want, rakp4.IntegrityCheckValue):
 	case h.hasKey:
-		return nil, fmt.Errorf("%s: the BMC has a key of its own (Kg) set, which is not supported: clear it in the BMC's settings", step)
+		return nil, fmt.Errorf("%s: %w", step, ErrKey)
 	default:
 		return nil, fmt.Errorf("%s: %w: its proof is wrong", step, ErrPassword)
 	}

@@ -124,8 +124,8 @@ func message(command types.Command, number uint8, data []byte) []byte {
 	return request.Pack()
 }
 
-// parseAnswer reads the message that answers a command, and returns its completion code and data. Its checksums are not looked at: UDP
-// has one, a session has better ones, and there are BMCs that get them wrong.
+// parseAnswer reads the message that answers a command, and returns its completion code and data. Its checksums are not
+// looked at: UDP has one, a session has better ones, and there are BMCs that get them wrong.
 func parseAnswer(answer []byte, command types.Command, number uint8) ([]byte, bool) {
 	switch {
 	case len(answer) < messageSize+1,

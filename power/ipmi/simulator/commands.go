@@ -43,7 +43,11 @@ func (s *Server) answerOutside(datagram []byte) []byte {
 		return nil
 	}
 	// IPMI 2.0 only, all users have names (IPMI v2.0 table 22-15).
-	message := protocol.BuildIPMIResponse(netFn, id, number, 0, []byte{1, 0x80, 0x04, 0x02, 0, 0, 0, 0})
+	logins := byte(0x04)
+	if s.config.Key != "" {
+		logins |= 0x20
+	}
+	message := protocol.BuildIPMIResponse(netFn, id, number, 0, []byte{1, 0x80, logins, 0x02, 0, 0, 0, 0})
 	answer := []byte{types.RmcpVersion, 0, 0xff, types.MessageClassIPMI, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(len(message))}
 	return append(answer, message...)
 }

@@ -181,7 +181,11 @@ func (s *Server) prove(payload []byte) []byte {
 	if err != nil || session.user == nil || !hmac.Equal(want, request.KeyExchangeAuthenticationCode) {
 		return refuse(types.RmcpStatusCodeInvalidIntegrityCheckValue)
 	}
-	sik, k1, k2, err := crypto.DeriveSessionKeys(session.auth, console, session.random[:], role, name, session.password())
+	key := session.password()
+	if s.config.Key != "" {
+		key = crypto.PadPassword20([]byte(s.config.Key))
+	}
+	sik, k1, k2, err := crypto.DeriveSessionKeys(session.auth, console, session.random[:], role, name, key)
 	if err != nil {
 		return nil
 	}

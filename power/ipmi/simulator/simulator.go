@@ -20,6 +20,8 @@ type Config struct {
 	Users []User
 	// Suites are the cipher suites it takes; 3, 8, 12 and 17 when nil.
 	Suites []uint8
+	// Key is the BMC's own key (Kg), with which sessions' keys are made instead of the password. Optional.
+	Key string
 	// Sessions is how many there may be at once: 4.
 	Sessions int
 	// SessionTimeout ends a session that long after its last use: 60 s.

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/netboot/quiet"
 	"github.com/sidero-appliance/sidero-appliance/registration"
@@ -24,7 +25,7 @@ import (
 // carries its Events to the API.
 func newRegistration(s site, config *rest.Config, cache client.Reader) (*registration.Server, *eventWriter, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha2.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(v1alpha2.AddToScheme(scheme), v1alpha3.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		return nil, nil, fmt.Errorf("register types: %w", err)
 	}
 	objects, err := client.New(config, client.Options{Scheme: scheme, Mapper: registrationMapper()})
@@ -60,6 +61,7 @@ func newRegistration(s site, config *rest.Config, cache client.Reader) (*registr
 func registrationMapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	m.Add(v1alpha2.GroupVersion.WithKind("Server"), meta.RESTScopeRoot)
+	m.Add(v1alpha3.GroupVersion.WithKind("ServerBinding"), meta.RESTScopeRoot)
 	m.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
 	return m
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/keymutex"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
 	"github.com/sidero-appliance/sidero-appliance/registration/machine"
@@ -139,7 +140,27 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 
 	log.Log(ctx, level, "machine registered", "new", created, "accepted", server.Spec.Accepted)
 
-	return orders(server, s.config.Policy), nil
+	response := orders(server, s.config.Policy)
+	if response.GetWipe() {
+		allocated, err := s.allocated(ctx, reported.Name)
+		if err != nil {
+			return nil, s.fail(ctx, log, "read binding", err)
+		}
+
+		response.Wipe = !allocated
+	}
+
+	return response, nil
+}
+
+// allocated tells whether a server has a ServerBinding, from which its status follows a moment later.
+func (s *Service) allocated(ctx context.Context, name string) (bool, error) {
+	err := s.config.Client.Get(ctx, client.ObjectKey{Name: name}, &v1alpha3.ServerBinding{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+
+	return err == nil, err //nolint:wrapcheck // wrapped by fail
 }
 
 // level is the level to log a registration at. Only a machine that was started is worth a line, once a minute.

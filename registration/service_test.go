@@ -2,6 +2,7 @@ package registration_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apitest"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/bootstrap"
@@ -40,7 +42,7 @@ func newBench(t *testing.T, plane *apitest.Plane, policy registration.Policy) be
 	t.Helper()
 
 	types := runtime.NewScheme()
-	if err := v1alpha2.AddToScheme(types); err != nil {
+	if err := errors.Join(v1alpha2.AddToScheme(types), v1alpha3.AddToScheme(types)); err != nil {
 		t.Fatal(err)
 	}
 
@@ -295,8 +297,40 @@ func testAccepted(t *testing.T, b bench) {
 		t.Errorf("a clean server is told %v, %v", response, err)
 	}
 
+	testAllocated(t, b)
 	testBMC(t, b)
 	testBMCKept(t, b)
+}
+
+// testAllocated: safety invariant 2 of the design, also in the moment before the server's status tells that it is in use.
+func testAllocated(t *testing.T, b bench) {
+	ctx := t.Context()
+
+	binding := &v1alpha3.ServerBinding{ObjectMeta: metav1.ObjectMeta{Name: machine}}
+	binding.Spec.MetalMachineRef = corev1.ObjectReference{Kind: "MetalMachine", Namespace: metav1.NamespaceDefault, Name: "m"}
+
+	server := b.server(t)
+	server.Status.IsClean = false
+
+	if err := b.admin.Status().Update(ctx, server); err != nil {
+		t.Fatal(err)
+	}
+
+	if err := b.admin.Create(ctx, binding); err != nil {
+		t.Fatal(err)
+	}
+
+	if response, err := b.service.CreateServer(ctx, request()); err != nil || response.GetWipe() {
+		t.Errorf("an allocated server is told %v, %v", response, err)
+	}
+
+	if _, err := b.service.MarkServerAsWiped(ctx, &api.MarkServerAsWipedRequest{Uuid: machine}); err != nil || b.server(t).Status.IsClean {
+		t.Errorf("an allocated server is clean: %t, %v", b.server(t).Status.IsClean, err)
+	}
+
+	if err := b.admin.Delete(ctx, binding); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func testBMC(t *testing.T, b bench) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -27,7 +28,18 @@ func (s *Service) ReconcileServerAddresses(ctx context.Context, request *api.Rec
 
 	return &api.ReconcileServerAddressesResponse{}, s.update(ctx, request.GetUuid(), func(server *v1alpha2.Server) {
 		server.Status.Addresses = mergeAddresses(server.Status.Addresses, addresses)
+		seen(&server.Status, time.Now())
 	})
+}
+
+// seenAgain is how old the time when a machine was last seen becomes before it is written anew.
+const seenAgain = time.Minute
+
+// seen notes that a machine was heard of.
+func seen(status *v1alpha2.ServerStatus, now time.Time) {
+	if status.LastSeen == nil || now.Sub(status.LastSeen.Time) >= seenAgain {
+		status.LastSeen = &metav1.Time{Time: now}
+	}
 }
 
 // mergeAddresses keeps the stored addresses of the types that were not sent, and then has those sent in their order.
@@ -46,6 +58,7 @@ func (s *Service) Heartbeat(ctx context.Context, request *api.HeartbeatRequest) 
 			return // it was not told to wipe
 		}
 
+		seen(&server.Status, time.Now())
 		setCondition(server, v1alpha2.Condition{
 			Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityInfo,
 			Reason: reasonInProgress, Message: "wipe in progress", LastTransitionTime: metav1.Now(),
@@ -58,8 +71,18 @@ func (s *Service) Heartbeat(ctx context.Context, request *api.HeartbeatRequest) 
 func (s *Service) MarkServerAsWiped(ctx context.Context, request *api.MarkServerAsWipedRequest) (*api.MarkServerAsWipedResponse, error) {
 	var wiped *v1alpha2.Server
 
-	err := s.update(ctx, request.GetUuid(), func(server *v1alpha2.Server) {
-		if wiped = nil; !server.Spec.Accepted || server.Status.InUse {
+	name, err := machine.ParseUUID(request.GetUuid())
+	if err != nil {
+		return nil, s.refuse(ctx, err)
+	}
+
+	allocated, err := s.allocated(ctx, name)
+	if err != nil {
+		return nil, s.fail(ctx, s.config.Logger.With("server", name, "remote", remote(ctx)), "read binding", err)
+	}
+
+	err = s.update(ctx, request.GetUuid(), func(server *v1alpha2.Server) {
+		if wiped = nil; !server.Spec.Accepted || server.Status.InUse || allocated {
 			return
 		}
 

@@ -18,6 +18,7 @@ TEST_PACKAGES  := \
 	qemu-system-x86 ovmf seabios ipxe-qemu dnsmasq-base iproute2 \
 	atftp curl kea-admin tcpdump tftp-hpa util-linux \
 	protobuf-compiler \
+	ipmitool openipmi freeipmi-tools redfishtool python3-sushy \
 	systemd
 
 # Right after a machine's first start something else often has the lock, and a

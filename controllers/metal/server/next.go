@@ -69,6 +69,9 @@ type Facts struct {
 	Bound     bool
 	Installed bool
 
+	// Asked is what a person has asked for, once.
+	Asked Action
+
 	// Power is the machine's, as its driver says; empty when it was not asked yet. Automatic tells that there is a driver
 	// that needs no person, and Blind that it never knows the state.
 	Power     power.State
@@ -94,6 +97,11 @@ type Decision struct {
 	Deallocated bool
 
 	Action Action
+	// Request tells that the action is the one that a person has asked for, and Refused why it is not done.
+	Request bool
+	Refused string
+	// Plain tells that the machine need not boot from the network: it has an operating system.
+	Plain bool
 	// Marks makes the PowerCycle condition False with a new time after the action: the wipe has Facts.RebootTimeout to begin.
 	Marks bool
 	// Unknown tells that an action would be due, but nobody can say whether the machine is on.
@@ -133,11 +141,36 @@ func Next(f Facts) Decision {
 		d.wipe(f)
 	}
 
+	d.ask(f)
+
 	if f.Deleting && f.Bound {
 		d.Phase, d.Waiting = Deleting, "the machine to be given back: it is in use"
 	}
 
 	return d
+}
+
+// ask does what a person has asked for, in place of what would be done.
+func (d *Decision) ask(f Facts) {
+	switch {
+	case f.Asked == NoAction, d.Released:
+		return
+	case !f.Accepted:
+		d.Refused = "the server is not accepted: nothing is done to it"
+	case f.Duplicate:
+		d.Refused = "nobody knows which machine this is"
+	case !f.Automatic:
+		d.Refused = "nothing controls its power: somebody has to go there"
+	case f.Asked == Restart && f.Power == power.Off:
+		d.Action, d.Request = TurnOn, true
+	default:
+		d.Action, d.Request = f.Asked, true
+	}
+
+	if d.Request {
+		d.Plain = f.Installed
+		d.Marks = d.Marks && d.Action != TurnOff
+	}
 }
 
 // use keeps a machine in use turned on.

@@ -40,6 +40,8 @@ func notAsked(f *Facts)    { f.Power = "" }
 func blind(f *Facts)       { f.Power, f.Blind = power.Unknown, true }
 func byHand(f *Facts)      { f.Power, f.Automatic = "", false }
 
+func asking(a Action) fact { return func(f *Facts) { f.Asked = a } }
+
 func cycled(ago time.Duration) fact { return func(f *Facts) { f.Cycling = f.Now.Add(-ago) } }
 func wiping(ago time.Duration) fact {
 	return func(f *Facts) { f.Cycling, f.Heartbeat = f.Now.Add(-ago), true }
@@ -93,7 +95,18 @@ func TestNext(t *testing.T) {
 		"paused and dirty":             {given(paused), Decision{Phase: Paused}},
 		"paused and clean":             {given(paused, clean), Decision{IsClean: true, Phase: Paused}},
 		"paused and in use":            {given(paused, bound, off), Decision{InUse: true, Phase: Paused}},
-		"duplicate":                    {given(duplicate, clean), Decision{Phase: Duplicate}},
+		"asked for off": {given(installed, wasInUse, asking(TurnOff)), Decision{
+			InUse: true, Ready: true, Action: TurnOff, Request: true, Plain: true, Phase: InUse, Again: powerAgain,
+		}},
+		"asked for a restart, off": {given(clean, off, asking(Restart)), Decision{IsClean: true, Ready: true, Action: TurnOn, Request: true, Phase: Clean}},
+		"asked while paused":       {given(paused, asking(TurnOn)), Decision{Action: TurnOn, Request: true, Phase: Paused}},
+		"asked, not accepted": {given(notAccepted, asking(TurnOff)), Decision{
+			Phase: Registered, Refused: "the server is not accepted: nothing is done to it",
+		}},
+		"asked, by hand": {given(clean, byHand, asking(TurnOff)), Decision{
+			IsClean: true, Ready: true, Phase: Clean, Refused: "nothing controls its power: somebody has to go there",
+		}},
+		"duplicate": {given(duplicate, clean), Decision{Phase: Duplicate}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Next(c.facts)
@@ -112,15 +125,15 @@ func TestNothingUnsafe(t *testing.T) {
 		d := Next(f)
 		name := fmt.Sprintf("%+v: %+v", f, d)
 
-		if d.Action != NoAction && (!f.Accepted || f.Duplicate || f.Paused || !f.Automatic) {
+		if d.Action != NoAction && (!f.Accepted || f.Duplicate || f.Paused && !d.Request || !f.Automatic) {
 			t.Fatalf("switches the power of a server that it must not touch: %s", name)
 		}
 
-		if f.Bound && (d.Action == TurnOff || d.Action == Restart || d.Marks || d.IsClean || d.Released) {
+		if f.Bound && (!d.Request && (d.Action == TurnOff || d.Action == Restart) || d.Marks || d.IsClean || d.Released) {
 			t.Fatalf("does that to a server in use: %s", name)
 		}
 
-		if d.Action == Restart && f.Power != power.On || d.Action == TurnOff && f.Power != power.On {
+		if !d.Request && (d.Action == Restart || d.Action == TurnOff) && f.Power != power.On {
 			t.Fatalf("takes power that may not be there: %s", name)
 		}
 
@@ -128,7 +141,7 @@ func TestNothingUnsafe(t *testing.T) {
 			t.Fatalf("calls a server clean that nobody has wiped: %s", name)
 		}
 
-		if d.Action != NoAction && f.Bound && f.Power == power.On {
+		if d.Action != NoAction && !d.Request && f.Bound && f.Power == power.On {
 			t.Fatalf("switches a server in use that is on: %s", name)
 		}
 
@@ -146,6 +159,15 @@ func TestNothingUnsafe(t *testing.T) {
 func each(visit func(Facts)) {
 	const flags = 10
 
+	for _, asked := range []Action{NoAction, TurnOn, TurnOff, Restart} {
+		combine(flags, func(f Facts) {
+			f.Asked = asked
+			visit(f)
+		})
+	}
+}
+
+func combine(flags int, visit func(Facts)) {
 	for bits := range 1 << flags {
 		bit := func(n int) bool { return bits>>n&1 == 1 }
 

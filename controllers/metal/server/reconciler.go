@@ -146,6 +146,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 
 	view := r.look(ctx, s)
 	decision := Next(facts(s, binding, view, r.config.RebootTimeout))
+
+	// First, so that it is done once at most, whatever happens in between.
+	if taken, err := r.takeRequest(ctx, s); err != nil || !taken {
+		return reconcile.Result{}, err
+	}
+
 	outcome := r.act(ctx, s, view.control, decision)
 
 	if err := r.record(ctx, s, result{decision, view, outcome, binding}); err != nil {
@@ -179,6 +185,23 @@ func (r *Reconciler) keepFinalizer(ctx context.Context, s *v1alpha2.Server) (add
 
 	if err := r.client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return false, ignoreChanged(fmt.Errorf("add finalizer to server %s: %w", s.Name, err))
+	}
+
+	return true, nil
+}
+
+// takeRequest removes what a person has asked for. It is not taken if somebody else has changed the server: then it is looked
+// at again.
+func (r *Reconciler) takeRequest(ctx context.Context, s *v1alpha2.Server) (bool, error) {
+	if _, ok := s.Annotations[v1alpha2.PowerRequestAnnotation]; !ok {
+		return true, nil
+	}
+
+	before := s.DeepCopy()
+	delete(s.Annotations, v1alpha2.PowerRequestAnnotation)
+
+	if err := r.client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return false, ignoreChanged(fmt.Errorf("take up the request for server %s: %w", s.Name, err))
 	}
 
 	return true, nil
@@ -254,7 +277,7 @@ func (r *Reconciler) act(ctx context.Context, s *v1alpha2.Server, c *control, d 
 		return nil
 	}
 
-	if d.Action != TurnOff {
+	if d.Action != TurnOff && !d.Plain {
 		if err := c.driver.BootFromNetwork(ctx, r.firmware(s)); err != nil && !needsPerson(err) {
 			return fmt.Errorf("have it boot from the network: %w", err)
 		}
@@ -296,6 +319,15 @@ func needsPerson(err error) bool {
 	return errors.As(err, &person)
 }
 
+// asked is the action of an annotation, none if it is not understood.
+func asked(text string) Action {
+	if action := Action(text); action == TurnOn || action == TurnOff || action == Restart {
+		return action
+	}
+
+	return NoAction
+}
+
 // facts are a server's.
 func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout time.Duration) Facts {
 	f := Facts{
@@ -305,6 +337,7 @@ func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout 
 	}
 
 	_, f.Paused = s.Annotations[pausedAnnotation]
+	f.Asked = asked(s.Annotations[v1alpha2.PowerRequestAnnotation])
 
 	if v.control != nil {
 		f.Blind = v.control.blind

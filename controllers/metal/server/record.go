@@ -163,11 +163,17 @@ func (r *Reconciler) tell(before, s *v1alpha2.Server, t result) {
 		r.events.Eventf(s, nil, corev1.EventTypeWarning, eventManagement, "ControlPower", "%s", now.Message)
 	}
 
+	if d.Refused != "" {
+		r.events.Eventf(s, nil, corev1.EventTypeWarning, eventManagement, "Refuse", "%s", d.Refused)
+	}
+
 	if t.outcome != nil || t.view.control == nil {
 		return
 	}
 
 	switch {
+	case d.Request:
+		r.events.Eventf(s, nil, corev1.EventTypeNormal, eventManagement, "Request", "power %s, as somebody has asked", d.Action)
 	case d.Action == TurnOff:
 		r.events.Eventf(s, nil, corev1.EventTypeNormal, eventManagement, "TurnOff", "turned off")
 	case d.Marks:

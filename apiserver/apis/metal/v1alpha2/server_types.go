@@ -6,6 +6,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// PowerRequestAnnotation is how a person asks for a server's power, once: on, off or cycle. The controller removes it before
+// it does so.
+const PowerRequestAnnotation = "metal.sidero.dev/power"
+
 // ServerFinalizer keeps a Server until it is no longer allocated. The name is upstream's.
 const ServerFinalizer = "storage.finalizers.server.k8s.io"
 

@@ -4241,6 +4241,41 @@ func schema_apiserver_apis_metal_v1alpha2_AssetCondition(ref common.ReferenceCal
 							Format:      "",
 						},
 					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Reason is one word for what is done about the file, or why it cannot be served.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Message says the same to people, and what they can do.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"size": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Size of the whole file in bytes, once it is known.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"received": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Received is how many bytes of the file there are so far, until it is complete.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"digest": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Digest is the SHA-512 of the file that is served, in hexadecimal, whether or not the spec names one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 				},
 				Required: []string{"status", "type"},
 			},
@@ -5615,6 +5650,13 @@ func schema_apiserver_apis_metal_v1alpha2_ServerClassSpec(ref common.ReferenceCa
 							Ref: ref(metalv1alpha2.HardwareBounds{}.OpenAPIModelName()),
 						},
 					},
+					"accept": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Accept has the servers that the class asks for accepted, each once, when it is new. Accepting is the licence to wipe a machine: off unless it is said.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
 					"wipe": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Wipe tells what of the disks of machines that were allocated through the class is wiped afterwards, unless the Server says so itself.",
@@ -5959,6 +6001,12 @@ func schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref common.ReferenceCallb
 							Description: "WaitingFor tells what has to happen next, when the appliance itself cannot do it or has to wait for it.",
 							Type:        []string{"string"},
 							Format:      "",
+						},
+					},
+					"acceptedAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "AcceptedAt is when the server was first accepted. No class accepts it again after that.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
 						},
 					},
 					"lastSeen": {

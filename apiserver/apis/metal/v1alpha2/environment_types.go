@@ -7,6 +7,21 @@ import (
 // EnvironmentDefault is the name of the Environment that allocated servers boot when neither they nor their class name one.
 const EnvironmentDefault = "default"
 
+const (
+	// AnnotationDefaultDigest is on an Environment that the appliance made. It is a digest of the spec that it wrote: while it
+	// fits the spec, nobody has edited that, and an appliance of another release may replace it by its own. Without the
+	// annotation, or when the spec was edited, the Environment is the user's and is left alone.
+	AnnotationDefaultDigest = "metal.sidero.dev/default-digest"
+
+	// AnnotationReplaceAgent, when it is "true" on an Environment that has the name of a registration agent, has machines boot
+	// its files in place of the agent's.
+	AnnotationReplaceAgent = "metal.sidero.dev/replace-agent"
+
+	// AgentEnvironmentPrefix begins the names of registration agents: agent-amd64 and agent-arm64 are no Environments of the
+	// API, but folders beside theirs.
+	AgentEnvironmentPrefix = "agent-"
+)
+
 // EnvironmentSpec tells what an allocated server boots from the network.
 type EnvironmentSpec struct {
 	// Kernel to boot and its command line.
@@ -57,6 +72,26 @@ type AssetCondition struct {
 
 	// Type of the condition, always Ready.
 	Type string `json:"type"`
+
+	// Reason is one word for what is done about the file, or why it cannot be served.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+
+	// Message says the same to people, and what they can do.
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// Size of the whole file in bytes, once it is known.
+	// +optional
+	Size int64 `json:"size,omitempty"`
+
+	// Received is how many bytes of the file there are so far, until it is complete.
+	// +optional
+	Received int64 `json:"received,omitempty"`
+
+	// Digest is the SHA-512 of the file that is served, in hexadecimal, whether or not the spec names one.
+	// +optional
+	Digest string `json:"digest,omitempty"`
 }
 
 // EnvironmentStatus is what is known about an Environment's assets.
@@ -102,18 +137,19 @@ type EnvironmentList struct {
 	Items []Environment `json:"items"`
 }
 
-// Ready tells whether every file that the Environment names can be served. One without URLs is ready.
+// Ready tells whether every file that the Environment names can be served. One without URLs is ready. A condition about the
+// same URL with another digest does not count: it is older than the spec.
 func (e *Environment) Ready() bool {
-	ready := map[string]bool{}
+	ready := map[Asset]bool{}
 
 	for _, c := range e.Status.Conditions {
 		if c.Type == AssetConditionReady && c.Status == string(metav1.ConditionTrue) {
-			ready[c.URL] = true
+			ready[c.Asset] = true
 		}
 	}
 
-	for _, url := range []string{e.Spec.Kernel.URL, e.Spec.Initrd.URL} {
-		if url != "" && !ready[url] {
+	for _, asset := range []Asset{e.Spec.Kernel.Asset, e.Spec.Initrd.Asset} {
+		if asset.URL != "" && !ready[asset] {
 			return false
 		}
 	}

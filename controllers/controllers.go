@@ -76,7 +76,7 @@ func New(c Config) (*Controllers, error) {
 
 	environments, environmentErr := (&environment.Reconciler{Client: manager.GetClient(), TalosReleases: c.TalosReleases}).SetupWithManager(manager)
 	classes, classErr := (&serverclass.Reconciler{Client: manager.GetClient()}).SetupWithManager(manager)
-	listErr := (&serverclass.Lister{Client: manager.GetClient()}).SetupWithManager(manager)
+	listErr := (&serverclass.Lister{Client: manager.GetClient(), Events: manager.GetEventRecorder("sidero-controller-manager")}).SetupWithManager(manager)
 	serverErr := server.SetupWithManager(manager, c.Servers)
 
 	if err := errors.Join(environmentErr, classErr, listErr, serverErr); err != nil {

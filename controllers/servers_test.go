@@ -185,6 +185,7 @@ func TestServers(t *testing.T) {
 
 	for name, run := range map[string]func(*testing.T, pool){
 		"the whole life":              testLife,
+		"a class accepts it":          testClassAccepts,
 		"nothing controls it":         testByHand,
 		"its Secret is missing":       testMissingSecret,
 		"its power API is dead":       testDeadPower,
@@ -258,6 +259,35 @@ func (p pool) listed(name string, available, inUse bool) {
 
 func conditionIs(s *v1alpha2.Server, kind v1alpha2.ConditionType, status corev1.ConditionStatus) bool {
 	return slices.ContainsFunc(s.Status.Conditions, func(c v1alpha2.Condition) bool { return c.Type == kind && c.Status == status })
+}
+
+// testClassAccepts: what a person takes back is not accepted again.
+func testClassAccepts(t *testing.T, p pool) {
+	accepting := &v1alpha2.ServerClass{ObjectMeta: metav1.ObjectMeta{Name: "accepting"}}
+	accepting.Spec.Accept = true
+	accepting.Spec.Expression = `server.spec.hostname.startsWith("lab-")`
+	must(t, p.Create(t.Context(), accepting))
+
+	t.Cleanup(func() { must(t, p.Delete(context.Background(), accepting)) })
+
+	other := p.make("other-host", v1alpha2.ServerSpec{Hostname: "office-1"})
+	s := p.make("lab-host", v1alpha2.ServerSpec{Hostname: "lab-1"})
+	p.becomes(s, "accepted", func(s *v1alpha2.Server) bool { return s.Spec.Accepted && s.Status.AcceptedAt != nil })
+
+	p.change(s, func(s *v1alpha2.Server) { s.Spec.Accepted = false })
+	p.becomes(s, "registered", phase(server.Registered))
+	p.change(s, func(s *v1alpha2.Server) { s.Spec.Hostname = "lab-2" }) // has the class look at it again
+
+	last := p.make("lab-host-last", v1alpha2.ServerSpec{Hostname: "lab-3"})
+	p.becomes(last, "accepted", func(s *v1alpha2.Server) bool { return s.Spec.Accepted })
+
+	for _, s := range []*v1alpha2.Server{s, other} {
+		must(t, p.Get(t.Context(), client.ObjectKeyFromObject(s), s))
+
+		if s.Spec.Accepted {
+			t.Errorf("%s is accepted", s.Name)
+		}
+	}
 }
 
 func testByHand(t *testing.T, p pool) {

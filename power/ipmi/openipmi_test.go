@@ -42,7 +42,7 @@ func startOpenIPMI(t *testing.T) *openipmi {
 	t.Helper()
 	program, err := exec.LookPath("ipmi_sim")
 	if err != nil {
-		t.Skip("ipmi_sim is not installed: apt-get install openipmi")
+		t.Fatal("ipmi_sim is not installed: run \"make deps\"")
 	}
 	sim := &openipmi{folder: t.TempDir(), port: freePort(t)}
 	sim.write(t, "chassis", chassisProgram)

@@ -146,6 +146,7 @@ func hideServerClass(from *v1alpha2.ServerClass) *v1alpha2.ServerClass {
 func copyHidden(to, from *v1alpha2.ServerClass) {
 	to.Spec.StrategicPatches, to.Spec.Wipe = from.Spec.StrategicPatches, from.Spec.Wipe
 	to.Spec.Expression, to.Spec.Minimum, to.Spec.Maximum = from.Spec.Expression, from.Spec.Minimum, from.Spec.Maximum
+	to.Spec.Accept = from.Spec.Accept
 }
 
 // restoreServerClass gives a class the parts that v1alpha1 has no words for. If one of its lists became longer or shorter,

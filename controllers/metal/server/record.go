@@ -71,6 +71,10 @@ func (t result) write(status *v1alpha2.ServerStatus, cordoned bool) {
 	status.InUse, status.IsClean = d.InUse, d.IsClean
 	status.Ready = d.Ready && t.outcome == nil && t.view.problem == nil
 	status.Power = t.power()
+	if d.Phase != Registered && status.AcceptedAt == nil {
+		status.AcceptedAt = &metav1.Time{Time: time.Now()}
+	}
+
 	status.Phase, status.WaitingFor = d.Phase.display(cordoned), t.waiting()
 
 	if d.Marks && t.outcome == nil && d.Action != NoAction {

@@ -65,9 +65,19 @@ func (m *Matcher) Members(servers []v1alpha2.Server) Members {
 	return members
 }
 
-// Matches tells whether a server belongs to the class. All that the class asks for must be true.
+// Matches tells whether a server belongs to the class.
 func (m *Matcher) Matches(s *v1alpha2.Server) bool {
-	if !s.Spec.Accepted || s.Spec.Cordoned || !m.selector.Matches(labels.Set(s.Labels)) {
+	return s.Spec.Accepted && !s.Spec.Cordoned && m.Fits(s)
+}
+
+// Accepts tells whether the class accepts a server that nobody has accepted yet.
+func (m *Matcher) Accepts(s *v1alpha2.Server) bool {
+	return m.spec.Accept && !s.Spec.Accepted && s.Status.AcceptedAt == nil && s.DeletionTimestamp.IsZero() && m.Fits(s)
+}
+
+// Fits tells whether a server is what the class asks for. All of it must be true.
+func (m *Matcher) Fits(s *v1alpha2.Server) bool {
+	if !m.selector.Matches(labels.Set(s.Labels)) {
 		return false
 	}
 

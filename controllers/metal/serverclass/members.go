@@ -2,10 +2,13 @@ package serverclass
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -16,9 +19,10 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
 
-// Lister keeps each class's status telling which servers belong to it.
+// Lister keeps each class's status telling which servers belong to it, and accepts servers for classes that say so.
 type Lister struct {
 	Client client.Client
+	Events events.EventRecorder
 }
 
 // SetupWithManager lets the reconciler run.
@@ -54,7 +58,37 @@ func (l *Lister) Reconcile(ctx context.Context, request ctrl.Request) (reconcile
 		return reconcile.Result{}, fmt.Errorf("list servers: %w", err)
 	}
 
-	return reconcile.Result{}, l.write(ctx, class, matcher.Members(servers.Items))
+	return reconcile.Result{}, errors.Join(
+		l.write(ctx, class, matcher.Members(servers.Items)),
+		l.accept(ctx, class, matcher, servers.Items),
+	)
+}
+
+// accept accepts those servers that the class is to accept.
+func (l *Lister) accept(ctx context.Context, class *v1alpha2.ServerClass, matcher *Matcher, servers []v1alpha2.Server) error {
+	var problems []error
+
+	for i := range servers {
+		if !matcher.Accepts(&servers[i]) {
+			continue
+		}
+
+		s := servers[i].DeepCopy()
+		before := s.DeepCopy()
+		s.Spec.Accepted = true
+
+		// With a lock: what the class went by is what is accepted.
+		err := l.Client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+		if err != nil {
+			problems = append(problems, client.IgnoreNotFound(fmt.Errorf("accept server %s: %w", s.Name, err)))
+
+			continue
+		}
+
+		l.Events.Eventf(s, class, corev1.EventTypeNormal, "Server Acceptance", "Accept", "accepted, because class %s says so", class.Name)
+	}
+
+	return errors.Join(problems...)
 }
 
 func (l *Lister) write(ctx context.Context, class *v1alpha2.ServerClass, members Members) error {
@@ -105,7 +139,7 @@ func (l *Lister) enqueue(ctx context.Context, q queue, before, after client.Obje
 			continue
 		}
 
-		if old != nil && matcher.Matches(old) || now != nil && matcher.Matches(now) {
+		if old != nil && matcher.Matches(old) || now != nil && (matcher.Matches(now) || matcher.Accepts(now)) {
 			q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&classes.Items[i])})
 		}
 	}

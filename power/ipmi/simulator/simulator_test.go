@@ -44,7 +44,7 @@ func find(t *testing.T, name, debian string) client {
 	t.Helper()
 	program, err := exec.LookPath(name)
 	if err != nil {
-		t.Skipf("%s is not installed: apt-get install %s", name, debian)
+		t.Fatalf("%s is not installed: run \"make deps\", or apt-get install %s", name, debian)
 	}
 	return func(t *testing.T, arguments ...string) (string, error) {
 		command := exec.CommandContext(t.Context(), program, arguments...)

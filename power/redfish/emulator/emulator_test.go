@@ -40,7 +40,7 @@ func run(t *testing.T, program string, arguments ...string) string {
 func TestRedfishtool(t *testing.T) {
 	tool, err := exec.LookPath("redfishtool")
 	if err != nil {
-		t.Skip("redfishtool is not installed: apt-get install redfishtool")
+		t.Fatal("redfishtool is not installed: run \"make deps\"")
 	}
 	server := start(t, emulator.Config{})
 	redfishtool := func(authentication string, arguments ...string) string {
@@ -86,7 +86,7 @@ func TestRedfishtool(t *testing.T) {
 func TestSushy(t *testing.T) {
 	const python = "/usr/bin/python3" // Debian's, which has Debian's modules
 	if err := exec.CommandContext(t.Context(), python, "-c", "import sushy").Run(); err != nil {
-		t.Skip("sushy is not installed: apt-get install python3-sushy")
+		t.Fatal("sushy is not installed: run \"make deps\"")
 	}
 	for name, config := range map[string]emulator.Config{
 		"usual":        {},

@@ -208,6 +208,10 @@ type ServerStatus struct {
 	// +optional
 	WaitingFor string `json:"waitingFor,omitempty"`
 
+	// AcceptedAt is when the server was first accepted. No class accepts it again after that.
+	// +optional
+	AcceptedAt *metav1.Time `json:"acceptedAt,omitempty"`
+
 	// LastSeen is when the machine was last heard of: by its agent, or on its way there.
 	// +optional
 	LastSeen *metav1.Time `json:"lastSeen,omitempty"`

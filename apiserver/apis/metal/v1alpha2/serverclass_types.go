@@ -61,6 +61,11 @@ type ServerClassSpec struct {
 	// +optional
 	Maximum *HardwareBounds `json:"maximum,omitempty"`
 
+	// Accept has the servers that the class asks for accepted, each once, when it is new. Accepting is the licence to wipe a
+	// machine: off unless it is said.
+	// +optional
+	Accept bool `json:"accept,omitempty"`
+
 	// Wipe tells what of the disks of machines that were allocated through the class is wiped afterwards, unless the Server
 	// says so itself.
 	// +optional

@@ -135,7 +135,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 
-	if added, err := r.keepFinalizer(ctx, s); added || err != nil {
+	if changed, err := r.keepMetadata(ctx, s); changed || err != nil {
 		return reconcile.Result{}, err // the change brings it here again
 	}
 
@@ -174,17 +174,21 @@ func again(d Decision, v view, outcome error) reconcile.Result {
 	return reconcile.Result{RequeueAfter: d.Again}
 }
 
-// keepFinalizer adds the finalizer, so that a server that is deleted stays while it is in use.
-func (r *Reconciler) keepFinalizer(ctx context.Context, s *v1alpha2.Server) (added bool, err error) {
-	if !s.DeletionTimestamp.IsZero() || controllerutil.ContainsFinalizer(s, v1alpha2.ServerFinalizer) {
+// keepMetadata adds the finalizer, so that a server that is deleted stays while it is in use, and the labels of its hardware.
+func (r *Reconciler) keepMetadata(ctx context.Context, s *v1alpha2.Server) (changed bool, err error) {
+	before := s.DeepCopy()
+	changed = relabel(s)
+
+	if s.DeletionTimestamp.IsZero() {
+		changed = controllerutil.AddFinalizer(s, v1alpha2.ServerFinalizer) || changed
+	}
+
+	if !changed {
 		return false, nil
 	}
 
-	before := s.DeepCopy()
-	controllerutil.AddFinalizer(s, v1alpha2.ServerFinalizer)
-
 	if err := r.client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return false, ignoreChanged(fmt.Errorf("add finalizer to server %s: %w", s.Name, err))
+		return false, ignoreChanged(fmt.Errorf("write finalizer and labels of server %s: %w", s.Name, err))
 	}
 
 	return true, nil

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+)
+
+func TestHardwareLabels(t *testing.T) {
+	for name, c := range map[string]struct {
+		hardware *v1alpha2.HardwareInformation
+		want     map[string]string
+	}{
+		"nothing told":  {nil, map[string]string{}},
+		"nothing in it": {&v1alpha2.HardwareInformation{}, map[string]string{}},
+		"a server": {
+			&v1alpha2.HardwareInformation{
+				System: &v1alpha2.SystemInformation{Manufacturer: " Dell Inc. ", ProductName: "PowerEdge R640 (SKU=NotProvided)"},
+				Compute: &v1alpha2.ComputeInformation{TotalCoreCount: 32, Processors: []*v1alpha2.Processor{
+					{ProductName: "Intel(R) Xeon(R) Gold 6130 CPU @ 2.10GHz"}, {ProductName: "another"},
+				}},
+				Memory: &v1alpha2.MemoryInformation{Modules: []*v1alpha2.MemoryModule{{Size: 32768}, {Size: 32600}, nil}},
+				Storage: &v1alpha2.StorageInformation{Devices: []*v1alpha2.StorageDevice{
+					{Type: "SSD", Size: 480e9}, {Type: "NVMe", Size: 3_840_755_982_336}, {Type: "SSD"}, nil, {Type: "Unknown"},
+				}},
+				Network: &v1alpha2.NetworkInformation{Interfaces: []*v1alpha2.NetworkInterface{{}, {}}},
+			},
+			map[string]string{
+				labelManufacturer: "Dell-Inc", labelProduct: "PowerEdge-R640-SKU-NotProvided", labelProcessor: "Intel-R-Xeon-R-Gold-6130-CPU-2.10GHz",
+				labelCores: "32", labelMemory: "64", labelDisks: "5", labelDiskTypes: "NVMe-SSD", labelLargestDisk: "3840", labelNICs: "2",
+			},
+		},
+		"memory in words":    {&v1alpha2.HardwareInformation{Memory: &v1alpha2.MemoryInformation{TotalSize: "32 GB"}}, map[string]string{labelMemory: "32"}},
+		"memory in no words": {&v1alpha2.HardwareInformation{Memory: &v1alpha2.MemoryInformation{TotalSize: "much"}}, map[string]string{}},
+		"the largest numbers": {
+			&v1alpha2.HardwareInformation{
+				Compute: &v1alpha2.ComputeInformation{TotalCoreCount: math.MaxInt64},
+				Storage: &v1alpha2.StorageInformation{Devices: []*v1alpha2.StorageDevice{{Size: math.MaxInt64}}},
+			},
+			map[string]string{labelCores: "9223372036854775807", labelDisks: "1", labelLargestDisk: "9223372036"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, hardwareLabels(c.hardware)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRelabel(t *testing.T) {
+	s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"rack": "r1", labelCores: "a person's", labelPrefix + "old": "1"}}}
+
+	if relabel(s) || s.Labels[labelCores] != "a person's" {
+		t.Error("labels change without hardware")
+	}
+
+	s.Spec.Hardware = &v1alpha2.HardwareInformation{Compute: &v1alpha2.ComputeInformation{TotalCoreCount: 4}}
+	if !relabel(s) {
+		t.Error("nothing changed")
+	}
+
+	if diff := cmp.Diff(map[string]string{"rack": "r1", labelCores: "4"}, s.Labels); diff != "" {
+		t.Error(diff)
+	}
+
+	if relabel(s) {
+		t.Error("changed again")
+	}
+}
+
+func FuzzLabelValue(f *testing.F) {
+	for _, seed := range []string{"Dell Inc.", "", "...", strings.Repeat("ä", 100), strings.Repeat("a.", 100), "\xff\x00"} {
+		f.Add(seed)
+	}
+
+	f.Fuzz(func(t *testing.T, text string) {
+		if problems := validation.IsValidLabelValue(labelValue(text)); len(problems) > 0 {
+			t.Errorf("%q becomes %q: %v", text, labelValue(text), problems)
+		}
+	})
+}

@@ -52,6 +52,8 @@ type Disk struct {
 	// LogicalBlock and PhysicalBlock are sector sizes in bytes.
 	LogicalBlock  uint32 `json:"logicalBlock,omitempty"`
 	PhysicalBlock uint32 `json:"physicalBlock,omitempty"`
+	// Discard tells that the disk takes orders to forget sectors.
+	Discard bool `json:"discard,omitempty"`
 
 	// Partitions are those the kernel knows.
 	Partitions []Partition `json:"partitions,omitempty"`

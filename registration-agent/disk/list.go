@@ -86,6 +86,7 @@ func (n node) describe() Disk {
 		BusPath:       n.busPath(),
 		LogicalBlock:  uint32(min(n.number("queue/logical_block_size"), 1<<31)),
 		PhysicalBlock: uint32(min(n.number("queue/physical_block_size"), 1<<31)),
+		Discard:       n.number("queue/discard_max_bytes") > 0,
 		Holders:       n.names("holders"),
 		Controller:    n.first("device/subsysnqn"),
 	}

@@ -92,20 +92,13 @@ func ataErase(identity ata.Identity) ([]Erase, string) {
 	if identity.SanitizeCrypto {
 		ways = append(ways, Erase{Method: ATASanitizeCrypto})
 	}
-	reason := ""
+	reason := "the disk has no command to erase itself"
 	switch {
-	case !identity.Security:
-		reason = "the disk has no command to erase itself"
-	case identity.Locked:
-		reason = "the disk is locked with a password"
 	case identity.Frozen:
 		reason = "the firmware has frozen the disk's security settings"
-	case identity.Enabled:
-		reason = "the disk has a password"
-	default:
-		if identity.Enhanced {
-			ways = append(ways, Erase{Method: ATASecurityEnh})
-		}
+	case identity.Security && identity.Enhanced:
+		ways = append(ways, Erase{Method: ATASecurityEnh}, Erase{Method: ATASecurity})
+	case identity.Security:
 		ways = append(ways, Erase{Method: ATASecurity})
 	}
 	if len(ways) > 0 {

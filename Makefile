@@ -178,9 +178,9 @@ e2e-boot: deps ## run the network boots only: BIOS, UEFI, UEFI HTTP (as root)
 	go test -tags e2e -count=1 -p 1 -parallel 2 -timeout 20m -run Boot ./e2e/...
 
 .PHONY: bench
-bench: deps ## measure start, memory and boots
+bench: deps ## measure start, memory, load, polling and boots
 	@$(MAKE) --no-print-directory build tools
-	go test -tags e2e -count=1 -p 1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./e2e/...
+	go test -tags e2e -count=1 -p 1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./controllers ./e2e/...
 
 .PHONY: run
 run: build ## run the appliance on this machine's network, with its data in ./data (as root)

@@ -160,7 +160,7 @@ func testAny(t *testing.T, c client.Client) {
 	}
 }
 
-func eventually(t *testing.T, what string, holds wait.ConditionWithContextFunc) {
+func eventually(t testing.TB, what string, holds wait.ConditionWithContextFunc) {
 	t.Helper()
 
 	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, happensWithin, true, holds); err != nil {
@@ -168,7 +168,7 @@ func eventually(t *testing.T, what string, holds wait.ConditionWithContextFunc) 
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 
 	if err != nil {

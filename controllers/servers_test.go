@@ -33,10 +33,10 @@ const rebootTimeout = time.Minute
 type pool struct {
 	client.Client
 
-	t *testing.T
+	t testing.TB
 }
 
-func startPool(t *testing.T) pool {
+func startPool(t testing.TB, poll time.Duration) pool {
 	t.Helper()
 
 	plane := apitest.Start(t)
@@ -50,7 +50,7 @@ func startPool(t *testing.T) pool {
 	c, err := controllers.New(controllers.Config{
 		Client:        plane.Client(t, bootstrap.Controllers),
 		TalosReleases: "http://releases.test/",
-		Servers:       server.Config{RebootTimeout: rebootTimeout, Firmware: power.UEFI, Power: options, Poll: 200 * time.Millisecond},
+		Servers:       server.Config{RebootTimeout: rebootTimeout, Firmware: power.UEFI, Power: options, Poll: poll},
 		Logger:        funcr.New(func(_, text string) { libraries.Write([]byte(text + "\n")) }, funcr.Options{}),
 	})
 	must(t, err)
@@ -181,7 +181,7 @@ func expect(t *testing.T, m *machine, want ...string) {
 }
 
 func TestServers(t *testing.T) {
-	p := startPool(t)
+	p := startPool(t, 200*time.Millisecond)
 
 	for name, run := range map[string]func(*testing.T, pool){
 		"the whole life":              testLife,

@@ -62,9 +62,8 @@ type Facts struct {
 	Paused    bool
 	Duplicate bool
 
-	// WasInUse and IsClean are what the server's status says.
-	WasInUse bool
-	IsClean  bool
+	// IsClean is what the server's status says.
+	IsClean bool
 	// Bound and Installed are what its ServerBinding says: that there is one, and that Talos is installed.
 	Bound     bool
 	Installed bool
@@ -93,10 +92,7 @@ type Decision struct {
 	Ready bool
 	// Released drops the finalizer; otherwise it is kept.
 	Released bool
-	// Deallocated tells that the server was in use and is no more.
-	Deallocated bool
-
-	Action Action
+	Action   Action
 	// Request tells that the action is the one that a person has asked for, and Refused why it is not done.
 	Request bool
 	Refused string
@@ -118,8 +114,7 @@ type Decision struct {
 func Next(f Facts) Decision {
 	d := Decision{
 		InUse: f.Bound, IsClean: f.IsClean && f.Accepted && !f.Bound,
-		Deallocated: f.WasInUse && !f.Bound,
-		Released:    f.Deleting && !f.Bound,
+		Released: f.Deleting && !f.Bound,
 	}
 
 	switch {

@@ -31,7 +31,6 @@ func deleting(f *Facts)    { f.Deleting = true }
 func paused(f *Facts)      { f.Paused = true }
 func duplicate(f *Facts)   { f.Duplicate = true }
 func clean(f *Facts)       { f.IsClean = true }
-func wasInUse(f *Facts)    { f.WasInUse = true }
 func bound(f *Facts)       { f.Bound = true }
 func installed(f *Facts)   { f.Bound, f.Installed = true, true }
 func off(f *Facts)         { f.Power = power.Off }
@@ -66,8 +65,8 @@ func TestNext(t *testing.T) {
 		"B: clean, by hand":            {given(clean, byHand), Decision{IsClean: true, Ready: true, Phase: Clean}},
 		"B: clean, blind":              {given(clean, blind), Decision{IsClean: true, Ready: true, Phase: Clean}},
 		"C: allocated and off":         {given(bound, clean, off), Decision{InUse: true, Ready: true, Action: TurnOn, Phase: Booting, Again: powerAgain}},
-		"C: allocated and on":          {given(bound, wasInUse), Decision{InUse: true, Ready: true, Phase: Booting, Again: powerAgain}},
-		"C: installed and on":          {given(installed, wasInUse), Decision{InUse: true, Ready: true, Phase: InUse, Again: powerAgain}},
+		"C: allocated and on":          {given(bound), Decision{InUse: true, Ready: true, Phase: Booting, Again: powerAgain}},
+		"C: installed and on":          {given(installed), Decision{InUse: true, Ready: true, Phase: InUse, Again: powerAgain}},
 		"C: installed and off":         {given(installed, off), Decision{InUse: true, Ready: true, Action: TurnOn, Phase: InUse, Again: powerAgain}},
 		"C: nobody knows":              {given(bound, unknown), Decision{InUse: true, Unknown: true, Phase: Booting, Again: failedAgain}},
 		"C: not asked yet":             {given(bound, notAsked), Decision{InUse: true, Phase: Booting, Again: powerAgain}},
@@ -86,7 +85,6 @@ func TestNext(t *testing.T) {
 		"D: wiping":                    {given(wiping(time.Minute)), Decision{Phase: Wiping, Again: third}},
 		"D: wiping, by hand":           {given(wiping(time.Minute), byHand), Decision{Phase: Wiping, Again: third}},
 		"D: no heartbeat for too long": {given(wiping(timeout)), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
-		"released":                     {given(wasInUse), Decision{Deallocated: true, Action: Restart, Marks: true, Phase: Waiting, Again: third}},
 		"deleted":                      {given(deleting), Decision{Released: true, Phase: Deleting}},
 		"deleted, clean":               {given(deleting, clean), Decision{Released: true, IsClean: true, Phase: Deleting}},
 		"deleted, not accepted":        {given(deleting, notAccepted), Decision{Released: true, Phase: Deleting}},
@@ -95,7 +93,7 @@ func TestNext(t *testing.T) {
 		"paused and dirty":             {given(paused), Decision{Phase: Paused}},
 		"paused and clean":             {given(paused, clean), Decision{IsClean: true, Phase: Paused}},
 		"paused and in use":            {given(paused, bound, off), Decision{InUse: true, Phase: Paused}},
-		"asked for off": {given(installed, wasInUse, asking(TurnOff)), Decision{
+		"asked for off": {given(installed, asking(TurnOff)), Decision{
 			InUse: true, Ready: true, Action: TurnOff, Request: true, Plain: true, Phase: InUse, Again: powerAgain,
 		}},
 		"asked for a restart, off": {given(clean, off, asking(Restart)), Decision{IsClean: true, Ready: true, Action: TurnOn, Request: true, Phase: Clean}},
@@ -174,7 +172,7 @@ func combine(flags int, visit func(Facts)) {
 		for _, state := range []power.State{power.On, power.Off, power.Unknown, ""} {
 			for _, cycling := range []time.Time{{}, noon().Add(-time.Minute), noon().Add(-time.Hour)} {
 				visit(Facts{
-					Now: noon(), Accepted: bit(0), Deleting: bit(1), Paused: bit(2), Duplicate: bit(3), WasInUse: bit(4), IsClean: bit(5),
+					Now: noon(), Accepted: bit(0), Deleting: bit(1), Paused: bit(2), Duplicate: bit(3), IsClean: bit(5),
 					Bound: bit(6), Installed: bit(6) && bit(7), Automatic: bit(8), Blind: bit(9) && state == power.Unknown,
 					Power: state, Cycling: cycling, Heartbeat: bit(7) && !cycling.IsZero(), RebootTimeout: timeout,
 				})

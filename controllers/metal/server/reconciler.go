@@ -153,9 +153,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 	}
 
 	outcome := r.act(ctx, s, view.control, decision)
+	done := result{decision, view, outcome, binding}
 
-	if err := r.record(ctx, s, result{decision, view, outcome, binding}); err != nil {
-		return reconcile.Result{}, err
+	if done.marks() {
+		return reconcile.Result{}, r.mark(ctx, s, done) // the change brings it here again
+	}
+
+	if err := r.record(ctx, s, done); err != nil {
+		return reconcile.Result{}, ignoreChanged(err)
 	}
 
 	if decision.Released {
@@ -336,8 +341,8 @@ func asked(text string) Action {
 func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout time.Duration) Facts {
 	f := Facts{
 		Now: time.Now(), Accepted: s.Spec.Accepted, Deleting: !s.DeletionTimestamp.IsZero(),
-		WasInUse: s.Status.InUse, IsClean: s.Status.IsClean,
-		Power: v.reading.state, Automatic: v.control != nil, RebootTimeout: timeout,
+		IsClean: s.Status.IsClean,
+		Power:   v.reading.state, Automatic: v.control != nil, RebootTimeout: timeout,
 	}
 
 	_, f.Paused = s.Annotations[pausedAnnotation]

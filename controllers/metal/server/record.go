@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
@@ -65,6 +66,38 @@ func (r *Reconciler) record(ctx context.Context, s *v1alpha2.Server, result resu
 	return nil
 }
 
+// marks tells whether a machine was restarted for its wipe.
+func (t result) marks() bool {
+	return t.decision.Marks && t.outcome == nil && t.decision.Action != NoAction
+}
+
+// mark writes that a machine was restarted for its wipe, and nothing else, whatever somebody else has written meanwhile: a
+// restart that is forgotten would be done again at once.
+func (r *Reconciler) mark(ctx context.Context, s *v1alpha2.Server, t result) error {
+	key := client.ObjectKeyFromObject(s)
+
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		if err := r.live.Get(ctx, key, s); err != nil {
+			return err
+		}
+
+		before := s.DeepCopy()
+		set(&s.Status, v1alpha2.Condition{
+			Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityInfo, Reason: reasonInProgress,
+			Message: "restarted for its wipe at " + time.Now().UTC().Format(time.RFC3339), LastTransitionTime: metav1.Now(),
+		})
+
+		return r.client.Status().Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	})
+	if err != nil {
+		return client.IgnoreNotFound(fmt.Errorf("write that server %s was restarted: %w", s.Name, err))
+	}
+
+	r.tell(s, s, t)
+
+	return nil
+}
+
 // write makes a status say what a result is.
 func (t result) write(status *v1alpha2.ServerStatus, cordoned bool) {
 	d := t.decision
@@ -76,13 +109,6 @@ func (t result) write(status *v1alpha2.ServerStatus, cordoned bool) {
 	}
 
 	status.Phase, status.WaitingFor = d.Phase.display(cordoned), t.waiting()
-
-	if d.Marks && t.outcome == nil && d.Action != NoAction {
-		set(status, v1alpha2.Condition{
-			Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityInfo, Reason: reasonInProgress,
-			Message: "restarted for its wipe at " + time.Now().UTC().Format(time.RFC3339), LastTransitionTime: metav1.Now(),
-		})
-	}
 
 	switch {
 	case t.binding == nil:
@@ -158,7 +184,7 @@ func (t result) trouble() (reason string, err error) {
 func (r *Reconciler) tell(before, s *v1alpha2.Server, t result) {
 	d := t.decision
 
-	if d.Deallocated {
+	if before.Status.InUse && !s.Status.InUse {
 		r.events.Eventf(s, nil, corev1.EventTypeNormal, eventAllocation, "Release", "the server is no more allocated")
 	}
 

@@ -1,6 +1,7 @@
 package assets_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -27,7 +28,8 @@ func images(t *testing.T) fstest.MapFS {
 	return fstest.MapFS{
 		"agent-amd64/vmlinuz":       {Data: []byte("vmlinuz")},
 		"agent-amd64/initramfs.xz":  {Data: []byte("initramfs.xz")},
-		"agent-amd64/manifest.json": {Data: manifest(t, "kernel", "linux-image-6.1.0-56-amd64", "vmlinuz", "initramfs.xz")},
+		"agent-amd64/drivers.zst":   {Data: []byte("drivers.zst")},
+		"agent-amd64/manifest.json": {Data: manifest(t, "kernel", "linux-image-6.1.0-56-amd64", "vmlinuz", "initramfs.xz", "drivers.zst")},
 		"ipxe/undionly.kpxe":        {Data: []byte("undionly.kpxe")},
 		"ipxe/snponly.efi":          {Data: []byte("snponly.efi")},
 		"ipxe/ipxe.efi":             {Data: []byte("ipxe.efi")},
@@ -189,7 +191,7 @@ func write(t *testing.T, name, text string) {
 
 func TestEnvironmentFile(t *testing.T) {
 	catalogue := open(t, images(t), t.TempDir())
-	for _, name := range []string{"vmlinuz", "initramfs.xz"} {
+	for _, name := range []string{"vmlinuz", "initramfs.xz", "drivers.zst"} {
 		file, err := catalogue.EnvironmentFile("agent-amd64", name)
 		if err != nil {
 			t.Fatal(err)
@@ -215,11 +217,11 @@ func TestOpenRefusesABinaryWithoutImages(t *testing.T) {
 	}{
 		"none": {
 			func(images fstest.MapFS) { clear(images) },
-			[]string{"agent-amd64/vmlinuz", "agent-amd64/initramfs.xz", "ipxe/undionly.kpxe", "make images"},
+			[]string{"agent-amd64/vmlinuz", "agent-amd64/initramfs.xz", "agent-amd64/drivers.zst", "ipxe/undionly.kpxe", "make images"},
 		},
 		"no agent": {
 			func(images fstest.MapFS) { delete(images, "agent-amd64/manifest.json") },
-			[]string{"agent-amd64/vmlinuz, agent-amd64/initramfs.xz", "make images"},
+			[]string{"agent-amd64/vmlinuz, agent-amd64/initramfs.xz, agent-amd64/drivers.zst", "make images"},
 		},
 		"file gone":    {func(images fstest.MapFS) { delete(images, "ipxe/ipxe.efi") }, []string{`"ipxe.efi" is missing`, "make images"}},
 		"file cut":     {func(images fstest.MapFS) { images["ipxe/ipxe.efi"].Data = nil }, []string{"0 bytes instead of 8", "make images"}},
@@ -281,7 +283,11 @@ func TestVersions(t *testing.T) {
 		{Name: "agent-amd64", Packages: pkg("linux-image-6.1.0-56-amd64")},
 		{Name: "ipxe", Packages: pkg("ipxe")},
 	}
-	got, err := assets.Versions(images(t))
+	images := images(t)
+	images["agent-amd64/manifest.json"].Data = bytes.Replace(images["agent-amd64/manifest.json"].Data, []byte(`{`),
+		[]byte(`{"firmware":[{"package":"firmware-bnx2","version":"1.2-3","sha256":"`+digest("firmware-bnx2")+`","source":"firmware-bnx2","sourceVersion":"1.2-3"}],`), 1)
+	want[0].Packages = append(want[0].Packages, pkg("firmware-bnx2")...)
+	got, err := assets.Versions(images)
 	if err != nil {
 		t.Fatal(err)
 	}

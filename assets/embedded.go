@@ -30,7 +30,7 @@ const ipxeFolder = "ipxe"
 
 func knownImages() []image {
 	return []image{
-		{folder: "agent-amd64", required: []string{"vmlinuz", "initramfs.xz"}},
+		{folder: "agent-amd64", required: []string{"vmlinuz", "initramfs.xz", "drivers.zst"}},
 		{folder: ipxeFolder, required: []string{"undionly.kpxe", "snponly.efi", "ipxe.efi"}},
 	}
 }

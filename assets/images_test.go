@@ -86,7 +86,7 @@ func TestDigestsAreTrue(t *testing.T) {
 		}
 		files = append(files, file)
 	}
-	for _, name := range []string{"vmlinuz", "initramfs.xz"} {
+	for _, name := range []string{"vmlinuz", "initramfs.xz", "drivers.zst", "firmware-nonfree.copyright", "linux-signed-amd64.copyright"} {
 		file, err := catalogue.EnvironmentFile("agent-amd64", name)
 		if err != nil {
 			t.Fatal(err)
@@ -129,8 +129,8 @@ func TestVersionsOfRealImages(t *testing.T) {
 				t.Errorf("%s: %+v", image.Name, pkg)
 			}
 		}
-		if len(image.Packages) != 1 {
-			t.Errorf("%s: %d packages", image.Name, len(image.Packages))
+		if want := map[string]int{"agent-amd64": 7, "ipxe": 1}[image.Name]; len(image.Packages) != want {
+			t.Errorf("%s: %d packages, want %d", image.Name, len(image.Packages), want)
 		}
 	}
 }

@@ -16,6 +16,8 @@ const manifestName = "manifest.json"
 type manifest struct {
 	// Kernel is the package of a boot environment's kernel.
 	Kernel *Package `json:"kernel"`
+	// Firmware are the packages of what its drivers load into devices.
+	Firmware []Package `json:"firmware"`
 	// Package is the one that all files of a folder were taken from.
 	Package *Package `json:"package"`
 	// Files of the folder that may be served.
@@ -43,7 +45,7 @@ func (m manifest) packages() []Package {
 			packages = append(packages, *origin)
 		}
 	}
-	return packages
+	return append(packages, m.Firmware...)
 }
 
 // manifestFile is one file of an image folder.

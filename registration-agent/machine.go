@@ -36,17 +36,14 @@ func thisMachine(logger *slog.Logger) (agent.Machine, error) {
 	if err != nil {
 		return agent.Machine{}, err
 	}
-	text, err := os.ReadFile("/" + modules.IndexFile)
-	if err != nil {
-		return agent.Machine{}, err
-	}
-	index, err := modules.Parse(text)
+	index, err := modules.Read(os.DirFS("/"))
 	if err != nil {
 		return agent.Machine{}, err
 	}
 	sys := os.DirFS("/sys")
 	loader := modules.NewLoader(modules.Config{
-		Index: index, Sys: sys, Insert: modules.InsertFrom("/" + modules.Dir), Patience: driverPatience, Logger: logger,
+		Index: index, Sys: sys, Insert: modules.InsertFrom("/" + modules.Dir),
+		Patience: driverPatience, Quiet: busQuiet, Logger: logger,
 	})
 	return agent.Machine{
 		CommandLine: string(cmdline),
@@ -67,6 +64,11 @@ func thisMachine(logger *slog.Logger) (agent.Machine, error) {
 // driverPatience is more than controllers take that spin up their disks one by one, or
 // look for them on an unplugged cable.
 const driverPatience = 2 * time.Minute
+
+// busQuiet is more than USB takes from one device to the next: a hub up to a second for
+// a device that is plugged in (hub.c), a stick a second before its disk is asked for
+// (usb-storage's delay_use).
+const busQuiet = 2 * time.Second
 
 // noName is what the kernel calls a machine that nobody has named.
 const noName = "(none)"

@@ -17,6 +17,7 @@ const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 // apt runs apt's tools on a private state below dir.
 type apt struct {
 	dir          string
+	components   []string
 	architecture string
 	// keyring is the file with the keys that must have signed the indexes.
 	keyring string
@@ -40,7 +41,7 @@ func (a apt) update(ctx context.Context, suites []string, mirrors map[string]str
 	}
 	var list strings.Builder
 	for _, suite := range suites {
-		fmt.Fprintf(&list, "deb [signed-by=%s arch=%s target=Packages] %s %s main\n", a.keyring, a.architecture, mirrors[suite], suite)
+		fmt.Fprintf(&list, "deb [signed-by=%s arch=%s target=Packages] %s %s %s\n", a.keyring, a.architecture, mirrors[suite], suite, strings.Join(a.components, " "))
 	}
 	if err := os.WriteFile(a.sources(), []byte(list.String()), 0o644); err != nil {
 		return fmt.Errorf("update package indexes: %w", err)

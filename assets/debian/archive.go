@@ -22,6 +22,8 @@ type Config struct {
 	CacheDir string
 	// Suites are searched together; the newest version wins.
 	Suites []string
+	// Components of these suites, such as main and non-free-firmware.
+	Components []string
 	// Architecture is Debian's name for it, amd64 or arm64.
 	Architecture string
 	// MaxAge is how old an index may be before it is fetched again; 0 means always.
@@ -63,13 +65,13 @@ func New(config Config) (*Archive, error) {
 		return nil, fmt.Errorf("find cache directory: %w", err)
 	}
 	config.CacheDir = root
-	view := filepath.Join(root, strings.Join(config.Suites, "+")+"_"+config.Architecture)
+	view := filepath.Join(root, strings.Join(config.Suites, "+")+"_"+strings.Join(config.Components, "+")+"_"+config.Architecture)
 	for _, dir := range []string{view + "/lists/partial", view + "/cache/archives/partial", root + "/packages", root + "/unpacked"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("create cache: %w", err)
 		}
 	}
-	return &Archive{Config: config, apt: apt{dir: view, architecture: config.Architecture, keyring: debianKeyring}, mirrors: machineMirrors}, nil
+	return &Archive{Config: config, apt: apt{dir: view, components: config.Components, architecture: config.Architecture, keyring: debianKeyring}, mirrors: machineMirrors}, nil
 }
 
 // Lookup says what the signed indexes know about a package.

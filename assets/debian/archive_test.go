@@ -68,7 +68,8 @@ func (r *repository) write(name string, content []byte) {
 	}
 }
 
-// publish puts a version of the package "thing" into the suite "stable".
+// publish puts a version of the package "thing" into the component main of the suite
+// "stable", whose component extra has none.
 func (r *repository) publish(version string) {
 	r.t.Helper()
 	r.write("build/DEBIAN/control", []byte("Package: thing\nVersion: "+version+"\nArchitecture: amd64\nMaintainer: A <a@example.org>\nDescription: a thing\n"))
@@ -83,8 +84,9 @@ func (r *repository) publish(version string) {
 	packages := fmt.Appendf(nil, "Package: thing\nVersion: %s\nArchitecture: amd64\nMaintainer: A <a@example.org>\nFilename: %s\nSize: %d\nSHA256: %x\nDescription: a thing\n",
 		version, deb, len(content), sha256.Sum256(content))
 	r.write("dists/stable/main/binary-amd64/Packages", packages)
-	release := fmt.Sprintf("Origin: Debian\nSuite: stable\nCodename: stable\nArchitectures: amd64\nComponents: main\nDate: %s\nSHA256:\n %x %d main/binary-amd64/Packages\n",
-		time.Now().UTC().Format(time.RFC1123), sha256.Sum256(packages), len(packages))
+	r.write("dists/stable/extra/binary-amd64/Packages", nil)
+	release := fmt.Sprintf("Origin: Debian\nSuite: stable\nCodename: stable\nArchitectures: amd64\nComponents: main extra\nDate: %s\nSHA256:\n %x %d main/binary-amd64/Packages\n %x %d extra/binary-amd64/Packages\n",
+		time.Now().UTC().Format(time.RFC1123), sha256.Sum256(packages), len(packages), sha256.Sum256(nil), 0)
 	r.write("release", []byte(release))
 	os.Remove(filepath.Join(r.dir, "dists/stable/InRelease"))
 	r.run("gpg", "--homedir", r.home, "--batch", "--clearsign", "-o", filepath.Join(r.dir, "dists/stable/InRelease"), filepath.Join(r.dir, "release"))
@@ -92,7 +94,12 @@ func (r *repository) publish(version string) {
 
 func (r *repository) archive(cache string, maxAge time.Duration) *Archive {
 	r.t.Helper()
-	archive, err := New(Config{CacheDir: cache, Suites: []string{"stable"}, Architecture: "amd64", MaxAge: maxAge, Logger: slog.New(slog.DiscardHandler)})
+	return r.archiveOf(cache, maxAge, "main")
+}
+
+func (r *repository) archiveOf(cache string, maxAge time.Duration, components ...string) *Archive {
+	r.t.Helper()
+	archive, err := New(Config{CacheDir: cache, Suites: []string{"stable"}, Components: components, Architecture: "amd64", MaxAge: maxAge, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -147,6 +154,17 @@ func TestFetch(t *testing.T) {
 	}
 	pkg, err = repository.archive(cache, 0).Fetch(ctx, "thing")
 	check(t, pkg, err, "1.0-2")
+}
+
+// TestComponents shares one cache: an index of other components is not good enough.
+func TestComponents(t *testing.T) {
+	repository, cache := newRepository(t), t.TempDir()
+	repository.publish("1.0-1")
+	if _, err := repository.archiveOf(cache, time.Hour, "extra").Fetch(t.Context(), "thing"); err == nil {
+		t.Error("a package of another component was fetched")
+	}
+	pkg, err := repository.archiveOf(cache, time.Hour, "extra", "main").Fetch(t.Context(), "thing")
+	check(t, pkg, err, "1.0-1")
 }
 
 func TestFetchRefuses(t *testing.T) {

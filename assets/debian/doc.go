@@ -1,5 +1,5 @@
 // Package debian fetches binary packages from the Debian archive at build time:
-// the kernel that the registration agent boots on, and iPXE.
+// the kernel that the registration agent boots on, firmware for its drivers, and iPXE.
 //
 // What is downloaded is vouched for by apt: packages are named by indexes that
 // Debian's archive keys sign, and are checked against the SHA-256 found there each

@@ -5,8 +5,11 @@ import (
 	"strings"
 )
 
+// agentInitrds are the agent, under Sidero's name, and the drivers and firmware that it may need.
+func agentInitrds() []string { return []string{"initramfs.xz", "drivers.zst"} }
+
 // agentArgs are Sidero's kernel arguments for the agent: Talos's defaults, consoles, a restart after a crash, and where to
-// register. initrd= is the name under which an iPXE under UEFI shows the initial RAM disk to the kernel.
+// register. initrd= is the name under which an iPXE under UEFI shows an initial RAM disk to the kernel.
 func agentArgs(agent Agent, mac string) []string {
 	args := []string{
 		"init_on_alloc=1",
@@ -20,9 +23,11 @@ func agentArgs(agent Agent, mac string) []string {
 		"proc_mem.force_override=never",
 		"console=tty0",
 		"console=ttyS0",
-		"initrd=initramfs.xz",
-		"panic=30",
 	}
+	for _, name := range agentInitrds() {
+		args = append(args, "initrd="+name)
+	}
+	args = append(args, "panic=30")
 	if mac != "" {
 		args = append(args, "sidero.mac="+mac)
 	}

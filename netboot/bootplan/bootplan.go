@@ -49,6 +49,8 @@ type Plan struct {
 	Reason string
 	// Environment to boot, a folder of boot files.
 	Environment string
+	// Initrds are files of Environment, in the order in which the kernel unpacks them.
+	Initrds []string
 	// Args for its kernel.
 	Args []string
 	// BootFile to load over HTTP.
@@ -72,6 +74,7 @@ func Decide(facts Facts) Plan {
 		Action:      BootEnvironment,
 		Reason:      reason,
 		Environment: "agent-" + string(request.Arch),
+		Initrds:     agentInitrds(),
 		Args:        agentArgs(facts.Agent, request.MAC),
 	}
 }

@@ -66,7 +66,9 @@ func checkPlan(t *testing.T, facts bootplan.Facts, old bool) {
 		t.Error("no reason")
 	}
 	plan.Reason, plan.Args = "", nil
-	want := bootplan.Plan{Action: bootplan.BootEnvironment, Environment: "agent-" + string(arch)}
+	want := bootplan.Plan{
+		Action: bootplan.BootEnvironment, Environment: "agent-" + string(arch), Initrds: []string{"initramfs.xz", "drivers.zst"},
+	}
 	switch {
 	case !slices.Contains(facts.Agent.Arches, arch):
 		want = bootplan.Plan{Action: bootplan.Wait}
@@ -116,7 +118,7 @@ func TestReasonsAreForPeople(t *testing.T) {
 func TestAgentArgs(t *testing.T) {
 	defaults := "init_on_alloc=1 slab_nomerge pti=on consoleblank=0 nvme_core.io_timeout=4294967295 printk.devkmsg=on selinux=1 " +
 		"module.sig_enforce=1 proc_mem.force_override=never"
-	tail := " initrd=initramfs.xz panic=30 sidero.mac=" + mac
+	tail := " initrd=initramfs.xz initrd=drivers.zst panic=30 sidero.mac=" + mac
 	const consoles = " console=tty0 console=ttyS0"
 	for name, test := range map[string]struct {
 		endpoint, mac string
@@ -126,7 +128,7 @@ func TestAgentArgs(t *testing.T) {
 		"defaults": {"192.0.2.1:8081", mac, nil, defaults + consoles + tail + " sidero.endpoint=192.0.2.1:8081"},
 		"IPv6":     {"[2001:db8::1]:8081", mac, nil, defaults + consoles + tail + " sidero.endpoint=[2001:db8::1]:8081"},
 		"no MAC": {"192.0.2.1:8081", "", nil,
-			defaults + consoles + " initrd=initramfs.xz panic=30 sidero.endpoint=192.0.2.1:8081"},
+			defaults + consoles + " initrd=initramfs.xz initrd=drivers.zst panic=30 sidero.endpoint=192.0.2.1:8081"},
 		"one console replaces both": {"192.0.2.1:8081", mac, []string{"console=ttyS1,115200"},
 			defaults + tail + " sidero.endpoint=192.0.2.1:8081 console=ttyS1,115200"},
 		"all of a key": {"192.0.2.1:8081", mac, []string{"console=ttyS1", "console=ttyAMA0"},

@@ -15,11 +15,8 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/netboot/ipxe"
 )
 
-// The files of every boot environment, as Sidero names them.
-const (
-	kernelFile = "vmlinuz"
-	initrdFile = "initramfs.xz"
-)
+// kernelFile is the kernel of every boot environment, as Sidero names it.
+const kernelFile = "vmlinuz"
 
 func (h *handler) serveBootScript(e *exchange, _ string) { serveScript(e, h.scripts.Boot()) }
 
@@ -52,7 +49,7 @@ func (h *handler) render(plan bootplan.Plan) (string, error) {
 		return h.scripts.Kernel(ipxe.Kernel{
 			Environment: plan.Environment,
 			Image:       kernelFile,
-			Initrd:      initrdFile,
+			Initrds:     plan.Initrds,
 			Args:        plan.Args,
 			Why:         plan.Reason,
 		})

@@ -68,6 +68,7 @@ func catalogueWith(t testing.TB, kernelSize int, overlay string) *assets.Catalog
 	add("agent-amd64", map[string][]byte{
 		"vmlinuz":      bytes.Repeat([]byte("kernel\x00\xff"), kernelSize/8),
 		"initramfs.xz": []byte("initial RAM disk"),
+		"drivers.zst":  []byte("drivers and firmware"),
 	})
 	add("ipxe", map[string][]byte{
 		"undionly.kpxe":  []byte("iPXE for BIOS"),

@@ -246,7 +246,7 @@ func TestBootContract(t *testing.T) {
 	for _, query := range []string{"arch=arm64", "arch=x86_64&platform=efi&version=1.0.0", "arch=i386&platform=pcbios&version=1.0.0"} {
 		follow(t, under, "/ipxe?"+query, fetched)
 	}
-	for _, path := range []string{"/env/agent-amd64/vmlinuz", "/env/agent-amd64/initramfs.xz", "/tftp/snp.efi"} {
+	for _, path := range []string{"/env/agent-amd64/vmlinuz", "/env/agent-amd64/initramfs.xz", "/env/agent-amd64/drivers.zst", "/tftp/snp.efi"} {
 		if !fetched[path] {
 			t.Errorf("no script leads to %s", path)
 		}
@@ -270,7 +270,7 @@ func follow(t *testing.T, under *server, path string, fetched map[string]bool) {
 	if strings.Count(got.body, "\nset appliance "+baseURL+"\n") != 1 {
 		t.Errorf("%s: does not name the appliance once", path)
 	}
-	addresses := regexp.MustCompile(`(?m)^(?:chain|kernel|initrd) (?:--\w+ (?:initramfs.xz )?)*\$\{appliance\}(\S+)`)
+	addresses := regexp.MustCompile(`(?m)^(?:chain|kernel|initrd) (?:--\w+ (?:initramfs.xz |drivers.zst )?)*\$\{appliance\}(\S+)`)
 	found := addresses.FindAllStringSubmatch(got.body, -1)
 	if len(found) == 0 {
 		t.Errorf("%s: leads nowhere", path)

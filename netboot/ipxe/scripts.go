@@ -33,10 +33,13 @@ func (s Scripts) Boot() string { return s.head() + bootBody() }
 
 // Kernel is what a machine loads and starts.
 type Kernel struct {
-	// Environment is the folder below /env/ that holds the two files.
+	// Environment is the folder below /env/ that holds the files.
 	Environment string
-	// Image and Initrd are file names in it. The kernel is told nothing of Initrd: Args carry its initrd=NAME.
-	Image, Initrd string
+	// Image is a file name in it.
+	Image string
+	// Initrds are file names in it, in the order in which the kernel unpacks them one over the other. The kernel is told
+	// nothing of them: Args carry an initrd=NAME for each.
+	Initrds []string
 	// Args are kernel arguments, in order. Each may hold several words.
 	Args []string
 	// Why is shown on the machine's screen.
@@ -57,12 +60,14 @@ func (s Scripts) Kernel(kernel Kernel) (string, error) {
 		return "", fmt.Errorf("write kernel arguments: %d bytes are more than the %d that a kernel reads", len(args), maxCommandLine)
 	}
 	folder := "${appliance}/env/" + url.PathEscape(kernel.Environment) + "/"
-	image, initrd := url.PathEscape(kernel.Image), url.PathEscape(kernel.Initrd)
-	return s.head() +
+	script := s.head() +
 		"echo\necho " + why + "\n" +
-		"kernel " + folder + image + " " + args + " || goto failed\n" +
-		"initrd --name " + initrd + " " + folder + initrd + " || goto failed\n" +
-		"boot ||\n" +
+		"kernel " + folder + url.PathEscape(kernel.Image) + " " + args + " || goto failed\n"
+	for _, name := range kernel.Initrds {
+		name = url.PathEscape(name)
+		script += "initrd --name " + name + " " + folder + name + " || goto failed\n"
+	}
+	return script + "boot ||\n" +
 		kernelFailed() + again(5), nil
 }
 

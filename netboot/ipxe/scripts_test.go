@@ -32,8 +32,8 @@ func agent() ipxe.Kernel {
 	return ipxe.Kernel{
 		Environment: "agent-amd64",
 		Image:       "vmlinuz",
-		Initrd:      "initramfs.xz",
-		Args:        []string{"console=tty0", "initrd=initramfs.xz", "sidero.endpoint=192.0.2.1:8081"},
+		Initrds:     []string{"initramfs.xz", "drivers.zst"},
+		Args:        []string{"console=tty0", "initrd=initramfs.xz", "initrd=drivers.zst", "sidero.endpoint=192.0.2.1:8081"},
 		Why:         "Starting the registration agent",
 	}
 }

@@ -5,8 +5,11 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +18,7 @@ import (
 	"github.com/cavaliergopher/cpio"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/sidero-appliance/sidero-appliance/assets/debian"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/modules"
 )
 
@@ -52,23 +56,38 @@ func TestSelectModules(t *testing.T) {
 		"kernel/drivers/net/virtio_net.ko":   module("alias=virtio:d00000001v*", "license=GPL", "depends=net-failover,crc-ccitt", "softdep=pre: failover absent post: other"),
 		"kernel/drivers/net/net_failover.ko": module("depends="),
 		"kernel/net/core/failover.ko":        module("depends="),
-		"kernel/drivers/net/other.ko":        module("depends="),
+		"kernel/drivers/net/other.ko":        module("depends=crc32", "softdep=post: virtio-net"),
+		"kernel/lib/crc32.ko":                module("depends=", "softdep=pre: crc32c"),
+		"kernel/crypto/crc32c_generic.ko":    module("depends="),
+		"kernel/drivers/net/mlx4_core.ko":    module("depends=", "firmware=mlx4/a.bin", "firmware=mlx4/b.bin"),
+		"kernel/drivers/net/mlx4_en.ko":      module("depends=mlx4_core"),
 		"kernel/README":                      []byte("no module"),
 	})
-	chosen, err := selectModules(fs, []string{"virtio_net", "crc_ccitt"})
+	first, err := selectModules(fs, []string{"net_failover"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	second, err := selectModules(fs, []string{"virtio_net", "crc_ccitt", "mlx4_core"}, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
 	var names []string
-	for _, m := range chosen {
+	for _, m := range second {
 		names = append(names, m.Name)
+		got[m.Name] = fmt.Sprint(m.File, m.Needs, m.Then, m.Aliases, m.firmware)
 	}
-	if want := []string{"failover", "net_failover", "virtio_net"}; !slices.Equal(names, want) {
-		t.Fatalf("chose %v, want %v", names, want)
+	want := map[string]string{
+		"crc32":          "crc32.ko[crc32c_generic] [] [] []",
+		"crc32c_generic": "crc32c_generic.ko[] [] [] []",
+		"failover":       "failover.ko[] [] [] []",
+		"mlx4_core":      "mlx4_core.ko[] [mlx4_en] [] [mlx4/a.bin mlx4/b.bin]",
+		"mlx4_en":        "mlx4_en.ko[mlx4_core] [] [] []",
+		"other":          "other.ko[crc32] [virtio_net] [] []",
+		"virtio_net":     "virtio_net.ko[net_failover failover] [other] [virtio:d00000001v*] []",
 	}
-	net := chosen[2]
-	if !slices.Equal(net.Needs, []string{"net_failover", "failover"}) || !slices.Equal(net.Aliases, []string{"virtio:d00000001v*"}) || net.File != "virtio_net.ko" {
-		t.Errorf("virtio_net is %+v", net.Module)
+	if !maps.Equal(got, want) || !slices.IsSorted(names) {
+		t.Errorf("chose %v, want %v", got, want)
 	}
 	for name, test := range map[string]struct {
 		wanted string
@@ -81,7 +100,7 @@ func TestSelectModules(t *testing.T) {
 		"no kernel":          {"a", fstest.MapFS{}, "list modules"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := selectModules(test.fs, []string{test.wanted}); err == nil || !strings.Contains(err.Error(), test.err) {
+			if _, err := selectModules(test.fs, []string{test.wanted}, nil); err == nil || !strings.Contains(err.Error(), test.err) {
 				t.Errorf("error %v, want one with %q", err, test.err)
 			}
 		})
@@ -95,20 +114,17 @@ func chosen() []chosenModule {
 	}
 }
 
-// TestArchive reads the archive back with a program we did not write.
-func TestArchive(t *testing.T) {
-	content, err := archive([]byte("the agent"), chosen())
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := map[string]string{}
-	var order []string
+// unpack reads an archive with a program we did not write: each file's mode and
+// content, and their order.
+func unpack(t *testing.T, archive []byte) (files map[string]string, order []string) {
+	t.Helper()
+	files = map[string]string{}
 	inodes := map[int64]bool{}
-	reader := cpio.NewReader(bytes.NewReader(content))
+	reader := cpio.NewReader(bytes.NewReader(archive))
 	for {
 		header, err := reader.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return files, order
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -125,25 +141,59 @@ func TestArchive(t *testing.T) {
 			t.Fatal(err)
 		}
 		order = append(order, header.Name)
-		found[header.Name] = header.Mode.String() + " " + string(data)
+		files[header.Name] = header.Mode.String() + " " + string(data)
 	}
+}
+
+func TestAgentArchive(t *testing.T) {
+	content, err := agentArchive([]byte("the agent"), chosen())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, order := unpack(t, content)
 	if !slices.IsSorted(order) {
 		t.Errorf("files are not sorted: %v", order)
 	}
 	for name, want := range map[string]string{
-		"init":          "0100755 the agent",
-		"dev/console":   "020600 ",
-		"sys":           "040555 ",
-		"modules/a.ko":  "0100644 module a",
-		"modules/b.ko":  "0100644 module b!",
-		"modules/index": "0100644 module a a.ko b\nalias a pci:*\nmodule b b.ko\n",
+		"init":                "0100755 the agent",
+		"dev/console":         "020600 ",
+		"sys":                 "040555 ",
+		"modules/a.ko":        "0100644 module a",
+		"modules/b.ko":        "0100644 module b!",
+		"modules/agent.index": "0100644 module a a.ko b\nalias a pci:*\nmodule b b.ko\n",
 	} {
 		if found[name] != want {
 			t.Errorf("%s is %q, want %q", name, found[name], want)
 		}
 	}
-	if _, err := archive(nil, chosen()[:1]); err == nil {
+	if _, err := agentArchive(nil, chosen()[:1]); err == nil {
 		t.Error("an image with a module whose need is missing was built")
+	}
+}
+
+func TestDriversArchive(t *testing.T) {
+	firmware := []firmwareFile{{Name: "a/one.bin", content: []byte("first")}, {Name: "a/b/two.bin", content: []byte("second")}}
+	content, err := driversArchive(chosen()[:1], chosen()[1:], firmware)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, order := unpack(t, content)
+	want := map[string]string{
+		"lib":                      "040755 ",
+		"lib/firmware":             "040755 ",
+		"lib/firmware/a":           "040755 ",
+		"lib/firmware/a/b":         "040755 ",
+		"lib/firmware/a/b/two.bin": "0100644 second",
+		"lib/firmware/a/one.bin":   "0100644 first",
+		"modules":                  "040755 ",
+		"modules/a.ko":             "0100644 module a",
+		"modules/drivers.index":    "0100644 module a a.ko b\nalias a pci:*\n",
+	}
+	if !maps.Equal(found, want) || !slices.IsSorted(order) {
+		t.Errorf("holds %q in the order %v", found, order)
+	}
+	if _, err := driversArchive(chosen()[:1], nil, nil); err == nil {
+		t.Error("an image with a module whose need is nowhere was built")
 	}
 }
 
@@ -175,25 +225,44 @@ func TestCompress(t *testing.T) {
 // TestSameBytes builds the whole image twice.
 func TestSameBytes(t *testing.T) {
 	fs := tree(map[string][]byte{})
-	for _, name := range wantedModules() {
+	for _, name := range append(agentModules(), driverModules()...) {
 		fs["kernel/"+name+".ko"] = &fstest.MapFile{Data: module("depends=", "alias=pci:"+name+"*")}
 	}
+	fs["kernel/tg3.ko"].Data = module("depends=", "firmware=tigon/tg3.bin")
+	fs["kernel/mlx4_en.ko"] = &fstest.MapFile{Data: module("depends=mlx4_core")}
+	firmware := firmwarePackage(t)
+	linux := firmwarePackage(t)
+	linux.Source = "linux"
 	vmlinuz := t.TempDir() + "/vmlinuz"
-	if err := os.WriteFile(vmlinuz, []byte("a kernel"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	write(t, vmlinuz, "a kernel")
 	var dirs []string
 	for range 2 {
 		dir := t.TempDir()
-		if err := build(t.Context(), kernel{Release: "6.1.0-1-amd64", Vmlinuz: vmlinuz, Modules: fs}, dir); err != nil {
+		if err := build(t.Context(), kernel{Package: linux, Release: "6.1.0-1-amd64", Vmlinuz: vmlinuz, Modules: fs}, []debian.Package{firmware}, dir); err != nil {
 			t.Fatal(err)
 		}
 		dirs = append(dirs, dir)
 	}
-	for _, name := range []string{"vmlinuz", "initramfs.xz", "manifest.json"} {
+	for _, name := range []string{"vmlinuz", agentInitramfs, driversInitramfs, "linux.copyright", "firmware-nonfree.copyright", "manifest.json"} {
 		if first, second := read(t, dirs[0]+"/"+name), read(t, dirs[1]+"/"+name); !bytes.Equal(first, second) || len(first) == 0 {
 			t.Errorf("%s differs between two builds (%d and %d bytes)", name, len(first), len(second))
 		}
+	}
+	manifest := string(read(t, dirs[0]+"/manifest.json"))
+	for _, part := range []string{`"name": "drivers.zst"`, `"package": "firmware-misc"`, `"name": "tigon/tg3.bin"`, `"licence": "binary-redist-firmware"`, `"mlx4_en"`} {
+		if !strings.Contains(manifest, part) {
+			t.Errorf("the manifest does not say %s: %s", part, manifest)
+		}
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,19 +1,22 @@
-// Command image builds what an unclaimed machine boots: Debian's generic kernel and an
-// initramfs with the registration agent as /init and the kernel modules it loads.
+// Command image builds what an unclaimed machine boots: Debian's generic kernel, an
+// initramfs with the registration agent as /init and the kernel modules it loads on a
+// virtual machine, and one with the modules and the firmware that others need.
 //
 //	go run ./registration-agent/image -out assets/images/agent-amd64
 //
 // It is a build-time tool: it needs the Go tool chain, apt and dpkg-deb. The same
-// kernel package, sources and Go version give the same bytes.
+// packages, sources and Go version give the same bytes.
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"github.com/sidero-appliance/sidero-appliance/assets/debian"
@@ -31,7 +34,7 @@ func main() {
 
 func run(ctx context.Context, logger *slog.Logger, args []string) error {
 	flags := flag.NewFlagSet("image", flag.ContinueOnError)
-	out := flags.String("out", "", "directory to write vmlinuz, initramfs.xz and manifest.json to")
+	out := flags.String("out", "", "directory to write the images and manifest.json to")
 	cache := flags.String("cache", debian.DefaultCacheDir(), "directory that keeps Debian packages between runs")
 	maxAge := flags.Duration("max-age", 24*time.Hour, "look for a newer kernel when the package index is older than this")
 	if err := flags.Parse(args); err != nil {
@@ -41,30 +44,59 @@ func run(ctx context.Context, logger *slog.Logger, args []string) error {
 		return fmt.Errorf("usage: image -out DIRECTORY [-cache DIRECTORY] [-max-age DURATION]")
 	}
 	started := time.Now()
-	archive, err := debian.New(debian.Config{
-		CacheDir:     *cache,
-		Suites:       []string{"bookworm", "bookworm-security"},
-		Architecture: "amd64",
-		MaxAge:       *maxAge,
-		Logger:       logger,
-	})
+	archives := archives{cache: *cache, maxAge: *maxAge, logger: logger}
+	kernel, firmware, err := archives.fetch(ctx)
 	if err != nil {
 		return err
 	}
-	kernel, err := fetchKernel(ctx, archive)
-	if err != nil {
-		return err
-	}
-	if err := build(ctx, kernel, *out); err != nil {
+	if err := build(ctx, kernel, firmware, *out); err != nil {
 		return err
 	}
 	logger.Info("agent image built", "path", *out, "kernel", kernel.Release, "duration", time.Since(started).Round(time.Millisecond))
 	return nil
 }
 
-// build writes the kernel, the initramfs and their manifest.
-func build(ctx context.Context, kernel kernel, out string) error {
-	modules, err := selectModules(kernel.Modules, wantedModules())
+// archives are the parts of Debian's that the image is made from.
+type archives struct {
+	cache  string
+	maxAge time.Duration
+	logger *slog.Logger
+}
+
+// fetch downloads the packages. The firmware comes from a newer release than the kernel:
+// in Debian 12 the copyright file of the packages leaves out some of their files.
+func (a archives) fetch(ctx context.Context) (kernel, []debian.Package, error) {
+	stable, err := a.open([]string{"bookworm", "bookworm-security"}, "main")
+	if err != nil {
+		return kernel{}, nil, err
+	}
+	linux, err := fetchKernel(ctx, stable)
+	if err != nil {
+		return kernel{}, nil, err
+	}
+	newer, err := a.open([]string{"trixie"}, "non-free-firmware")
+	if err != nil {
+		return kernel{}, nil, err
+	}
+	firmware, err := fetchFirmware(ctx, newer)
+	return linux, firmware, err
+}
+
+func (a archives) open(suites []string, component string) (*debian.Archive, error) {
+	return debian.New(debian.Config{
+		CacheDir:     a.cache,
+		Suites:       suites,
+		Components:   []string{component},
+		Architecture: "amd64",
+		MaxAge:       a.maxAge,
+		Logger:       a.logger,
+	})
+}
+
+// build writes the kernel, the two initramfs, the copyright files of the packages and
+// the manifest.
+func build(ctx context.Context, kernel kernel, packages []debian.Package, out string) error {
+	contents, err := choose(kernel.Modules, packages)
 	if err != nil {
 		return err
 	}
@@ -72,11 +104,15 @@ func build(ctx context.Context, kernel kernel, out string) error {
 	if err != nil {
 		return err
 	}
-	unpacked, err := archive(init, modules)
+	agent, err := agentArchive(init, contents.modules)
 	if err != nil {
 		return err
 	}
-	initramfs, err := compress(unpacked)
+	drivers, err := driversArchive(contents.drivers, contents.modules, contents.firmware)
+	if err != nil {
+		return err
+	}
+	compressed, err := compressAll(agent, drivers)
 	if err != nil {
 		return err
 	}
@@ -84,10 +120,31 @@ func build(ctx context.Context, kernel kernel, out string) error {
 	if err != nil {
 		return err
 	}
-	// The name is Sidero's, which users have in their kernel arguments; the kernel goes
-	// by the content.
-	files := []debian.Content{{Name: "vmlinuz", Data: vmlinuz}, {Name: "initramfs.xz", Data: initramfs}}
-	return debian.WriteImages(out, files, func(files []debian.File) any {
-		return newManifest(kernel, modules, files)
+	files := []debian.Content{{Name: "vmlinuz", Data: vmlinuz}, {Name: agentInitramfs, Data: compressed[0]}, {Name: driversInitramfs, Data: compressed[1]}}
+	texts, err := copyrights(append([]debian.Package{kernel.Package}, packages...))
+	if err != nil {
+		return err
+	}
+	return debian.WriteImages(out, append(files, texts...), func(files []debian.File) any {
+		return newManifest(kernel, packages, contents, files)
 	})
+}
+
+// contents are what the two initramfs hold beside the agent.
+type contents struct {
+	modules, drivers []chosenModule
+	firmware         []firmwareFile
+}
+
+func choose(tree fs.FS, packages []debian.Package) (contents, error) {
+	first, err := selectModules(tree, agentModules(), nil)
+	if err != nil {
+		return contents{}, err
+	}
+	second, err := selectModules(tree, driverModules(), first)
+	if err != nil {
+		return contents{}, err
+	}
+	firmware, err := selectFirmware(slices.Concat(first, second), packages)
+	return contents{modules: first, drivers: second, firmware: firmware}, err
 }

@@ -11,22 +11,39 @@ type manifest struct {
 	Architecture  string        `json:"architecture"`
 	KernelRelease string        `json:"kernelRelease"`
 	Kernel        debian.Origin `json:"kernel"`
-	GoVersion     string        `json:"goVersion"`
-	Modules       []string      `json:"modules"`
-	Files         []debian.File `json:"files"`
+	// Firmware are the packages that files of Loads were taken from.
+	Firmware  []debian.Origin `json:"firmware"`
+	GoVersion string          `json:"goVersion"`
+	// Modules are those of the first initramfs, Drivers those of the second, and Loads the
+	// firmware that they load.
+	Modules []string       `json:"modules"`
+	Drivers []string       `json:"drivers"`
+	Loads   []firmwareFile `json:"loads"`
+	Files   []debian.File  `json:"files"`
 }
 
-func newManifest(kernel kernel, chosen []chosenModule, files []debian.File) manifest {
-	names := make([]string, 0, len(chosen))
-	for _, module := range chosen {
-		names = append(names, module.Name)
+func newManifest(kernel kernel, packages []debian.Package, contents contents, files []debian.File) manifest {
+	origins := make([]debian.Origin, 0, len(packages))
+	for _, pkg := range packages {
+		origins = append(origins, pkg.Origin())
 	}
 	return manifest{
 		Architecture:  kernel.Architecture,
 		KernelRelease: kernel.Release,
 		Kernel:        kernel.Origin(),
+		Firmware:      origins,
 		GoVersion:     runtime.Version(),
-		Modules:       names,
+		Modules:       namesOf(contents.modules),
+		Drivers:       namesOf(contents.drivers),
+		Loads:         contents.firmware,
 		Files:         files,
 	}
+}
+
+func namesOf(chosen []chosenModule) []string {
+	names := make([]string, 0, len(chosen))
+	for _, module := range chosen {
+		names = append(names, module.Name)
+	}
+	return names
 }

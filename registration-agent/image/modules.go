@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -12,30 +13,28 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/modules"
 )
 
-// wantedModules are the drivers the agent may need; what they need comes along.
-func wantedModules() []string {
-	return []string{
-		// Virtual machines. Without virtio_rng a virtual CPU that lacks RDRAND leaves
-		// the agent waiting for random numbers before its first DHCP packet.
-		"virtio_pci", "virtio_rng", "virtio_net", "virtio_blk", "virtio_scsi",
-		// Network.
-		"e1000", "e1000e",
-		// Disks.
-		"ahci", "nvme", "sd_mod",
-	}
-}
-
 // chosenModule is a module and the bytes of its file, signature included.
 type chosenModule struct {
 	modules.Module
-	// soft are needs that the module can do without where nothing has that name.
-	soft    []string
-	Content []byte
+	// softdeps are the values of that name (modprobe.d(5)): what must come before or
+	// after for this module to work, though no symbol says so.
+	softdeps []string
+	// firmware are the files it may ask for, below /lib/firmware.
+	firmware []string
+	Content  []byte
+}
+
+// selection is the choice of modules from a kernel's module tree.
+type selection struct {
+	tree    fs.FS
+	files   map[string]string
+	builtin map[string]bool
 }
 
 // selectModules reads the wanted modules and what they need from a kernel's module
-// tree and returns them sorted by name. What the kernel has built in is left out.
-func selectModules(tree fs.FS, wanted []string) ([]chosenModule, error) {
+// tree and returns them sorted by name. What the kernel has built in is left out, and
+// what is present already.
+func selectModules(tree fs.FS, wanted []string, present []chosenModule) ([]chosenModule, error) {
 	files, err := moduleFiles(tree)
 	if err != nil {
 		return nil, err
@@ -44,37 +43,73 @@ func selectModules(tree fs.FS, wanted []string) ([]chosenModule, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := selection{tree: tree, files: files, builtin: builtin}
 	chosen := map[string]chosenModule{}
 	queue := slices.Clone(wanted)
 	for len(queue) > 0 {
 		name := queue[0]
 		queue = queue[1:]
-		if _, done := chosen[name]; done || builtin[name] {
+		if _, done := chosen[name]; done || builtin[name] || contains(present, name) {
 			continue
 		}
-		file, found := files[name]
-		if !found {
-			return nil, fmt.Errorf("select modules: the kernel has no module %s", name)
-		}
-		module, err := readModule(tree, file)
+		module, err := s.read(name)
 		if err != nil {
 			return nil, err
 		}
-		for _, need := range module.soft {
-			if _, found := files[need]; found {
-				module.Needs = appendName(module.Needs, need)
+		chosen[name] = module
+		queue = slices.Concat(queue, module.Needs, module.Then)
+	}
+	return slices.SortedFunc(maps.Values(chosen), func(a, b chosenModule) int { return strings.Compare(a.Name, b.Name) }), nil
+}
+
+func contains(list []chosenModule, name string) bool {
+	return slices.ContainsFunc(list, func(module chosenModule) bool { return module.Name == name })
+}
+
+// read describes a module, with what goes before and after it in this kernel.
+func (s selection) read(name string) (chosenModule, error) {
+	file, found := s.files[name]
+	if !found {
+		return chosenModule{}, fmt.Errorf("select modules: the kernel has no module %s", name)
+	}
+	module, err := readModule(s.tree, file)
+	if err != nil {
+		return chosenModule{}, err
+	}
+	for _, words := range append(module.softdeps, impliedModules()[name]) {
+		before, after := parseSoftdep(words)
+		module.Needs = append(module.Needs, s.known(before)...)
+		module.Then = append(module.Then, s.known(after)...)
+	}
+	module.Needs = s.loadable(module.Needs)
+	module.Then = s.loadable(module.Then)
+	return module, nil
+}
+
+// known keeps what this kernel has of the names in a soft dependency. A checksum such
+// as crc32c is a module of its own in none; the portable one of those that provide it
+// has _generic after its name.
+func (s selection) known(names []string) []string {
+	var known []string
+	for _, name := range names {
+		for _, name := range []string{name, name + "_generic"} {
+			if _, found := s.files[name]; found {
+				known = append(known, name)
 			}
 		}
-		module.Needs = slices.DeleteFunc(module.Needs, func(need string) bool { return builtin[need] })
-		chosen[name] = module
-		queue = append(queue, module.Needs...)
 	}
-	list := make([]chosenModule, 0, len(chosen))
-	for _, module := range chosen {
-		list = append(list, module)
+	return known
+}
+
+// loadable leaves out what is built in, and what is there twice.
+func (s selection) loadable(names []string) []string {
+	var loadable []string
+	for _, name := range names {
+		if !s.builtin[name] && !slices.Contains(loadable, name) {
+			loadable = append(loadable, name)
+		}
 	}
-	slices.SortFunc(list, func(a, b chosenModule) int { return strings.Compare(a.Name, b.Name) })
-	return list, nil
+	return loadable
 }
 
 func readModule(tree fs.FS, file string) (chosenModule, error) {
@@ -92,7 +127,7 @@ func readModule(tree fs.FS, file string) (chosenModule, error) {
 	return module, nil
 }
 
-// parseModinfo reads a module's needs and aliases from the .modinfo section of its ELF
+// parseModinfo reads what a module says of itself from the .modinfo section of its ELF
 // file: KEY=VALUE strings, each ended by a zero byte (the kernel's MODULE_INFO).
 func parseModinfo(content []byte) (chosenModule, error) {
 	file, err := elf.NewFile(bytes.NewReader(content))
@@ -115,36 +150,30 @@ func parseModinfo(content []byte) (chosenModule, error) {
 		case "alias":
 			module.Aliases = append(module.Aliases, value)
 		case "depends":
-			for need := range strings.SplitSeq(value, ",") {
-				module.Needs = appendName(module.Needs, need)
-			}
+			module.Needs = strings.FieldsFunc(kernelName(value), func(char rune) bool { return char == ',' })
 		case "softdep":
-			module.soft = appendSoftNeeds(module.soft, value)
+			module.softdeps = append(module.softdeps, value)
+		case "firmware":
+			module.firmware = append(module.firmware, value)
 		}
 	}
 	return module, nil
 }
 
-// appendSoftNeeds adds the "pre:" part of a soft dependency (modprobe.d(5)): modules
-// that must come first for this one to work, though no symbol says so.
-func appendSoftNeeds(needs []string, value string) []string {
-	pre := false
-	for word := range strings.FieldsSeq(value) {
-		if strings.HasSuffix(word, ":") {
-			pre = word == "pre:"
-		} else if pre {
-			needs = appendName(needs, word)
+// parseSoftdep splits "pre: a b post: c" into the modules that come before and after.
+func parseSoftdep(words string) (before, after []string) {
+	var part *[]string
+	for word := range strings.FieldsSeq(words) {
+		switch {
+		case word == "pre:":
+			part = &before
+		case word == "post:":
+			part = &after
+		case part != nil:
+			*part = append(*part, kernelName(word))
 		}
 	}
-	return needs
-}
-
-func appendName(names []string, name string) []string {
-	name = strings.ReplaceAll(strings.TrimSpace(name), "-", "_")
-	if name == "" || slices.Contains(names, name) {
-		return names
-	}
-	return append(names, name)
+	return before, after
 }
 
 // moduleFiles maps each module of the tree to its path.
@@ -177,5 +206,7 @@ func builtinModules(tree fs.FS) (map[string]bool, error) {
 // moduleName is the kernel's name for the module in a file: virtio-rng.ko holds
 // virtio_rng.
 func moduleName(file string) string {
-	return strings.ReplaceAll(strings.TrimSuffix(path.Base(file), ".ko"), "-", "_")
+	return kernelName(strings.TrimSuffix(path.Base(file), ".ko"))
 }
+
+func kernelName(name string) string { return strings.ReplaceAll(name, "-", "_") }

@@ -2,17 +2,18 @@ package modules
 
 import (
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
 )
 
-// Dir is where the initramfs keeps modules, IndexFile their index; both relative to
-// its root.
-const (
-	Dir       = "modules"
-	IndexFile = Dir + "/index"
-)
+// Dir is where an initramfs keeps modules, relative to its root.
+const Dir = "modules"
+
+// IndexFile is where the initramfs of that name says which modules it holds, relative
+// to its root. Each has its own, because the kernel unpacks one over the other.
+func IndexFile(initramfs string) string { return path.Join(Dir, initramfs+".index") }
 
 // Module is a kernel module of the initramfs.
 type Module struct {
@@ -22,6 +23,10 @@ type Module struct {
 	File string
 	// Needs are the names of the modules to load before it.
 	Needs []string
+	// Then are the names of the modules to load after it, which do the work that no
+	// device asks for: the network side of a card, the device node of a bus. It works
+	// without them.
+	Then []string
 	// Aliases are the patterns of the device identifiers it drives.
 	Aliases []string
 }
@@ -34,7 +39,23 @@ type Index struct {
 	aliases map[string][]alias
 }
 
-type alias struct{ pattern, module string }
+// alias is a pattern and the part of it before its first wildcard, which tells most
+// devices apart at a tenth of the cost.
+type alias struct{ prefix, pattern, module string }
+
+func newAlias(pattern, module string) alias {
+	prefix := pattern
+	if end := strings.IndexAny(pattern, `*?[\`); end >= 0 {
+		prefix = pattern[:end]
+	}
+	return alias{prefix: prefix, pattern: pattern, module: module}
+}
+
+// bus is the part before the colon, without the star that patterns of ACPI have there.
+func bus(modalias string) string {
+	name, _, _ := strings.Cut(modalias, ":")
+	return strings.TrimSuffix(name, "*")
+}
 
 // NewIndex checks that the set is closed: every need is there, under a name used once.
 func NewIndex(list []Module) (Index, error) {
@@ -51,14 +72,18 @@ func NewIndex(list []Module) (Index, error) {
 			if _, err := path.Match(pattern, ""); err != nil {
 				return Index{}, fmt.Errorf("index modules: alias %q of %s: %w", pattern, module.Name, err)
 			}
-			bus, _, _ := strings.Cut(pattern, ":")
-			index.aliases[bus] = append(index.aliases[bus], alias{pattern, module.Name})
+			index.aliases[bus(pattern)] = append(index.aliases[bus(pattern)], newAlias(pattern, module.Name))
 		}
 	}
 	checked := map[string]bool{}
 	for _, module := range list {
 		if err := index.checkNeeds(module, checked, nil); err != nil {
 			return Index{}, err
+		}
+		for _, name := range module.Then {
+			if _, found := index.modules[name]; !found {
+				return Index{}, fmt.Errorf("index modules: %s is followed by %s, which is not there", module.Name, name)
+			}
 		}
 	}
 	return index, nil
@@ -90,8 +115,10 @@ func (ix Index) checkNeeds(module Module, checked map[string]bool, way []string)
 // Match returns the names of the modules that drive a device, sorted.
 func (ix Index) Match(modalias string) []string {
 	var names []string
-	bus, _, _ := strings.Cut(modalias, ":")
-	for _, candidate := range ix.aliases[bus] {
+	for _, candidate := range ix.aliases[bus(modalias)] {
+		if !strings.HasPrefix(modalias, candidate.prefix) {
+			continue
+		}
 		if matched, err := path.Match(candidate.pattern, modalias); err == nil && matched {
 			names = append(names, candidate.module)
 		}
@@ -103,11 +130,15 @@ func (ix Index) Match(modalias string) []string {
 // Format writes the index as text, one fact a line, which Parse reads:
 //
 //	module NAME FILE NEED...
+//	then NAME OTHER...
 //	alias NAME PATTERN
 func Format(list []Module) []byte {
 	var text strings.Builder
 	for _, module := range list {
 		fmt.Fprintln(&text, strings.Join(append([]string{"module", module.Name, module.File}, module.Needs...), " "))
+		if len(module.Then) > 0 {
+			fmt.Fprintln(&text, strings.Join(append([]string{"then", module.Name}, module.Then...), " "))
+		}
 		for _, pattern := range module.Aliases {
 			fmt.Fprintln(&text, "alias", module.Name, pattern)
 		}
@@ -115,20 +146,46 @@ func Format(list []Module) []byte {
 	return []byte(text.String())
 }
 
-// Parse reads what Format wrote.
+// Parse reads what Format wrote, once or several times: the texts of several sets make
+// one set of all their modules.
 func Parse(text []byte) (Index, error) {
 	var list []Module
 	for line := range strings.Lines(string(text)) {
 		field := strings.Fields(line)
+		var last *Module
+		if len(list) > 0 {
+			last = &list[len(list)-1]
+		}
 		switch {
 		case len(field) >= 3 && field[0] == "module":
 			list = append(list, Module{Name: field[1], File: field[2], Needs: field[3:]})
-		case len(field) == 3 && field[0] == "alias" && len(list) > 0 && list[len(list)-1].Name == field[1]:
-			last := &list[len(list)-1]
+		case len(field) >= 3 && field[0] == "then" && last != nil && last.Name == field[1]:
+			last.Then = field[2:]
+		case len(field) == 3 && field[0] == "alias" && last != nil && last.Name == field[1]:
 			last.Aliases = append(last.Aliases, field[2])
 		default:
-			return Index{}, fmt.Errorf("parse module index: line %q is neither a module nor an alias of the one before", strings.TrimSpace(line))
+			return Index{}, fmt.Errorf("parse module index: line %q is neither a module nor about the one before", strings.TrimSpace(line))
 		}
 	}
 	return NewIndex(list)
+}
+
+// Read reads the indexes of all initramfs that the kernel unpacked to root.
+func Read(root fs.FS) (Index, error) {
+	files, err := fs.Glob(root, IndexFile("*"))
+	if err != nil {
+		return Index{}, fmt.Errorf("find module indexes: %w", err)
+	}
+	if len(files) == 0 {
+		return Index{}, fmt.Errorf("find module indexes: there is no %s", IndexFile("*"))
+	}
+	var text []byte
+	for _, file := range files {
+		part, err := fs.ReadFile(root, file)
+		if err != nil {
+			return Index{}, fmt.Errorf("read module index: %w", err)
+		}
+		text = append(text, part...)
+	}
+	return Parse(text)
 }

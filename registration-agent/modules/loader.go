@@ -29,8 +29,14 @@ type Config struct {
 	Insert func(file string) error
 	// Patience is how long Settle waits for drivers: some hang for good.
 	Patience time.Duration
-	Logger   *slog.Logger
+	// Quiet is how long a bus that finds its devices by and by must have shown nothing new
+	// for Settle to believe that it has shown all.
+	Quiet  time.Duration
+	Logger *slog.Logger
 }
+
+// glance is how often such a bus is looked at.
+const glance = 200 * time.Millisecond
 
 // Loader loads each module at most once.
 type Loader struct {
@@ -74,38 +80,49 @@ func InsertFrom(dir string) func(string) error {
 // Settle loads what the devices ask for until no device asks for anything new and
 // nothing loads any more, from an earlier call that was cut short included. It repeats
 // because a bus shows up when the driver of the one before it is loaded (PCI, then
-// AHCI, then the SCSI disks behind it). It needs no waiting: the kernel ends the
+// AHCI, then the SCSI disks behind it). Most need no waiting: the kernel ends the
 // insertion of a module only when the probes that it started are over, the
-// asynchronous ones of ahci, nvme and sd included.
+// asynchronous ones of ahci, nvme and sd included. What sits on USB and its like comes
+// later, and is waited for until there is nothing new for a while.
 //
 // Modules that fail to load, or that take longer than the patience, are logged and left
 // alone: a disk controller that does not start must not keep the machine from
 // registering. What appears behind a late one is found by a later call.
 func (l *Loader) Settle(ctx context.Context) error {
 	began, patience := time.Now(), time.After(l.Patience)
-	seen := map[string]bool{}
-	for worked := false; ; worked = true {
+	seen, news := map[string]bool{}, began
+	for worked := false; ; {
 		// In this order: a load that ends after this brings us back to look again.
 		loading, ended := l.loading()
+		before := len(seen)
 		wanted, err := l.wanted(seen)
 		if err != nil {
 			return err
 		}
+		if len(seen) > before {
+			news = time.Now()
+		}
 		// All at once, because most of a driver's start is waiting for its device; and a
 		// new look after each, so that the slowest holds back only what is behind it.
 		for _, name := range wanted {
-			if current, first := l.claim(name); first {
-				go l.run(name, current)
-			}
+			l.start(name)
 		}
-		if loading == 0 && len(wanted) == 0 {
+		worked = worked || loading > 0 || len(wanted) > 0
+		gradual := l.gradual()
+		if loading == 0 && len(wanted) == 0 && (!gradual || time.Since(news) >= l.Quiet) {
 			if worked { // else nothing is new, as on most later calls
 				l.Logger.Info("drivers loaded", "duration", time.Since(began).Round(time.Millisecond))
 			}
 			return nil
 		}
+		var again <-chan time.Time
+		if gradual {
+			again = time.After(glance)
+		}
 		select {
 		case <-ended:
+			news = time.Now()
+		case <-again:
 		case <-patience:
 			l.abandon()
 			return nil
@@ -113,6 +130,19 @@ func (l *Loader) Settle(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// gradual says whether there is a bus that finds its devices by and by, after its
+// driver is loaded: the kernel's threads for USB hubs, for cards in MMC slots, and for
+// what Hyper-V offers.
+func (l *Loader) gradual() bool {
+	for _, bus := range []string{"usb", "mmc", "vmbus"} {
+		_, err := fs.Stat(l.Sys, path.Join("bus", bus))
+		if err == nil && len(l.Index.aliases[bus]) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // loading counts the modules in flight, without the late ones; the channel is closed
@@ -139,38 +169,17 @@ func (l *Loader) abandon() {
 			names = append(names, name)
 		}
 	}
+	if len(names) == 0 { // devices keep appearing
+		return
+	}
 	slices.Sort(names)
 	l.Logger.Warn("drivers still load, going on without their devices", "module", strings.Join(names, " "), "duration", l.Patience)
 }
 
 // wanted names the modules that devices not yet in seen ask for and that nobody has
-// asked for before.
+// asked for before. It adds the devices to seen.
 func (l *Loader) wanted(seen map[string]bool) ([]string, error) {
-	modaliases, err := l.modaliases()
-	if err != nil {
-		return nil, err
-	}
 	var names []string
-	for _, modalias := range modaliases {
-		if seen[modalias] {
-			continue
-		}
-		seen[modalias] = true
-		for _, name := range l.Index.Match(modalias) {
-			if !l.asked(name) {
-				names = append(names, name)
-			}
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
-}
-
-// modaliases reads the identifiers of the devices on the buses that the index knows; a
-// machine has hundreds of devices on others, and reading them takes a third of a
-// second under emulation. (A modalias starts with the name of its bus.)
-func (l *Loader) modaliases() ([]string, error) {
-	var list []string
 	for bus := range l.Index.aliases {
 		dir := path.Join("bus", bus, "devices")
 		devices, err := fs.ReadDir(l.Sys, dir)
@@ -181,13 +190,40 @@ func (l *Loader) modaliases() ([]string, error) {
 			return nil, fmt.Errorf("list devices: %w", err)
 		}
 		for _, device := range devices {
-			text, err := fs.ReadFile(l.Sys, path.Join(dir, device.Name(), "modalias"))
-			if err == nil { // else the device went away, or is a mere container
-				list = append(list, strings.TrimSpace(string(text)))
+			device := path.Join(dir, device.Name())
+			if seen[device] {
+				continue
+			}
+			seen[device] = true
+			for _, name := range l.Index.Match(l.modalias(device)) {
+				if !l.asked(name) {
+					names = append(names, name)
+				}
 			}
 		}
 	}
-	return list, nil
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// modalias reads a device's identifier, "" if it went away or is a mere container. A
+// machine has hundreds of devices, and reading them takes a third of a second under
+// emulation: so only those on the buses of the index are asked, each once a call.
+func (l *Loader) modalias(device string) string {
+	if text, err := fs.ReadFile(l.Sys, path.Join(device, "modalias")); err == nil {
+		return strings.TrimSpace(string(text))
+	}
+	// A card in an MMC slot says it here only.
+	text, err := fs.ReadFile(l.Sys, path.Join(device, "uevent"))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		if modalias, found := strings.CutPrefix(line, "MODALIAS="); found {
+			return strings.TrimSpace(modalias)
+		}
+	}
+	return ""
 }
 
 func (l *Loader) asked(name string) bool {
@@ -205,6 +241,13 @@ func (l *Loader) Load(name string) error {
 	}
 	<-current.done
 	return current.err
+}
+
+// start has a module loaded in the background, if nobody has yet.
+func (l *Loader) start(name string) {
+	if current, first := l.claim(name); first {
+		go l.run(name, current)
+	}
 }
 
 // claim finds a module's load, or makes it: then the caller is the first, and has to
@@ -247,5 +290,11 @@ func (l *Loader) insert(name string) error {
 			return fmt.Errorf("load module %s: %w", name, err)
 		}
 	}
-	return l.Insert(module.File)
+	if err := l.Insert(module.File); err != nil {
+		return err
+	}
+	for _, next := range module.Then {
+		l.start(next)
+	}
+	return nil
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -43,7 +45,10 @@ func index(t *testing.T, list []Module) Index {
 }
 
 func TestMatch(t *testing.T) {
-	index := index(t, append(drivers(), Module{Name: "other", File: "other.ko", Aliases: []string{"pci:v00001AF4d0000104[0-5]sv*", "pci:v00001AF4d0000104?sv*"}}))
+	index := index(t, append(drivers(),
+		Module{Name: "other", File: "other.ko", Aliases: []string{"pci:v00001AF4d0000104[0-5]sv*", "pci:v00001AF4d0000104?sv*"}},
+		Module{Name: "sdhci_acpi", File: "sdhci-acpi.ko", Aliases: []string{"acpi*:80860F14:*"}},
+		Module{Name: "mmc_block", File: "mmc_block.ko", Aliases: []string{"mmc:block"}}))
 	for modalias, want := range map[string][]string{
 		pciVirtioNet:                {"other", "virtio_pci"},
 		pciAHCI:                     {"ahci"},
@@ -51,6 +56,10 @@ func TestMatch(t *testing.T) {
 		"virtio:d00000002v00001AF4": nil,
 		"scsi:t-0x00":               {"sd_mod"},
 		"scsi:t-0x05":               nil,
+		"acpi:80860F14:INT33BB:":    {"sdhci_acpi"},
+		"acpi:80860F15:":            nil,
+		"mmc:block":                 {"mmc_block"},
+		"mmc:sdio":                  nil,
 		"usb:v1D6Bp0002":            nil,
 		"":                          nil,
 		"pci:v00001AF4d00001041":    nil,
@@ -62,15 +71,36 @@ func TestMatch(t *testing.T) {
 }
 
 func TestFormatParse(t *testing.T) {
-	read, err := Parse(Format(drivers()))
+	list := append(drivers(), Module{Name: "ipmi_msghandler", File: "ipmi_msghandler.ko", Then: []string{"ipmi_devintf", "ahci"}}, Module{Name: "ipmi_devintf", File: "ipmi_devintf.ko"})
+	read, err := Parse(Format(list))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range drivers() {
+	for _, want := range list {
 		got := read.modules[want.Name]
-		if got.File != want.File || !slices.Equal(got.Needs, want.Needs) || !slices.Equal(got.Aliases, want.Aliases) {
+		if got.File != want.File || !slices.Equal(got.Needs, want.Needs) || !slices.Equal(got.Then, want.Then) || !slices.Equal(got.Aliases, want.Aliases) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
+	}
+}
+
+// TestRead has two initramfs, the second of which needs the first.
+func TestRead(t *testing.T) {
+	root := fstest.MapFS{
+		IndexFile("initramfs"): {Data: Format(drivers())},
+		IndexFile("drivers"):   {Data: Format([]Module{{Name: "mpt3sas", File: "mpt3sas.ko", Needs: []string{"scsi_mod"}, Aliases: []string{"pci:v00001000d*"}}})},
+		"modules/mpt3sas.ko":   {Data: []byte("no index")},
+	}
+	both, err := Read(root)
+	if err != nil || len(both.modules) != len(drivers())+1 || !slices.Equal(both.Match("pci:v00001000d00000097sv"), []string{"mpt3sas"}) {
+		t.Errorf("read %+v, %v", both, err)
+	}
+	delete(root, IndexFile("initramfs"))
+	if _, err := Read(root); err == nil || !strings.Contains(err.Error(), "scsi_mod") {
+		t.Errorf("the second alone: %v", err)
+	}
+	if _, err := Read(fstest.MapFS{}); err == nil || !strings.Contains(err.Error(), "there is no modules/*.index") {
+		t.Errorf("none: %v", err)
 	}
 }
 
@@ -84,6 +114,9 @@ func TestParseRefuses(t *testing.T) {
 		"file in a directory":  {"module a ../a.ko", "do not make a module"},
 		"need missing":         {"module a a.ko b", "not there"},
 		"needs itself":         {"module a a.ko b\nmodule b b.ko c\nmodule c c.ko a", "needs itself"},
+		"then without module":  {"then a b", "neither"},
+		"then of another":      {"module a a.ko\nthen b a", "neither"},
+		"then missing":         {"module a a.ko\nthen a b", "followed by b"},
 		"broken pattern":       {"module a a.ko\nalias a pci:[", "syntax error"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,7 +130,7 @@ func TestParseRefuses(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(string(Format(drivers())), pciVirtioNet)
 	f.Add("module a a.ko b\nmodule b b.ko a\n", "pci:")
-	f.Add("module a a.ko\nalias a *[a-z]?\\", "*")
+	f.Add("module a a.ko\nthen a a\nalias a acpi*:[a-z]?\\", "acpi:x")
 	f.Fuzz(func(t *testing.T, text, modalias string) {
 		index, err := Parse([]byte(text))
 		if err != nil {
@@ -131,13 +164,22 @@ func (k *kernel) insert(file string) error {
 		"ahci.ko":       {"bus/scsi/devices/0:0:0:0/modalias", "scsi:t-0x00\n"},
 	}
 	if device, found := appear[file]; found {
-		grown := fstest.MapFS{device[0]: {Data: []byte(device[1])}}
-		for name, entry := range k.sys {
-			grown[name] = entry
-		}
-		k.sys = grown
+		k.grow(device[0], device[1])
 	}
 	return nil
+}
+
+func (k *kernel) grow(file, text string) {
+	grown := maps.Clone(k.sys)
+	grown[file] = &fstest.MapFile{Data: []byte(text)}
+	k.sys = grown
+}
+
+// appear makes a device.
+func (k *kernel) appear(file, text string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.grow(file, text)
 }
 
 // Open makes kernel an fs.FS that may change between calls.
@@ -311,6 +353,88 @@ func TestSettleSaysWhatIsNewOnly(t *testing.T) {
 	if count := strings.Count(log.String(), "drivers loaded"); count != 1 {
 		t.Errorf("said %d times: %s", count, log.String())
 	}
+}
+
+// TestSettleLoadsWhatFollows has a module that no device asks for: it is loaded after
+// another one, which does not wait for it.
+func TestSettleLoadsWhatFollows(t *testing.T) {
+	k := newKernel()
+	list := append(drivers(), Module{Name: "ipmi_devintf", File: "ipmi_devintf.ko", Needs: []string{"virtio_pci"}})
+	for i := range list {
+		if list[i].Name == "virtio_pci" {
+			list[i].Then = []string{"ipmi_devintf", "ahci"}
+		}
+	}
+	loader := k.loader(t)
+	loader.Index = index(t, list)
+	if err := loader.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first, second := slices.Index(k.loaded, "virtio_pci.ko"), slices.Index(k.loaded, "ipmi_devintf.ko")
+	if first < 0 || second < first || len(k.loaded) != len(list) {
+		t.Errorf("loaded %v", k.loaded)
+	}
+}
+
+// TestSettleWaitsForGradualBuses plugs devices in one behind the other, as the kernel
+// finds them on USB: a hub, a disk at it, the card in a reader.
+func TestSettleWaitsForGradualBuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKernel()
+		k.appear("bus/usb/devices/usb1/uevent", "DEVTYPE=usb_device\n")
+		loader := k.loader(t)
+		loader.Quiet = 2 * time.Second
+		loader.Index = index(t, append(drivers(),
+			Module{Name: "usb_storage", File: "usb-storage.ko", Aliases: []string{"usb:v*p*d*dc*dsc*dp*ic08isc06ip50in*"}},
+			Module{Name: "mmc_block", File: "mmc_block.ko", Aliases: []string{"mmc:block"}}))
+		time.AfterFunc(1900*time.Millisecond, func() {
+			k.appear("bus/usb/devices/1-1:1.0/modalias", "usb:v0781p5583d0100dc00dsc00dp00ic08isc06ip50in00\n")
+		})
+		time.AfterFunc(3800*time.Millisecond, func() {
+			k.appear("bus/mmc/devices/mmc0:0001/uevent", "DRIVER=\nMMC_TYPE=SD\nMODALIAS=mmc:block\n")
+		})
+		time.AfterFunc(6500*time.Millisecond, func() {
+			k.appear("bus/usb/devices/1-2:1.0/modalias", "usb:too late\n")
+		})
+		from := time.Now()
+		if err := loader.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(from); took < 5800*time.Millisecond || took > 6400*time.Millisecond {
+			t.Errorf("settled after %s, want 2 s after the last device", took)
+		}
+		if !slices.Contains(k.loaded, "usb-storage.ko") || !slices.Contains(k.loaded, "mmc_block.ko") {
+			t.Errorf("loaded %v", k.loaded)
+		}
+	})
+}
+
+// TestSettleEndsWhenDevicesNeverDo has a device that drops off its bus and comes back.
+func TestSettleEndsWhenDevicesNeverDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKernel()
+		loader := k.loader(t)
+		loader.Quiet = 2 * time.Second
+		loader.Index = index(t, append(drivers(), Module{Name: "cdc_ether", File: "cdc_ether.ko", Aliases: []string{"usb:*"}}))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() {
+			again := time.NewTicker(time.Second)
+			defer again.Stop()
+			for i := 0; ; i++ {
+				k.appear(fmt.Sprintf("bus/usb/devices/1-1.%d/uevent", i), "")
+				select {
+				case <-again.C:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+		from := time.Now()
+		if err := loader.Settle(ctx); err != nil || time.Since(from) != loader.Patience {
+			t.Errorf("settled after %s, want %s: %v", time.Since(from), loader.Patience, err)
+		}
+	})
 }
 
 func TestLoadUnknown(t *testing.T) {

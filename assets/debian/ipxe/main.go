@@ -69,6 +69,7 @@ func run(ctx context.Context, logger *slog.Logger, args []string) error {
 	archive, err := debian.New(debian.Config{
 		CacheDir:     *cache,
 		Suites:       []string{"trixie"},
+		Components:   []string{"main"},
 		Architecture: "amd64",
 		MaxAge:       *maxAge,
 		Logger:       logger,

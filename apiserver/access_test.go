@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -98,12 +100,41 @@ func testPowerlessAccount(t *testing.T, a api) {
 		}
 	}
 
+	testNoLentSecrets(t, a, clients)
+
 	must(t, a.client.Delete(t.Context(), account))
 
 	// Another token, because the API server remembers for ten seconds whom it has let in.
 	eventually(t, "refuse the token of a deleted account", func(ctx context.Context) (bool, error) {
 		return apierrors.IsUnauthorized(later.RESTClient().Get().AbsPath("/version").Do(ctx).Error()), nil
 	})
+}
+
+// testNoLentSecrets: who may write Servers may not have Secrets sent to a BMC that he may not read.
+func testNoLentSecrets(t *testing.T, a api, clients *kubernetes.Clientset) {
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "writes-servers"}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{v1alpha2.GroupName}, Resources: []string{"servers"}, Verbs: []string{"create"}},
+	}}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: role.Name}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: metav1.NamespaceDefault, Name: "powerless"}},
+	}
+	a.create(t, role, binding)
+
+	write := func(body string) error {
+		return clients.RESTClient().Post().AbsPath("/apis/metal.sidero.dev/v1alpha2/servers").Param("dryRun", "All").
+			SetHeader("Content-Type", "application/json").Body([]byte(body)).Do(t.Context()).Error()
+	}
+
+	eventually(t, "let it write servers", func(context.Context) (bool, error) {
+		return write(`{"apiVersion":"metal.sidero.dev/v1alpha2","kind":"Server","metadata":{"name":"x"},"spec":{"accepted":false}}`) == nil, nil
+	})
+
+	err := write(`{"apiVersion":"metal.sidero.dev/v1alpha2","kind":"Server","metadata":{"name":"x"},"spec":{"accepted":false,"bmc":{"endpoint":"evil",
+		"passFrom":{"secretKeyRef":{"namespace":"kube-system","name":"one","key":"k"}}}}}`)
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "Secret kube-system/one, which you may not read") {
+		t.Errorf("a Secret that the account may not read: %v", err)
+	}
 }
 
 // bearer is the client of a service account's token.

@@ -36,6 +36,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterctl"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/descriptor"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/encryption"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/lending"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/natives"
 )
@@ -158,7 +159,8 @@ func setAdmission(o *genericoptions.AdmissionOptions) {
 	o.Plugins.Register(clusterctl.GuardName, func(io.Reader) (admission.Interface, error) {
 		return clusterctl.NewGuard(pki.Owner.Name), nil
 	})
-	o.RecommendedPluginOrder = append(slices.Clip(o.RecommendedPluginOrder), descriptor.GuardName, clusterctl.GuardName)
+	o.Plugins.Register(lending.GuardName, func(io.Reader) (admission.Interface, error) { return lending.NewGuard(), nil })
+	o.RecommendedPluginOrder = append(slices.Clip(o.RecommendedPluginOrder), descriptor.GuardName, clusterctl.GuardName, lending.GuardName)
 }
 
 // enabledAdmission are the admission plugins that make sense without workloads.

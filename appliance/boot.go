@@ -18,6 +18,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/appliance/supervisor"
 	"github.com/sidero-appliance/sidero-appliance/assets"
+	"github.com/sidero-appliance/sidero-appliance/assets/store"
 	"github.com/sidero-appliance/sidero-appliance/netboot/bootplan"
 	"github.com/sidero-appliance/sidero-appliance/netboot/dhcp"
 	"github.com/sidero-appliance/sidero-appliance/netboot/httpboot"
@@ -43,7 +44,7 @@ type bootServers struct {
 
 // newBootServers makes what machines boot from, in the order of start: DHCP is
 // last, because it must never advertise what is not served.
-func newBootServers(s site, servers client.Reader, registration http.Handler) ([]supervisor.Component, error) {
+func newBootServers(s site, cache client.Reader, kept *store.Store, registration http.Handler) ([]supervisor.Component, error) {
 	b := bootServers{site: s}
 	var err error
 	if b.scripts, err = ipxe.New(s.BaseURL()); err != nil {
@@ -62,7 +63,7 @@ func newBootServers(s site, servers client.Reader, registration http.Handler) ([
 			return nil, err
 		}
 	}
-	web, err := b.http(machines{servers}, registration)
+	web, err := b.http(machines{cache}, bootFiles{b.catalogue, cache, kept}, registration)
 	if err != nil {
 		return nil, err
 	}
@@ -86,12 +87,12 @@ func (b bootServers) dhcp() (*dhcp.Server, error) {
 	})
 }
 
-func (b bootServers) http(known httpboot.Machines, registration http.Handler) (*httpboot.Server, error) {
+func (b bootServers) http(known httpboot.Machines, files httpboot.Files, registration http.Handler) (*httpboot.Server, error) {
 	return httpboot.New(httpboot.Config{
 		Address:        net.JoinHostPort("", strconv.Itoa(b.HTTPPort)),
 		BaseURL:        b.BaseURL(),
 		ExtraAgentArgs: strings.Fields(b.ExtraAgentKernelArgs),
-		Files:          b.catalogue,
+		Files:          files,
 		Programs:       biosPrograms(),
 		Machines:       known,
 		GRPC:           registration,

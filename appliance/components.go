@@ -27,7 +27,7 @@ func compose(s site) ([]supervisor.Component, error) {
 	if err != nil {
 		return nil, err
 	}
-	boot, err := newBootServers(s, plane.controllers.Cache(), registered)
+	boot, err := newBootServers(s, plane.controllers.Cache(), plane.assets.store, registered)
 	if err != nil {
 		return nil, err
 	}

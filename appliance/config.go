@@ -60,6 +60,7 @@ type Config struct {
 	Kubeconfig           string // empty: admin.kubeconfig in DataDir
 	Controllers          []string
 	TalosReleaseURL      string
+	AssetDirectories     []string // besides assets/files in DataDir
 	AutoAcceptServers    bool
 	AutoBMCSetup         bool
 	InsecureWipe         bool
@@ -125,7 +126,11 @@ func (c Config) ControllersEnabled(set string) bool {
 
 // absolute makes the paths independent of the working directory.
 func (c *Config) absolute() error {
-	for _, p := range []*string{&c.DataDir, &c.Kubeconfig} {
+	paths := []*string{&c.DataDir, &c.Kubeconfig}
+	for i := range c.AssetDirectories {
+		paths = append(paths, &c.AssetDirectories[i])
+	}
+	for _, p := range paths {
 		if *p == "" {
 			continue
 		}

@@ -43,6 +43,7 @@ type controlPlane struct {
 	kube        *kube.Controllers
 	controllers *controllers.Controllers
 	clusters    *clusterapi.Controllers
+	assets      keptAssets
 }
 
 // newControlPlane makes the certificates and takes the API's port; nothing runs yet.
@@ -54,6 +55,9 @@ func newControlPlane(s site) (*controlPlane, error) {
 	}
 	p.database, err = storage.New(storage.Config{Dir: filepath.Join(s.DataDir, "etcd"), Logger: logging.Zap(s.Log)})
 	if err != nil {
+		return nil, err
+	}
+	if p.assets, err = openAssets(s.Config); err != nil {
 		return nil, err
 	}
 	if err := p.serve(s); err != nil {
@@ -145,8 +149,12 @@ func (p *controlPlane) control(s site) error {
 	if err != nil {
 		return err
 	}
+	environments, err := p.assets.environments(s)
+	if err != nil {
+		return err
+	}
 	p.controllers, err = controllers.New(controllers.Config{
-		Client: own, TalosReleases: s.TalosReleaseURL, Logger: logging.Library(s.Log, "controllers"),
+		Client: own, Environments: environments, Logger: logging.Library(s.Log, "controllers"),
 		CacheOnly: !s.ControllersEnabled(controllerSetMetal),
 		Servers: server.Config{
 			RebootTimeout: s.ServerRebootTimeout, Firmware: s.IPMIPXEMethod, Power: power.DefaultOptions(),

@@ -48,6 +48,8 @@ func settings(c *Config) []setting {
 			usage: "sets of controllers to run: * for all, NAME, or -NAME to leave one out; known: " + strings.Join(controllerSets(), ", ")},
 		{flag: "talos-release-url", value: text(&c.TalosReleaseURL),
 			usage: "where the default Environment downloads Talos from"},
+		{flag: "asset-directory", value: list(&c.AssetDirectories), fallback: "assets/files in --data-dir, which is always one",
+			usage: "directory of this machine that Environments may take files from, by file:// URLs; repeat it, or separate names by commas. Whatever is in it can be read by machines"},
 		{flag: "auto-accept-servers", value: boolean(&c.AutoAcceptServers), upstream: "AUTO_ACCEPT_SERVERS",
 			usage: "accept every machine that registers, without asking a person"},
 		{flag: "auto-bmc-setup", value: boolean(&c.AutoBMCSetup), upstream: "AUTO_BMC_SETUP",

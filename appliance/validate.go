@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ func (c Config) Validate() error {
 	u, err := url.Parse(c.TalosReleaseURL)
 	v.check("talosReleaseUrl", err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "",
 		"must be an http or https URL, not %q", c.TalosReleaseURL)
+	c.validateAssetDirectories(v)
 	// Sidero's agent cuts it to whole seconds and panics if none are left.
 	v.check("serverRebootTimeout", c.ServerRebootTimeout >= time.Second, "must be at least 1s, not %s", c.ServerRebootTimeout)
 	// The arguments become part of one line of an iPXE script.
@@ -40,6 +42,20 @@ func (p *problems) check(path string, ok bool, format string, args ...any) {
 	if !ok {
 		p.found = append(p.found, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
 	}
+}
+
+// validateAssetDirectories keeps machines from reading what the appliance keeps, its keys above all.
+func (c Config) validateAssetDirectories(v *problems) {
+	for i, dir := range c.AssetDirectories {
+		v.check(fmt.Sprintf("assetDirectory[%d]", i), !holds(dir, c.DataDir) && !holds(c.DataDir, dir),
+			"%s must not be the data directory, nor hold it or lie in it: everything in it can be read by machines", dir)
+	}
+}
+
+// holds tells whether a path is a directory or lies in it.
+func holds(dir, path string) bool {
+	name, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(name)
 }
 
 // maxInterfaceName is IFNAMSIZ of Linux without the final zero byte.

@@ -12,13 +12,19 @@ type File struct {
 	Name string
 	// Size in bytes.
 	Size int64
-	// Digest is the SHA-256 of the content in hexadecimal, taken at build time; empty for files that an operator
-	// dropped in, which may change at any moment.
+	// Digest of the content in hexadecimal, taken when it came: SHA-256 of what is embedded, SHA-512 of what was
+	// downloaded; empty for files that an operator dropped in, which may change at any moment.
 	Digest string
 	// Modified is when the content last changed; zero for what is embedded in the binary.
 	Modified time.Time
 
 	open func() (io.ReadSeekCloser, error)
+}
+
+// Opened returns the description with a function that opens its content.
+func (f File) Opened(by func() (io.ReadSeekCloser, error)) File {
+	f.open = by
+	return f
 }
 
 // Open returns the content from its first byte. The caller closes it.

@@ -33,8 +33,8 @@ const stopsWithin = 5 * time.Second
 type Config struct {
 	// Client has the rights of bootstrap.Controllers.
 	Client *rest.Config
-	// TalosReleases is the URL below which the default Environment's files are found.
-	TalosReleases string
+	// Environments says how Environments are treated.
+	Environments environment.Config
 	// Servers says how servers are treated.
 	Servers server.Config
 	// CacheOnly runs no controllers, only the cache that the boot server reads too.
@@ -74,7 +74,7 @@ func New(c Config) (*Controllers, error) {
 		return &Controllers{manager: manager}, nil
 	}
 
-	environments, environmentErr := (&environment.Reconciler{Client: manager.GetClient(), TalosReleases: c.TalosReleases}).SetupWithManager(manager)
+	environments, environmentErr := environment.SetupWithManager(manager, c.Environments)
 	classes, classErr := (&serverclass.Reconciler{Client: manager.GetClient()}).SetupWithManager(manager)
 	listErr := (&serverclass.Lister{Client: manager.GetClient(), Events: manager.GetEventRecorder("sidero-controller-manager")}).SetupWithManager(manager)
 	serverErr := server.SetupWithManager(manager, c.Servers)
@@ -83,7 +83,7 @@ func New(c Config) (*Controllers, error) {
 		return nil, fmt.Errorf("set up controllers: %w", err)
 	}
 
-	return &Controllers{manager: manager, keepers: []*existence.Keeper{environments, classes}}, nil
+	return &Controllers{manager: manager, keepers: append(environments, classes)}, nil
 }
 
 // mapper knows the kinds that the controllers work with, so that starting needs no discovery.
@@ -121,9 +121,11 @@ func (c *Controllers) Ready(context.Context) error {
 
 // Run runs the controllers until ctx ends.
 func (c *Controllers) Run(ctx context.Context) error {
-	// The boot server asks for Servers; nothing else may have made the cache watch them.
-	if _, err := c.manager.GetCache().GetInformer(ctx, &v1alpha2.Server{}); err != nil {
-		return fmt.Errorf("watch servers: %w", err)
+	// The boot server asks for these; nothing else may have made the cache watch them.
+	for _, object := range []client.Object{&v1alpha2.Server{}, &v1alpha2.Environment{}} {
+		if _, err := c.manager.GetCache().GetInformer(ctx, object); err != nil {
+			return fmt.Errorf("watch %T: %w", object, err)
+		}
 	}
 
 	defer c.synced.Store(false)

@@ -3,8 +3,10 @@ package controllers_test
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,7 +20,11 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apitest"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/bootstrap"
+	"github.com/sidero-appliance/sidero-appliance/assets/download"
+	"github.com/sidero-appliance/sidero-appliance/assets/offline"
+	"github.com/sidero-appliance/sidero-appliance/assets/store"
 	"github.com/sidero-appliance/sidero-appliance/controllers"
+	"github.com/sidero-appliance/sidero-appliance/controllers/metal/environment"
 )
 
 const happensWithin = 10 * time.Second
@@ -39,9 +45,9 @@ func TestDefaultObjects(t *testing.T) {
 	apitest.Run(t, rights)
 
 	c, err := controllers.New(controllers.Config{
-		Client:        plane.Client(t, bootstrap.Controllers),
-		TalosReleases: "http://releases.test/",
-		Logger:        funcr.New(func(_, text string) { libraries.Write([]byte(text + "\n")) }, funcr.Options{}),
+		Client:       plane.Client(t, bootstrap.Controllers),
+		Environments: noReleases(t),
+		Logger:       funcr.New(func(_, text string) { libraries.Write([]byte(text + "\n")) }, funcr.Options{}),
 	})
 	must(t, err)
 
@@ -76,6 +82,29 @@ func TestDefaultObjects(t *testing.T) {
 	}
 }
 
+// noReleases are Environments without a way to the internet.
+func noReleases(t testing.TB) environment.Config {
+	t.Helper()
+
+	kept, err := store.Open(t.TempDir())
+	must(t, err)
+
+	folder, err := offline.Open(t.TempDir())
+	must(t, err)
+
+	return environment.Config{
+		TalosReleases: "http://releases.test/",
+		Downloads: download.Config{
+			Store: kept, Offline: folder, Transport: nowhere{}, Log: slog.New(slog.DiscardHandler),
+		},
+	}
+}
+
+// nowhere is a network that nobody answers in.
+type nowhere struct{}
+
+func (nowhere) RoundTrip(*http.Request) (*http.Response, error) { return nil, syscall.EHOSTUNREACH }
+
 func newClient(t *testing.T, plane *apitest.Plane) client.Client {
 	t.Helper()
 
@@ -88,7 +117,7 @@ func newClient(t *testing.T, plane *apitest.Plane) client.Client {
 	return c
 }
 
-func environment() *v1alpha2.Environment {
+func defaultEnvironment() *v1alpha2.Environment {
 	return &v1alpha2.Environment{ObjectMeta: metav1.ObjectMeta{Name: v1alpha2.EnvironmentDefault}}
 }
 
@@ -97,7 +126,7 @@ func class() *v1alpha2.ServerClass {
 }
 
 func testEnvironment(t *testing.T, c client.Client) {
-	e := environment()
+	e := defaultEnvironment()
 	must(t, c.Get(t.Context(), client.ObjectKeyFromObject(e), e))
 
 	for _, asset := range []struct{ url, file string }{
@@ -114,7 +143,7 @@ func testEnvironment(t *testing.T, c client.Client) {
 }
 
 func testDeletion(t *testing.T, c client.Client) {
-	for _, object := range []client.Object{environment(), class()} {
+	for _, object := range []client.Object{defaultEnvironment(), class()} {
 		must(t, c.Get(t.Context(), client.ObjectKeyFromObject(object), object))
 
 		deleted := object.GetUID()
@@ -130,7 +159,7 @@ func testDeletion(t *testing.T, c client.Client) {
 
 // testEdits changes the environment, and then the class, whose controller does react: by then the other's would have.
 func testEdits(t *testing.T, c client.Client) {
-	e := environment()
+	e := defaultEnvironment()
 	must(t, c.Patch(t.Context(), e, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"kernel":{"url":"http://mine/vmlinuz","args":["mine"]}}}`))))
 	generation := e.Generation
 

@@ -48,10 +48,10 @@ func startPool(t testing.TB, poll time.Duration) pool {
 	options.Timeout, options.Tries = time.Second, 1
 
 	c, err := controllers.New(controllers.Config{
-		Client:        plane.Client(t, bootstrap.Controllers),
-		TalosReleases: "http://releases.test/",
-		Servers:       server.Config{RebootTimeout: rebootTimeout, Firmware: power.UEFI, Power: options, Poll: poll},
-		Logger:        funcr.New(func(_, text string) { libraries.Write([]byte(text + "\n")) }, funcr.Options{}),
+		Client:       plane.Client(t, bootstrap.Controllers),
+		Environments: noReleases(t),
+		Servers:      server.Config{RebootTimeout: rebootTimeout, Firmware: power.UEFI, Power: options, Poll: poll},
+		Logger:       funcr.New(func(_, text string) { libraries.Write([]byte(text + "\n")) }, funcr.Options{}),
 	})
 	must(t, err)
 	apitest.Run(t, c)

@@ -1,0 +1,215 @@
+package download
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sidero-appliance/sidero-appliance/assets/offline"
+	"github.com/sidero-appliance/sidero-appliance/assets/store"
+)
+
+// reserve is how many bytes of the disk downloads leave free: the appliance's database is on it too.
+const reserve = 512 << 20
+
+// memory is what an attempt leaves to the next one.
+type memory struct {
+	// refused is the version of content that had the wrong digest.
+	refused string
+	// brought is the person's file that could not be taken, and why.
+	brought brought
+	reason  error
+}
+
+// outcome is what an attempt ended with.
+type outcome struct {
+	memory
+	err error
+	// kept is the content, when it was kept.
+	kept     store.Blob
+	duration time.Duration
+}
+
+// attempt tries to get the content of a URL: from what a person brought, else from where the URL says.
+func (d *Downloads) attempt(ctx context.Context, j *job, last memory) outcome {
+	began := time.Now()
+	o := outcome{memory: last}
+	partial, err := d.config.Store.Partial(j.url)
+	if err != nil {
+		o.err = stored(err)
+		return o
+	}
+	t := &transfer{url: j.url, partial: partial, refused: last.refused, report: j.report, room: d.room}
+	if file, ok := d.find(&o, j.url); ok {
+		o.kept, o.err = d.hand(ctx, t, file)
+		o.reason = o.err
+		if o.err != nil && classify(o.err).Reason != DigestMismatch {
+			o.brought = brought{} // it may do another time
+		}
+	} else if o.err = d.fetch(ctx, t); o.err != nil {
+		o.err = errors.Join(d.explain(o), partial.Close())
+	} else {
+		o.refused = partial.Source().Version
+		o.kept, o.err = d.keep(partial)
+	}
+	o.duration = time.Since(began)
+	return o
+}
+
+// find looks for a file that a person brought and that was not refused before.
+func (d *Downloads) find(o *outcome, url string) (offline.File, bool) {
+	digests, _ := d.digests(url)
+	file, err := d.config.Offline.Find(url, digests...)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		o.brought, o.reason = brought{}, nil
+	case err != nil:
+		o.brought, o.reason = brought{}, err
+	case !o.brought.same(file):
+		o.brought = broughtOf(file)
+		return file, true
+	}
+	return offline.File{}, false
+}
+
+// hand takes a person's file over.
+func (d *Downloads) hand(ctx context.Context, t *transfer, file offline.File) (store.Blob, error) {
+	from := func(err error) error {
+		f := *classify(err)
+		f.Err = fmt.Errorf("take %s: %w", file.Path(), f.Err)
+		return &f
+	}
+	if err := t.hand(ctx, file); err != nil {
+		return store.Blob{}, errors.Join(from(err), t.partial.Close())
+	}
+	blob, err := d.keep(t.partial)
+	if err != nil {
+		return store.Blob{}, from(err)
+	}
+	if err := file.Remove(); err != nil {
+		d.config.Log.Warn("file brought by hand stays where it was", "path", file.Path(), "reason", err.Error())
+	}
+	return blob, nil
+}
+
+// explain adds to the failure of a download what is wrong with the file that somebody brought in its place.
+func (d *Downloads) explain(o outcome) error {
+	if o.reason == nil || errors.Is(o.err, context.Canceled) {
+		return o.err
+	}
+	f := *classify(o.err)
+	f.Err = fmt.Errorf("%w; before: %w", f.Err, o.reason)
+	return &f
+}
+
+// fetch completes a transfer from where its URL says.
+func (d *Downloads) fetch(ctx context.Context, t *transfer) error {
+	parsed, err := url.Parse(t.url)
+	switch {
+	case err != nil:
+		return &Failure{Reason: InvalidURL, Err: errors.New("the URL is malformed")}
+	case parsed.Scheme == "file":
+		return t.local(ctx, d.config.Folders)
+	case parsed.Scheme != "http" && parsed.Scheme != "https", parsed.Host == "":
+		return &Failure{Reason: InvalidURL, Err: fmt.Errorf("%s cannot be downloaded from", parsed.Redacted())}
+	default:
+		return t.http(ctx, d.client)
+	}
+}
+
+// room is an error when so many bytes more would fill the disk.
+func (d *Downloads) room(more int64) error {
+	free, err := d.config.Free()
+	if err != nil {
+		return stored(err)
+	}
+	if free-reserve < more {
+		return &Failure{Reason: DiskFull, Err: fmt.Errorf("%d MiB are needed and %d MiB are free, of which %d MiB stay free",
+			max(more, 0)>>20, free>>20, reserve>>20)}
+	}
+	return nil
+}
+
+// keep puts complete content into the store, if anybody asks for it.
+func (d *Downloads) keep(partial *store.Partial) (store.Blob, error) {
+	blob, err := partial.Seal()
+	if err != nil {
+		return store.Blob{}, errors.Join(stored(err), partial.Close())
+	}
+	digests, anything := d.digests(partial.URL())
+	if !anything && !slices.Contains(digests, blob.Digest) {
+		return store.Blob{}, errors.Join(mismatch(blob.Digest, digests), partial.Discard())
+	}
+	return blob, stored(partial.Keep())
+}
+
+// mismatch is the failure of content that is not what was asked for.
+func mismatch(got string, wanted []string) error {
+	if len(wanted) == 0 {
+		return context.Canceled // nobody asks for it any more
+	}
+	return &Failure{Reason: DigestMismatch, Err: fmt.Errorf("the file's SHA-512 is %s instead of %s", got, strings.Join(wanted, " or "))}
+}
+
+// end notes what an attempt ended with.
+func (d *Downloads) end(j *job, o outcome) {
+	d.mu.Lock()
+	last := j.failure
+	j.memory = o.memory
+	if d.needs(j.url) {
+		d.again(j, o)
+	} else {
+		delete(d.jobs, j.url)
+	}
+	failure, owners := j.failure, d.owners(j.url)
+	d.mu.Unlock()
+	d.log(j.url, o, last, failure)
+	d.tell(owners)
+	d.rouse()
+}
+
+// needs tells whether somebody asks for content of a URL that is not there. The lock is held.
+func (d *Downloads) needs(url string) bool {
+	for _, refs := range d.wanted {
+		for _, ref := range refs {
+			if ref.URL == url && !d.there(ref) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// again has a job tried later. The lock is held.
+func (d *Downloads) again(j *job, o outcome) {
+	switch {
+	case errors.Is(o.err, context.Canceled):
+		// Somebody stopped asking, and asks again.
+		j.running, j.next = nil, time.Time{}
+	case o.err != nil:
+		j.fail(classify(o.err), time.Now())
+	default:
+		// It was kept for somebody else.
+		j.fail(&Failure{Reason: DigestMismatch, Err: fmt.Errorf("the file's SHA-512 is %s, not the one that is asked for", o.kept.Digest)}, time.Now())
+	}
+}
+
+func (d *Downloads) log(url string, o outcome, last, failure *Failure) {
+	level := slog.LevelWarn
+	switch {
+	case errors.Is(o.err, context.Canceled):
+		return
+	case o.err == nil:
+		d.config.Log.Info("asset downloaded", "url", redacted(url), "bytes", o.kept.Size, "sha512", o.kept.Digest, "duration", o.duration)
+		return
+	case last != nil && failure != nil && last.Reason == failure.Reason:
+		level = slog.LevelDebug
+	}
+	d.config.Log.Log(context.Background(), level, "asset not downloaded", "url", redacted(url), "reason", classify(o.err).Error())
+}

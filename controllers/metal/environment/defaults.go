@@ -1,0 +1,90 @@
+package environment
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/controllers/metal/existence"
+)
+
+// looksAgain is how often an upgrade looks whether its files have come.
+const looksAgain = 5 * time.Second
+
+// Reasons of Events.
+const (
+	eventAssets  = "Environment Assets"
+	eventUpgrade = "Environment Upgrade"
+)
+
+// Defaults keeps the default Environment of one architecture. It makes it when it is missing.
+//
+// Upstream never changes one that exists, and people were left behind on an old Talos. This one is brought up to date when
+// the appliance comes with another release, or is told another place of the releases, but only while nobody has edited it:
+// the annotation that was written with it holds a digest of its spec. An edit of the spec, and removing the annotation, make
+// it the user's for good. The new files are downloaded first, so the Environment can be booted all the time, also where there
+// is no way to the internet.
+type Defaults struct {
+	client       client.Client
+	assets       assets
+	events       events.EventRecorder
+	releases     string
+	architecture string
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (d *Defaults) Reconcile(ctx context.Context, _ ctrl.Request) (reconcile.Result, error) {
+	wanted := Default(d.releases, d.architecture)
+
+	stored := wanted.DeepCopy()
+	if err := existence.Ensure(ctx, d.client, stored); err != nil {
+		return reconcile.Result{}, err
+	}
+
+	owner := upgradeOwner + stored.Name
+	if !untouched(stored) || apiequality.Semantic.DeepEqual(stored.Spec, wanted.Spec) {
+		d.assets.Want(owner)
+
+		return reconcile.Result{}, nil
+	}
+
+	refs := Refs(wanted)
+	d.assets.Want(owner, refs...)
+
+	for _, ref := range refs {
+		if d.assets.State(ref).Blob == nil {
+			return reconcile.Result{RequeueAfter: looksAgain}, nil
+		}
+	}
+
+	return reconcile.Result{}, d.upgrade(ctx, stored, wanted)
+}
+
+// upgrade replaces the spec that was looked at, and no other: the lock sees to it.
+func (d *Defaults) upgrade(ctx context.Context, stored, wanted *v1alpha2.Environment) error {
+	before := stored.DeepCopy()
+	stored.Spec = wanted.Spec
+	stored.Annotations[v1alpha2.AnnotationDefaultDigest] = wanted.Annotations[v1alpha2.AnnotationDefaultDigest]
+
+	err := d.client.Patch(ctx, stored, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil // the change brings it here again
+	}
+
+	if err != nil {
+		return fmt.Errorf("upgrade environment %s: %w", stored.Name, err)
+	}
+
+	d.events.Eventf(stored, nil, corev1.EventTypeNormal, eventUpgrade, "Upgrade", "boots %s now, instead of %s", stored.Spec.Kernel.URL, before.Spec.Kernel.URL)
+
+	return nil
+}

@@ -16,7 +16,7 @@ FUZZTIME ?= 10000x
 BUILD_PACKAGES := ca-certificates gnupg
 TEST_PACKAGES  := \
 	qemu-system-x86 ovmf seabios ipxe-qemu dnsmasq-base iproute2 \
-	atftp curl kea-admin tcpdump tftp-hpa util-linux \
+	atftp curl kea-admin kmod tcpdump tftp-hpa util-linux \
 	protobuf-compiler \
 	ipmitool openipmi freeipmi-tools redfishtool python3-sushy \
 	systemd
@@ -82,9 +82,9 @@ test: deps ## run all tests, also those with virtual machines (as root)
 	@$(MAKE) --no-print-directory build tools
 	go vet ./...
 	go vet -tags e2e ./e2e/...
-	go vet -tags images ./assets
+	go vet -tags images ./assets ./registration-agent/image
 	go test -p 2 -timeout 10m ./...
-	go test -tags images ./assets
+	go test -tags images ./assets ./registration-agent/image
 	@$(MAKE) --no-print-directory fuzz e2e
 
 # install_packages installs those of the Debian packages $(1) that are missing.
@@ -194,7 +194,8 @@ install: ## install bin/sidero-appliance and its systemd unit below PREFIX (as r
 	sed 's|/usr/local/bin|$(PREFIX)/bin|' deploy/systemd/sidero-appliance.service > $(DESTDIR)$(UNITDIR)/sidero-appliance.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/sidero-appliance.service
 	install -D -m 644 deploy/systemd/sidero-appliance.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/sidero-appliance.conf
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/sidero-appliance LICENSE NOTICE LICENSES/GPL-2.0.txt docs/flags.md docs/sources.md
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/sidero-appliance LICENSE NOTICE LICENSES/GPL-2.0.txt \
+		docs/flags.md docs/sources.md $(wildcard $(dir $(AGENT_IMAGE))*.copyright)
 ifeq ($(DESTDIR),)
 	systemd-sysusers $(PREFIX)/lib/sysusers.d/sidero-appliance.conf
 	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi

@@ -35,13 +35,21 @@ const (
 	oldIPXE = "old-ipxe"
 )
 
-// TestBoot boots one blank machine of each firmware, from power-on to its Server, and one whose network card has an iPXE
-// in its ROM that is too old for UEFI.
+// others are a machine whose network card has an iPXE in its ROM that is too old for UEFI, and one with a card that the
+// agent's second initramfs has the driver for. The disks of both need that too: it has arrived under UEFI and BIOS.
+func others() []lab.Machine {
+	return []lab.Machine{
+		{Name: oldIPXE, NIC: "e1000e", Firmware: lab.UEFI, Disks: []lab.Disk{{Size: 2 << 30, Bus: lab.MegaRAID}}},
+		{Name: "vmware", NIC: "vmxnet3", Firmware: lab.BIOS, Disks: []lab.Disk{{Size: 2 << 30, Bus: lab.PVSCSI}}},
+	}
+}
+
+// TestBoot boots one blank machine of each firmware, from power-on to its Server, and the others.
 func TestBoot(t *testing.T) {
 	ctx, i := start(t, bootsWithin, "--log-level=debug")
 	c := admin(t, i)
 
-	for _, machine := range append(lab.Presets(), lab.Machine{Name: oldIPXE, NIC: "e1000e", Firmware: lab.UEFI}) {
+	for _, machine := range append(lab.Presets(), others()...) {
 		t.Run(machine.Name, func(t *testing.T) {
 			t.Parallel()
 
@@ -134,7 +142,9 @@ func (b *booting) checkServer(ctx context.Context, t *testing.T) {
 func (b *booting) checkDisks(t *testing.T, storage *v1alpha2.StorageInformation) {
 	t.Helper()
 
-	names := map[lab.Bus]string{lab.SATA: "/dev/sd", lab.NVMe: "/dev/nvme", lab.Virtio: "/dev/vd"}
+	names := map[lab.Bus]string{
+		lab.SATA: "/dev/sd", lab.NVMe: "/dev/nvme", lab.Virtio: "/dev/vd", lab.MegaRAID: "/dev/sd", lab.PVSCSI: "/dev/sd",
+	}
 
 	if len(storage.Devices) != len(b.machine.Disks) {
 		t.Fatalf("%d disks: %+v, want %d", len(storage.Devices), storage, len(b.machine.Disks))

@@ -33,7 +33,7 @@ func (b *booting) checkFirmware(t *testing.T) {
 		b.checkUEFIHTTP(t, w)
 	}
 
-	for _, file := range []string{"vmlinuz", "initramfs.xz"} {
+	for _, file := range []string{"vmlinuz", "initramfs.xz", "drivers.zst"} {
 		if !w.sent("GET /env/agent-amd64/"+file+" HTTP/1.1\r\n") || !b.served(t, "/env/agent-amd64/"+file) {
 			t.Errorf("%s was not loaded over HTTP", file)
 		}

@@ -29,18 +29,6 @@ const (
 	FromDisk    Boot = "disk"    // the disks only: no network boot is ever asked for
 )
 
-// Bus is how a disk is connected.
-type Bus string
-
-// The buses there are.
-const (
-	Virtio Bus = "virtio"
-	NVMe   Bus = "nvme"
-	SATA   Bus = "sata"
-)
-
-const sataPorts = 6 // of the AHCI controller on QEMU's q35 board
-
 // Disk is a disk of a machine. Its content is the raw file <number>.disk in the
 // machine's folder, sparse and blank when the machine is new.
 type Disk struct {
@@ -68,7 +56,7 @@ type Machine struct {
 
 	UUID uuid.UUID        // default derived from the name
 	MAC  net.HardwareAddr // default derived from the name
-	NIC  string           // QEMU's device model, default virtio-net-pci
+	NIC  string           // QEMU's device model, default virtio-net-pci; usb-net sits on USB
 
 	Memory int // MiB, default 1024
 	CPUs   int // default 1; more cost real ones
@@ -149,7 +137,7 @@ func (m Machine) validate() error {
 		if sata > sataPorts {
 			return fmt.Errorf("machine %s: disk %d: only %d disks fit on the bus %s", m.Name, i, sataPorts, SATA)
 		}
-		if !slices.Contains([]Bus{Virtio, NVMe, SATA}, disk.Bus) {
+		if _, known := attachments()[disk.Bus]; !known {
 			return fmt.Errorf("machine %s: disk %d: unknown bus %q", m.Name, i, disk.Bus)
 		}
 		if disk.Size <= 0 {

@@ -29,6 +29,7 @@ func qemuArguments(m Machine, folder string) []string {
 	args = append(args, processorArguments(m)...)
 	args = append(args, smbiosArguments(m)...)
 	args = append(args, firmwareArguments(m, folder)...)
+	args = append(args, controllerArguments(m)...)
 	args = append(args, nicArguments(m)...)
 	args = append(args, diskArguments(m, folder)...)
 	if m.Kernel != nil {
@@ -87,27 +88,10 @@ func nicArguments(m Machine) []string {
 	// OVMF brings a driver for virtio; with the NIC's ROM, iPXE 1.0.0 would boot
 	// in its place, which cannot start a current kernel under UEFI.
 	ownDriver := m.Firmware != BIOS && strings.HasPrefix(m.NIC, "virtio-")
-	if ownDriver || m.Boot == FromDisk {
+	if !onUSB(m.NIC) && (ownDriver || m.Boot == FromDisk) {
 		device += ",romfile="
 	}
 	return []string{"-netdev", fmt.Sprintf("tap,id=lan,fd=%d", tapFD), "-device", device}
-}
-
-func diskArguments(m Machine, folder string) []string {
-	models := map[Bus]string{Virtio: "virtio-blk-pci", NVMe: "nvme", SATA: "ide-hd"}
-	var args []string
-	sata := 0
-	for i, disk := range m.Disks {
-		device := fmt.Sprintf("%s,drive=disk%d,serial=%s,bootindex=%d", models[disk.Bus], i, value(disk.Serial), i+1)
-		if disk.Bus == SATA {
-			device += fmt.Sprintf(",bus=ide.%d", sata)
-			sata++
-		}
-		args = append(args,
-			"-drive", fmt.Sprintf("if=none,id=disk%d,format=raw,discard=unmap,file=%s", i, value(diskFile(folder, i))),
-			"-device", device)
-	}
-	return args
 }
 
 func varsFile(folder string) string { return filepath.Join(folder, "firmware-variables.fd") }

@@ -59,6 +59,21 @@ func TestQEMUArguments(t *testing.T) {
 			},
 			nil,
 		},
+		"disks behind controllers": {
+			Machine{NIC: "usb-net", Boot: FromDisk, Disks: []Disk{{Size: 1, Bus: USB}, {Size: 1, Bus: MegaRAID}, {Size: 1, Bus: UAS}, {Size: 1, Bus: MegaRAID}, {Size: 1, Bus: SD}, {Size: 1, Bus: SAS}}},
+			[]string{
+				"-device qemu-xhci,id=usb -device megasas-gen2,id=megaraid -device usb-uas,id=uas,bus=usb.0 " +
+					"-device mptsas1068,id=sas,sas_address=0x5000c50000000000 -netdev",
+				"-device usb-net,netdev=lan,mac=" + macOf("m").String() + " -drive",
+				"-device usb-storage,bus=usb.0,drive=disk0,serial=m-0,bootindex=1",
+				"-device scsi-hd,bus=megaraid.0,drive=disk1,serial=m-1,bootindex=2",
+				"-device scsi-hd,bus=uas.0,drive=disk2,serial=m-2,bootindex=3",
+				"-device scsi-hd,bus=megaraid.0,drive=disk3,serial=m-3,bootindex=4",
+				"-device sdhci-pci -device sd-card,drive=disk4",
+				"-device scsi-hd,bus=sas.0,drive=disk5,serial=m-5,bootindex=6,wwn=0x5000c50000000006",
+			},
+			[]string{"romfile", "m-4"},
+		},
 		"SMBIOS": {
 			Machine{SMBIOS: SMBIOS{Manufacturer: "Acme, Inc.", Product: "P", Version: "V", Serial: "S", SKU: "K", Family: "F", AssetTag: "T"}},
 			[]string{

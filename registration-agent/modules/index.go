@@ -51,9 +51,13 @@ func newAlias(pattern, module string) alias {
 	return alias{prefix: prefix, pattern: pattern, module: module}
 }
 
-// bus is the part before the colon, without the star that patterns of ACPI have there.
-func bus(modalias string) string {
-	name, _, _ := strings.Cut(modalias, ":")
+// busOf is the part before the colon, without the star that patterns of ACPI have
+// there. It is "" for what stands for no device: crypto-crc32c, block-major-8-*.
+func busOf(modalias string) string {
+	name, _, found := strings.Cut(modalias, ":")
+	if !found {
+		return ""
+	}
 	return strings.TrimSuffix(name, "*")
 }
 
@@ -72,7 +76,9 @@ func NewIndex(list []Module) (Index, error) {
 			if _, err := path.Match(pattern, ""); err != nil {
 				return Index{}, fmt.Errorf("index modules: alias %q of %s: %w", pattern, module.Name, err)
 			}
-			index.aliases[bus(pattern)] = append(index.aliases[bus(pattern)], newAlias(pattern, module.Name))
+			if bus := busOf(pattern); bus != "" {
+				index.aliases[bus] = append(index.aliases[bus], newAlias(pattern, module.Name))
+			}
 		}
 	}
 	checked := map[string]bool{}
@@ -115,7 +121,7 @@ func (ix Index) checkNeeds(module Module, checked map[string]bool, way []string)
 // Match returns the names of the modules that drive a device, sorted.
 func (ix Index) Match(modalias string) []string {
 	var names []string
-	for _, candidate := range ix.aliases[bus(modalias)] {
+	for _, candidate := range ix.aliases[busOf(modalias)] {
 		if !strings.HasPrefix(modalias, candidate.prefix) {
 			continue
 		}

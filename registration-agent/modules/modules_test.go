@@ -48,7 +48,7 @@ func TestMatch(t *testing.T) {
 	index := index(t, append(drivers(),
 		Module{Name: "other", File: "other.ko", Aliases: []string{"pci:v00001AF4d0000104[0-5]sv*", "pci:v00001AF4d0000104?sv*"}},
 		Module{Name: "sdhci_acpi", File: "sdhci-acpi.ko", Aliases: []string{"acpi*:80860F14:*"}},
-		Module{Name: "mmc_block", File: "mmc_block.ko", Aliases: []string{"mmc:block"}}))
+		Module{Name: "mmc_block", File: "mmc_block.ko", Aliases: []string{"mmc:block", "block-major-179-*"}}))
 	for modalias, want := range map[string][]string{
 		pciVirtioNet:                {"other", "virtio_pci"},
 		pciAHCI:                     {"ahci"},
@@ -60,6 +60,7 @@ func TestMatch(t *testing.T) {
 		"acpi:80860F15:":            nil,
 		"mmc:block":                 {"mmc_block"},
 		"mmc:sdio":                  nil,
+		"block-major-179-0":         nil,
 		"usb:v1D6Bp0002":            nil,
 		"":                          nil,
 		"pci:v00001AF4d00001041":    nil,

@@ -93,6 +93,9 @@ func (n node) describe() Disk {
 	if disk.Serial == "" {
 		disk.Serial = serialOfPage(n.raw("device/vpd_pg80"))
 	}
+	if disk.Serial == "" && disk.Transport == USB {
+		disk.Serial = n.usbSerial()
+	}
 	n.addPartitions(&disk)
 	n.addATA(&disk)
 	disk.ByID, disk.ByPath = n.byID(disk), n.byPath(disk)

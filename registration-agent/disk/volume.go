@@ -47,13 +47,13 @@ func Volumes(sys fs.FS) ([]Volume, error) {
 
 // wholeDevice returns the device that a partition is on, or the device itself.
 func wholeDevice(sys fs.FS, name string) string {
-	place, err := fs.ReadLink(sys, path.Join("class/block", name))
+	dir := path.Join("class/block", name)
+	if _, err := fs.Stat(sys, path.Join(dir, "partition")); err != nil {
+		return name
+	}
+	place, err := fs.ReadLink(sys, dir)
 	if err != nil {
 		return name
 	}
-	parent := path.Base(path.Dir(place))
-	if parent == "block" || !strings.HasPrefix(name, parent) {
-		return name
-	}
-	return parent
+	return path.Base(path.Dir(place))
 }

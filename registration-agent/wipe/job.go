@@ -26,6 +26,8 @@ type job struct {
 	disk   disk.Disk
 	step   Step
 	report func(func(*Progress))
+	// zeros are what is written and expected.
+	zeros []byte
 }
 
 func (j *job) note(format string, arguments ...any) {
@@ -165,7 +167,7 @@ func (j *job) zero(region Region) error {
 }
 
 func (j *job) write(region Region) error {
-	if _, err := j.WriteAt(make([]byte, region.Length), region.Offset); err != nil {
+	if _, err := j.WriteAt(j.zeros[:region.Length], region.Offset); err != nil {
 		return fmt.Errorf("write %d bytes at %d: %w", region.Length, region.Offset, err)
 	}
 	return nil
@@ -174,12 +176,12 @@ func (j *job) write(region Region) error {
 // verify reads the regions back.
 func (j *job) verify(ctx context.Context, regions []Region) error {
 	j.begin(Verifying, total(regions))
-	zeros, data := make([]byte, writeLength), make([]byte, writeLength)
+	data := make([]byte, writeLength)
 	return j.pieces(ctx, regions, writeLength, func(region Region) error {
 		if n, err := j.ReadAt(data[:region.Length], region.Offset); n < int(region.Length) {
 			return fmt.Errorf("read %d bytes at %d back: %w", region.Length, region.Offset, err)
 		}
-		if !bytes.Equal(data[:region.Length], zeros[:region.Length]) {
+		if !bytes.Equal(data[:region.Length], j.zeros[:region.Length]) {
 			return fmt.Errorf("read %d bytes at %d back: they are not what was written; the disk is broken or write-protected", region.Length, region.Offset)
 		}
 		return nil

@@ -157,7 +157,10 @@ func (r *run) disk(ctx context.Context, n int, step Step, present []disk.Disk, r
 	if err != nil {
 		return explain(err)
 	}
-	job := job{Device: device, disk: d, step: step, report: func(change func(*Progress)) { r.update(n, change) }}
+	job := job{
+		Device: device, disk: d, step: step, zeros: make([]byte, writeLength),
+		report: func(change func(*Progress)) { r.update(n, change) },
+	}
 	return explain(errors.Join(job.run(ctx), device.Close()))
 }
 

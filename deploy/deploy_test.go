@@ -113,6 +113,15 @@ func TestInstallAndUninstall(t *testing.T) {
 		"opt/metal/share/doc/sidero-appliance/sources.md 0644",
 		"usr/local/lib/systemd/system/sidero-appliance.service 0644", // systemd looks in no PREFIX
 	}
+	// The notices of what the images hold, where there are images.
+	notices, err := filepath.Glob("../assets/images/agent-amd64/*.copyright")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, notice := range notices {
+		want = append(want, "opt/metal/share/doc/sidero-appliance/"+filepath.Base(notice)+" 0644")
+	}
+	slices.Sort(want)
 	if got := files(t, root); !slices.Equal(got, want) {
 		t.Errorf("installed\n     %q\nwant %q", got, want)
 	}
@@ -177,7 +186,7 @@ func TestPackageInstallationIsPatient(t *testing.T) {
 	}
 }
 
-// TestNoticeNamesWhatIsCarried compares it with what the image of iPXE is made of.
+// TestNoticeNamesWhatIsCarried compares it with what the images are made of.
 func TestNoticeNamesWhatIsCarried(t *testing.T) {
 	notice, err := os.ReadFile("../NOTICE")
 	if err != nil {
@@ -194,6 +203,19 @@ func TestNoticeNamesWhatIsCarried(t *testing.T) {
 	for _, file := range files {
 		if !strings.Contains(string(notice), file) {
 			t.Errorf("NOTICE does not name %s", file)
+		}
+	}
+	drivers, err := os.ReadFile("../registration-agent/image/drivers.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := regexp.MustCompile(`"firmware-[a-z0-9-]+"`).FindAllString(string(drivers), -1)
+	if len(packages) == 0 {
+		t.Fatal("registration-agent/image/drivers.go names no package of firmware")
+	}
+	for _, name := range packages {
+		if !strings.Contains(string(notice), name) {
+			t.Errorf("NOTICE does not name %s", name)
 		}
 	}
 	if text, err := os.ReadFile("../LICENSES/GPL-2.0.txt"); err != nil || !strings.Contains(string(text), "GNU GENERAL PUBLIC LICENSE\n                       Version 2, June 1991") {

@@ -59,14 +59,14 @@ func selectFirmware(chosen []chosenModule, packages []debian.Package) ([]firmwar
 
 func findFirmware(name string, packages []debian.Package) (firmwareFile, error) {
 	for _, pkg := range packages {
-		real, content, err := readFirmware(filepath.Join(pkg.Dir, "usr", "lib", "firmware"), name)
+		target, content, err := readFirmware(filepath.Join(pkg.Dir, "usr", "lib", "firmware"), name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return firmwareFile{}, err
 		}
-		licence, err := licenceOf(pkg, real)
+		licence, err := licenceOf(pkg, target)
 		if err != nil {
 			return firmwareFile{}, err
 		}
@@ -77,20 +77,20 @@ func findFirmware(name string, packages []debian.Package) (firmwareFile, error) 
 
 // readFirmware follows the links of a package, which lead from the name that a driver
 // knows to the real one, with a version in it.
-func readFirmware(dir, name string) (real string, content []byte, err error) {
+func readFirmware(dir, name string) (target string, content []byte, err error) {
 	path, err := filepath.EvalSymlinks(filepath.Join(dir, name))
 	if err != nil {
 		return "", nil, err
 	}
-	real, err = filepath.Rel(dir, path)
+	target, err = filepath.Rel(dir, path)
 	if err != nil {
 		return "", nil, err
 	}
-	if !filepath.IsLocal(real) {
+	if !filepath.IsLocal(target) {
 		return "", nil, fmt.Errorf("%s is a link out of the firmware's folder, to %s", name, path)
 	}
 	content, err = os.ReadFile(path)
-	return real, content, err
+	return target, content, err
 }
 
 func licenceOf(pkg debian.Package, file string) (string, error) {

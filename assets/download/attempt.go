@@ -53,13 +53,21 @@ func (d *Downloads) attempt(ctx context.Context, j *job, last memory) outcome {
 			o.brought = brought{} // it may do another time
 		}
 	} else if o.err = d.fetch(ctx, t); o.err != nil {
-		o.err = errors.Join(d.explain(o), partial.Close())
+		o.err = errors.Join(d.explain(o), leave(partial, o.err))
 	} else {
 		o.refused = partial.Source().Version
 		o.kept, o.err = d.keep(partial)
 	}
 	o.duration = time.Since(began)
 	return o
+}
+
+// leave keeps what there is for the next attempt, except on a full disk, where it would be in the way.
+func leave(partial *store.Partial, failed error) error {
+	if classify(failed).Reason == DiskFull {
+		return partial.Discard()
+	}
+	return partial.Close()
 }
 
 // find looks for a file that a person brought and that was not refused before.
@@ -86,7 +94,7 @@ func (d *Downloads) hand(ctx context.Context, t *transfer, file offline.File) (s
 		return &f
 	}
 	if err := t.hand(ctx, file); err != nil {
-		return store.Blob{}, errors.Join(from(err), t.partial.Close())
+		return store.Blob{}, errors.Join(from(err), leave(t.partial, err))
 	}
 	blob, err := d.keep(t.partial)
 	if err != nil {

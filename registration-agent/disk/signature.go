@@ -33,7 +33,7 @@ func signatures() []signature {
 		{"udf", 0x8001, "BEA01", nil},
 		{"squashfs", 0, "hsqs", nil},
 		{"jfs", 0x8000, "JFS1", labelAt(0x8000+152, 16)},
-		{"nilfs2", 0x406, "\x34\x34", labelAt(0x400+152, 80)},
+		{"nilfs2", 0x406, "\x34\x34", labelAt(0x400+168, 80)},
 		{"reiserfs", 0x10034, "ReIsEr", labelAt(0x10000+100, 16)},
 		{"gfs2", 0x10000, "\x01\x16\x19\x70", nil},
 		{"apfs", 0x20, "NXSB", nil},

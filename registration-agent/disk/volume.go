@@ -18,9 +18,10 @@ type Volume struct {
 	On []string
 }
 
-// IsArray tells whether the volume is an md array, IsMapped whether it is device
-// mapper's: LVM, LUKS, multipath.
-func (v Volume) IsArray() bool  { return strings.HasPrefix(v.Name, "md") }
+// IsArray tells whether the volume is an md array.
+func (v Volume) IsArray() bool { return strings.HasPrefix(v.Name, "md") }
+
+// IsMapped tells whether the volume is device mapper's: LVM, LUKS, multipath.
 func (v Volume) IsMapped() bool { return strings.HasPrefix(v.Name, "dm-") }
 
 // Volumes lists the block devices that lie on others.

@@ -68,7 +68,7 @@ func SanitizeStatus() Command {
 func SetPassword() Command { return Command{Code: cmdSetPassword, Out: password(0)} }
 
 // ErasePrepare must come right before EraseUnit.
-func ErasePrepare() Command { return Command{Code: cmdErasePrepare} }
+func ErasePrepare() Command { return Command{Code: cmdErasePrepare, Status: true} }
 
 // EraseUnit erases the disk and returns when it is done, hours later on a big disk
 // that turns. The password is off afterwards.
@@ -103,11 +103,12 @@ const (
 	dirIn          = 1 << 3
 	byteBlock      = 1 << 2
 	lengthInCount  = 2
+	deviceLBA      = 1 << 6
 )
 
 // CDB wraps the command for SCSI.
 func (c Command) CDB() [16]byte {
-	cdb := [16]byte{0: opPassThrough, 1: protoNoData}
+	cdb := [16]byte{0: opPassThrough, 1: protoNoData, 13: deviceLBA}
 	if c.In > 0 {
 		cdb[1], cdb[2] = protoDataIn, dirIn|byteBlock|lengthInCount
 	}

@@ -23,16 +23,17 @@ func compose(s site) ([]supervisor.Component, error) {
 	if err != nil {
 		return nil, err
 	}
-	registered, events, err := newRegistration(s, own, plane.controllers.Cache())
+	registrar, err := newRegistrar(s, own, plane.controllers.Cache())
 	if err != nil {
 		return nil, err
 	}
-	boot, err := newBootServers(s, plane.controllers.Cache(), plane.assets.store, registered)
+	boot, err := newBootServers(s, plane.controllers.Cache(), plane.assets.store, registrar.server)
 	if err != nil {
 		return nil, err
 	}
 	components := append([]supervisor.Component{healthServer(s)}, plane.components()...)
-	components = append(append(components, events), boot...)
+	components = append(append(components, registrar.events), boot...)
+	components = append(components, registrar.service) // it ends first: a machine that waits would hold up the boot server
 	if watch := newAddressWatch(s); watch != nil {
 		components = append(components, watch)
 	}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
@@ -21,30 +22,37 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/registration"
 )
 
-// newRegistration makes the gRPC server that machines register with, and what
-// carries its Events to the API.
-func newRegistration(s site, config *rest.Config, cache client.Reader) (*registration.Server, *eventWriter, error) {
+// registrar is what machines register with: the service, which wakes those that wait
+// for orders, the gRPC server in front of it, and what carries its Events to the API.
+type registrar struct {
+	service *registration.Service
+	server  *registration.Server
+	events  *eventWriter
+}
+
+func newRegistrar(s site, config *rest.Config, objects cache.Cache) (*registrar, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(v1alpha2.AddToScheme(scheme), v1alpha3.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
-		return nil, nil, fmt.Errorf("register types: %w", err)
+		return nil, fmt.Errorf("register types: %w", err)
 	}
-	objects, err := client.New(config, client.Options{Scheme: scheme, Mapper: registrationMapper()})
+	api, err := client.New(config, client.Options{Scheme: scheme, Mapper: registrationMapper()})
 	if err != nil {
-		return nil, nil, fmt.Errorf("make client: %w", err)
+		return nil, fmt.Errorf("make client: %w", err)
 	}
 	eventClient, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make client for events: %w", err)
+		return nil, fmt.Errorf("make client for events: %w", err)
 	}
 	requests, err := newRegistrationMetrics()
 	if err != nil {
-		return nil, nil, fmt.Errorf("register metrics: %w", err)
+		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	writer := &eventWriter{broadcaster: events.NewBroadcaster(&events.EventSinkImpl{Interface: eventClient.EventsV1()})}
 	service := registration.New(registration.Config{
-		Client:   objects,
-		Cache:    cache,
-		Recorder: writer.broadcaster.NewRecorder(scheme, registration.FieldManager),
+		Client:    api,
+		Cache:     objects,
+		Informers: objects,
+		Recorder:  writer.broadcaster.NewRecorder(scheme, registration.FieldManager),
 		Policy: registration.Policy{
 			AutoAccept:    s.AutoAcceptServers,
 			AutoBMCSetup:  s.AutoBMCSetup,
@@ -55,7 +63,7 @@ func newRegistration(s site, config *rest.Config, cache client.Reader) (*registr
 		Quiet:   quiet.New(time.Now).Level,
 		Observe: requests.observe,
 	})
-	return registration.NewServer(service), writer, nil
+	return &registrar{service: service, server: registration.NewServer(service), events: writer}, nil
 }
 
 func registrationMapper() meta.RESTMapper {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metrics "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -98,8 +99,8 @@ func mapper() meta.RESTMapper {
 	return m
 }
 
-// Cache reads objects from memory.
-func (c *Controllers) Cache() client.Reader { return c.manager.GetCache() }
+// Cache reads objects from memory, and tells when they change.
+func (c *Controllers) Cache() cache.Cache { return c.manager.GetCache() }
 
 // Name identifies the component.
 func (*Controllers) Name() string { return "controllers" }

@@ -57,14 +57,18 @@ func (calls) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context 
 // HandleConn implements stats.Handler.
 func (calls) HandleConn(context.Context, stats.ConnStats) {}
 
-// description is api.Agent's with a say in how requests are decoded: what cannot be is the sender's fault, while grpc
-// calls it an internal error.
-func description() *grpc.ServiceDesc {
-	agent := api.Agent_ServiceDesc
-	agent.Methods = slices.Clone(agent.Methods)
+// services are Sidero's, and what there is beyond it.
+func services() []grpc.ServiceDesc {
+	return []grpc.ServiceDesc{api.Agent_ServiceDesc, api.Orders_ServiceDesc}
+}
 
-	for i, method := range agent.Methods {
-		agent.Methods[i].Handler = func(service any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // grpc's type
+// description is a service's with a say in how requests are decoded: what cannot be is the sender's fault, while grpc
+// calls it an internal error.
+func description(of grpc.ServiceDesc) *grpc.ServiceDesc {
+	of.Methods = slices.Clone(of.Methods)
+
+	for i, method := range of.Methods {
+		of.Methods[i].Handler = func(service any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // grpc's type
 			return method.Handler(service, ctx, func(request any) error {
 				if err := decode(request); err != nil {
 					return status.Error(codes.InvalidArgument, status.Convert(err).Message())
@@ -79,14 +83,16 @@ func description() *grpc.ServiceDesc {
 		}
 	}
 
-	return &agent
+	return &of
 }
 
 // methodOf is a method's name without its service's, UnknownMethod for what a client made up.
 func methodOf(full string) string {
-	for _, method := range api.Agent_ServiceDesc.Methods {
-		if full == path.Join("/", api.Agent_ServiceDesc.ServiceName, method.MethodName) {
-			return method.MethodName
+	for _, service := range services() {
+		for _, method := range service.Methods {
+			if full == path.Join("/", service.ServiceName, method.MethodName) {
+				return method.MethodName
+			}
 		}
 	}
 

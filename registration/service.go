@@ -16,12 +16,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/keymutex"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
 	"github.com/sidero-appliance/sidero-appliance/registration/machine"
+	"github.com/sidero-appliance/sidero-appliance/registration/orders"
 )
 
 // acceptManager is who accepts a server when it is done by policy: another one than FieldManager, which must not own
@@ -72,8 +73,12 @@ type Config struct {
 	// Cache reads from memory: what need not be new.
 	Cache    client.Reader
 	Recorder events.EventRecorder
-	Policy   Policy
-	Logger   *slog.Logger
+	// Informers tell when a Server or a ServerBinding has changed. Run needs them.
+	Informers cache.Informers
+	Policy    Policy
+	// Hold is how long a machine that asks for orders waits when there are none: 50 s when it is zero.
+	Hold   time.Duration
+	Logger *slog.Logger
 	// Quiet is the level to log a line at: the given one, or a lower one for a repetition of the same sender. Optional.
 	Quiet func(level slog.Level, who, what string) slog.Level
 	// Observe is told of the end of each call: its method, or UnknownMethod, and its gRPC status code. It must not block.
@@ -81,15 +86,17 @@ type Config struct {
 	Observe func(method, code string)
 }
 
-// Service implements api.AgentServer.
+// Service implements api.AgentServer and api.OrdersServer.
 type Service struct {
 	api.UnimplementedAgentServer
+	api.UnimplementedOrdersServer
 
 	config Config
 	// names are locked while they register: of two registrations of a new machine one makes it.
 	names     keymutex.KeyMutex
 	newcomers *limiter
 	visits    *visits
+	waiters   *waiters
 }
 
 // New makes the service.
@@ -99,6 +106,7 @@ func New(config Config) *Service {
 		names:     keymutex.NewHashed(nameLocks),
 		newcomers: newLimiter(newPerSecond, newAtOnce),
 		visits:    newVisits(time.Now),
+		waiters:   newWaiters(),
 	}
 }
 
@@ -140,27 +148,17 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 
 	log.Log(ctx, level, "machine registered", "new", created, "accepted", server.Spec.Accepted)
 
-	response := orders(server, s.config.Policy)
+	response := told(server, s.config.Policy)
 	if response.GetWipe() {
-		allocated, err := s.allocated(ctx, reported.Name)
+		binding, err := bindingOf(ctx, s.config.Client, reported.Name)
 		if err != nil {
 			return nil, s.fail(ctx, log, "read binding", err)
 		}
 
-		response.Wipe = !allocated
+		response.Wipe = orders.MayWipe(server, binding)
 	}
 
 	return response, nil
-}
-
-// allocated tells whether a server has a ServerBinding, from which its status follows a moment later.
-func (s *Service) allocated(ctx context.Context, name string) (bool, error) {
-	err := s.config.Client.Get(ctx, client.ObjectKey{Name: name}, &v1alpha3.ServerBinding{})
-	if apierrors.IsNotFound(err) {
-		return false, nil
-	}
-
-	return err == nil, err //nolint:wrapcheck // wrapped by fail
 }
 
 // level is the level to log a registration at. Only a machine that was started is worth a line, once a minute.
@@ -175,8 +173,9 @@ func (s *Service) level(name string, created bool) slog.Level {
 	}
 }
 
-// orders are what a machine is told to do. Only an accepted one is told anything, and one in use is never told to wipe.
-func orders(server *v1alpha2.Server, policy Policy) *api.CreateServerResponse {
+// told is what a machine is told to do by Sidero's protocol. Only an accepted one is told anything, and one in use is never
+// told to wipe.
+func told(server *v1alpha2.Server, policy Policy) *api.CreateServerResponse {
 	if !server.Spec.Accepted {
 		return &api.CreateServerResponse{}
 	}

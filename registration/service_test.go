@@ -36,6 +36,7 @@ type bench struct {
 	service *registration.Service
 	events  *events.FakeRecorder
 	admin   client.Client
+	config  registration.Config
 }
 
 func newBench(t *testing.T, plane *apitest.Plane, policy registration.Policy) bench {
@@ -61,14 +62,11 @@ func newBench(t *testing.T, plane *apitest.Plane, policy registration.Policy) be
 	}
 
 	recorder := events.NewFakeRecorder(100)
-
-	return bench{
-		service: registration.New(registration.Config{
-			Client: own, Cache: admin, Recorder: recorder, Policy: policy, Logger: slog.New(slog.DiscardHandler),
-		}),
-		events: recorder,
-		admin:  admin,
+	config := registration.Config{
+		Client: own, Cache: admin, Recorder: recorder, Policy: policy, Logger: slog.New(slog.DiscardHandler),
 	}
+
+	return bench{service: registration.New(config), events: recorder, admin: admin, config: config}
 }
 
 func startPlane(t *testing.T) *apitest.Plane {
@@ -123,6 +121,7 @@ func TestRegistration(t *testing.T) {
 	})
 	t.Run("accepted by policy", func(t *testing.T) { testAutoAccept(t, newBench(t, plane, registration.Policy{AutoAccept: true})) })
 	t.Run("a new machine that registers many times at once", func(t *testing.T) { testAtOnce(t, newBench(t, plane, registration.Policy{})) })
+	t.Run("orders", func(t *testing.T) { testOrders(t, newBench(t, plane, registration.Policy{InsecureWipe: true}), plane) })
 	t.Run("unknown machine", func(t *testing.T) { testUnknown(t, newBench(t, plane, registration.Policy{})) })
 }
 

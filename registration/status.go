@@ -15,6 +15,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
 	"github.com/sidero-appliance/sidero-appliance/registration/machine"
+	"github.com/sidero-appliance/sidero-appliance/registration/orders"
 )
 
 const reasonInProgress = "InProgress"
@@ -54,53 +55,59 @@ func mergeAddresses(stored, sent []corev1.NodeAddress) []corev1.NodeAddress {
 // Heartbeat tells that a wipe goes on: the time that a machine has for it starts again.
 func (s *Service) Heartbeat(ctx context.Context, request *api.HeartbeatRequest) (*api.HeartbeatResponse, error) {
 	return &api.HeartbeatResponse{}, s.update(ctx, request.GetUuid(), func(server *v1alpha2.Server) {
-		if !server.Spec.Accepted {
-			return // it was not told to wipe
+		if server.Spec.Accepted { // or it was not told to wipe
+			wipes(server, time.Now())
 		}
+	})
+}
 
-		seen(&server.Status, time.Now())
-		setCondition(server, v1alpha2.Condition{
-			Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityInfo,
-			Reason: reasonInProgress, Message: "wipe in progress", LastTransitionTime: metav1.Now(),
-		})
+// wipes notes that a machine's wipe goes on, or will: until the time for it is over again, nobody restarts the machine.
+func wipes(server *v1alpha2.Server, now time.Time) {
+	seen(&server.Status, now)
+	setCondition(server, v1alpha2.Condition{
+		Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityInfo,
+		Reason: reasonInProgress, Message: "wipe in progress", LastTransitionTime: metav1.Time{Time: now},
+	})
+}
+
+// wiped notes that a machine's disks were wiped.
+func wiped(server *v1alpha2.Server) {
+	server.Status.IsClean = true
+	setCondition(server, v1alpha2.Condition{
+		Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now(),
 	})
 }
 
 // MarkServerAsWiped tells that a machine's disks were wiped. That counts only for a server that was told to wipe: one
 // that is accepted and not in use.
 func (s *Service) MarkServerAsWiped(ctx context.Context, request *api.MarkServerAsWipedRequest) (*api.MarkServerAsWipedResponse, error) {
-	var wiped *v1alpha2.Server
+	var done *v1alpha2.Server
 
 	name, err := machine.ParseUUID(request.GetUuid())
 	if err != nil {
 		return nil, s.refuse(ctx, err)
 	}
 
-	allocated, err := s.allocated(ctx, name)
+	binding, err := bindingOf(ctx, s.config.Client, name)
 	if err != nil {
 		return nil, s.fail(ctx, s.config.Logger.With("server", name, "remote", remote(ctx)), "read binding", err)
 	}
 
 	err = s.update(ctx, request.GetUuid(), func(server *v1alpha2.Server) {
-		if wiped = nil; !server.Spec.Accepted || server.Status.InUse || allocated {
-			return
+		if done = nil; orders.MayWipe(server, binding) {
+			done = server
+			wiped(server)
 		}
-
-		wiped = server
-		server.Status.IsClean = true
-		setCondition(server, v1alpha2.Condition{
-			Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now(),
-		})
 	})
 	if err != nil {
 		return nil, err
 	}
 
-	if wiped == nil {
+	if done == nil {
 		s.config.Logger.Log(ctx, s.config.quietly(slog.LevelWarn, address(ctx).String(), "wipe ignored"),
 			"wipe reported by a server that was not told to", "server", request.GetUuid(), "remote", remote(ctx))
 	} else {
-		s.event(wiped, eventWiped, "the machine's disks were wiped")
+		s.event(done, eventWiped, "the machine's disks were wiped")
 	}
 
 	return &api.MarkServerAsWipedResponse{}, nil
@@ -113,25 +120,34 @@ func (s *Service) update(ctx context.Context, id string, change func(*v1alpha2.S
 		return s.refuse(ctx, err)
 	}
 
-	err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		server, err := s.server(ctx, name)
-		if err != nil {
-			return err
-		}
+	err = s.change(ctx, name, func(server *v1alpha2.Server) error {
+		change(server)
 
-		before := server.DeepCopy()
-		if change(server); apiequality.Semantic.DeepEqual(before.Status, server.Status) {
-			return nil
-		}
-
-		return s.config.Client.Status().Patch(ctx, server,
-			client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(FieldManager))
+		return nil
 	})
 	if err != nil {
 		return s.fail(ctx, s.config.Logger.With("server", name, "remote", remote(ctx)), "update status", err)
 	}
 
 	return nil
+}
+
+// change is update for those who can refuse.
+func (s *Service) change(ctx context.Context, name string, change func(*v1alpha2.Server) error) error {
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error { //nolint:wrapcheck // wrapped by fail
+		server, err := s.server(ctx, name)
+		if err != nil {
+			return err
+		}
+
+		before := server.DeepCopy()
+		if err := change(server); err != nil || apiequality.Semantic.DeepEqual(before.Status, server.Status) {
+			return err
+		}
+
+		return s.config.Client.Status().Patch(ctx, server,
+			client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(FieldManager))
+	})
 }
 
 // setCondition replaces the condition of its type.

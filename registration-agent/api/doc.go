@@ -1,8 +1,10 @@
 // Package api is the wire protocol between the registration agent and the
-// appliance: agent.proto and the code generated from it, nothing written by hand.
+// appliance: agent.proto, orders.proto and the code generated from them, nothing
+// written by hand.
 //
-// It follows Sidero Metal's service api.Agent, message by message and number by
-// number, so that either side can be Sidero's.
+// agent.proto follows Sidero Metal's service api.Agent, message by message and number
+// by number, so that either side can be Sidero's. orders.proto is what an appliance
+// and its agent have beyond that.
 package api
 
 //go:generate ./generate.sh

@@ -141,6 +141,9 @@ func checkText(field protoreflect.FieldDescriptor, text string) error {
 	return nil
 }
 
+// ParseText makes a text that a machine sent fit for people.
+func ParseText(text string) string { return clean(text) }
+
 // clean drops what does not print: vendors leave control characters and padding in SMBIOS strings.
 func clean(text string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {

@@ -61,31 +61,6 @@ type controls struct {
 	pinned func(server, fingerprint string)
 }
 
-// driverOf chooses the driver, as PowerControl says.
-func driverOf(spec *v1alpha2.ServerSpec) v1alpha2.PowerDriver {
-	given := spec.Power
-	if given == nil {
-		given = &v1alpha2.PowerControl{}
-	}
-
-	switch {
-	case given.Driver != "":
-		return given.Driver
-	case given.Redfish != nil:
-		return v1alpha2.PowerRedfish
-	case given.Webhook != nil:
-		return v1alpha2.PowerWebhook
-	case given.WakeOnLAN != nil:
-		return v1alpha2.PowerWakeOnLAN
-	case spec.BMC != nil:
-		return v1alpha2.PowerIPMI
-	case spec.ManagementAPI != nil:
-		return v1alpha2.PowerAPI
-	default:
-		return v1alpha2.PowerManual
-	}
-}
-
 // settingsMissing is for objects that are older than their validation.
 func settingsMissing(kind v1alpha2.PowerDriver, spec *v1alpha2.ServerSpec) bool {
 	switch kind {
@@ -105,7 +80,7 @@ func settingsMissing(kind v1alpha2.PowerDriver, spec *v1alpha2.ServerSpec) bool 
 // of makes a server's control. There is none, and no error, for a machine that nothing controls: as upstream, one whose
 // BMC's user or password is not known yet is of that kind.
 func (c *controls) of(ctx context.Context, s *v1alpha2.Server) (*control, error) {
-	kind := driverOf(&s.Spec)
+	kind := s.Spec.PowerDriver()
 	if settingsMissing(kind, &s.Spec) {
 		return nil, &problemError{reasonSettings, fmt.Errorf("the settings of power driver %s are missing", kind)}
 	}

@@ -44,6 +44,31 @@ type PowerControl struct {
 	Webhook *WebhookPower `json:"webhook,omitempty"`
 }
 
+// PowerDriver is the way that the machine's power is controlled, as PowerControl.Driver says.
+func (s *ServerSpec) PowerDriver() PowerDriver {
+	given := s.Power
+	if given == nil {
+		given = &PowerControl{}
+	}
+
+	switch {
+	case given.Driver != "":
+		return given.Driver
+	case given.Redfish != nil:
+		return PowerRedfish
+	case given.Webhook != nil:
+		return PowerWebhook
+	case given.WakeOnLAN != nil:
+		return PowerWakeOnLAN
+	case s.BMC != nil:
+		return PowerIPMI
+	case s.ManagementAPI != nil:
+		return PowerAPI
+	default:
+		return PowerManual
+	}
+}
+
 // RedfishPower are settings of the driver redfish.
 type RedfishPower struct {
 	// Endpoint is HOST, HOST:PORT or a URL. spec.bmc.endpoint when absent.

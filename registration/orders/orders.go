@@ -1,0 +1,148 @@
+package orders
+
+import (
+	"cmp"
+	"hash/fnv"
+
+	"google.golang.org/protobuf/proto"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
+)
+
+// pausedAnnotation is Cluster API's: its object is left alone.
+const pausedAnnotation = "cluster.x-k8s.io/paused"
+
+// Settings are the appliance's.
+type Settings struct {
+	// InsecureWipe makes a wipe fast where the Server does not say how. Otherwise every byte is overwritten.
+	InsecureWipe bool
+}
+
+// Next decides. A server without a ServerBinding has a nil one.
+func Next(server *v1alpha2.Server, binding *v1alpha3.ServerBinding, settings Settings) *api.WaitResponse {
+	next := &api.WaitResponse{Server: server.Name, Policy: policy(server.Spec.Wipe, settings)}
+	next.Order, next.Reason = decide(server, binding)
+	next.Sequence = sequence(next)
+
+	return next
+}
+
+func decide(server *v1alpha2.Server, binding *v1alpha3.ServerBinding) (api.Order, api.Reason) {
+	switch reason := untouchable(server); {
+	case reason != api.Reason_NONE:
+		return api.Order_STAY, reason
+	case binding != nil && binding.DeletionTimestamp.IsZero():
+		return api.Order_REBOOT, api.Reason_NONE
+	case binding != nil || leaving(server):
+		return api.Order_STAY, api.Reason_LEAVING
+	case server.Status.IsClean && turnedOff(&server.Spec):
+		return api.Order_STAY, api.Reason_CLEAN_TURNED_OFF
+	case server.Status.IsClean:
+		return api.Order_STAY, api.Reason_CLEAN
+	default:
+		return api.Order_WIPE, api.Reason_NONE
+	}
+}
+
+// MayWipe tells whether the disks of a server may be written to: safety invariants 1 and 2 of the design. That it is clean
+// is no obstacle.
+func MayWipe(server *v1alpha2.Server, binding *v1alpha3.ServerBinding) bool {
+	return untouchable(server) == api.Reason_NONE && binding == nil && !leaving(server)
+}
+
+// untouchable tells why nothing at all is done to a server.
+func untouchable(server *v1alpha2.Server) api.Reason {
+	_, paused := server.Annotations[pausedAnnotation]
+
+	switch {
+	case duplicate(server):
+		return api.Reason_DUPLICATE
+	case !server.Spec.Accepted:
+		return api.Reason_NOT_ACCEPTED
+	case paused:
+		return api.Reason_PAUSED
+	default:
+		return api.Reason_NONE
+	}
+}
+
+// leaving tells that a server is given back, which the controller has not seen yet, or deleted.
+func leaving(server *v1alpha2.Server) bool {
+	return server.Status.InUse || !server.DeletionTimestamp.IsZero()
+}
+
+func duplicate(server *v1alpha2.Server) bool {
+	for _, c := range server.Status.Conditions {
+		if c.Type == v1alpha2.ConditionDuplicateIdentity && c.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+
+	return false
+}
+
+// turnedOff tells whether the controller can turn the machine off: by a BMC that it can log in to, or by something else that
+// needs no person.
+func turnedOff(spec *v1alpha2.ServerSpec) bool {
+	switch spec.PowerDriver() {
+	case v1alpha2.PowerIPMI:
+		bmc := spec.BMC
+
+		return bmc != nil && (bmc.User != "" || bmc.UserFrom != nil) && (bmc.Pass != "" || bmc.PassFrom != nil)
+	case v1alpha2.PowerWakeOnLAN, v1alpha2.PowerManual:
+		return false
+	default:
+		return true
+	}
+}
+
+// policy fills in what a server does not say.
+func policy(wipe *v1alpha2.WipePolicy, settings Settings) *api.WipePolicy {
+	if wipe == nil {
+		wipe = &v1alpha2.WipePolicy{}
+	}
+
+	method := v1alpha2.WipeZero
+	if settings.InsecureWipe {
+		method = v1alpha2.WipeFast
+	}
+
+	filled := &api.WipePolicy{
+		Disks:  string(cmp.Or(wipe.Disks, v1alpha2.WipeAll)),
+		Method: string(cmp.Or(wipe.Method, method)),
+	}
+	if wipe.InstallDisk != nil {
+		filled.InstallDisk = selector(*wipe.InstallDisk)
+	}
+
+	for _, disk := range wipe.Selected {
+		filled.Selected = append(filled.Selected, selector(disk))
+	}
+
+	for _, disk := range wipe.Keep {
+		filled.Keep = append(filled.Keep, selector(disk))
+	}
+
+	return filled
+}
+
+func selector(disk v1alpha2.DiskSelector) *api.DiskSelector {
+	return &api.DiskSelector{
+		Name: disk.Name, Serial: disk.Serial, Wwid: disk.WWID, Model: disk.Model, Type: disk.Type,
+		BusPath: disk.BusPath, Label: disk.Label, MinSize: disk.MinSize, MaxSize: disk.MaxSize,
+	}
+}
+
+// sequence is a number for all that a machine is told. It is never zero, which stands for a machine that knows nothing, and
+// the same after the appliance has started anew.
+func sequence(next *api.WaitResponse) uint64 {
+	hash := fnv.New64a()
+	// It fails only for a text that is not UTF-8, which no object of the API has, and which could not be sent.
+	bytes, _ := proto.MarshalOptions{Deterministic: true}.Marshal(next)
+	hash.Write(bytes)
+
+	return cmp.Or(hash.Sum64(), 1)
+}

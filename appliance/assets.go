@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -39,8 +40,16 @@ func openAssets(c Config) (keptAssets, error) {
 		return keptAssets{}, err
 	}
 	folder, err := offline.Open(c.importPath())
-	return keptAssets{kept, folder}, err
+	if err != nil {
+		return keptAssets{}, err
+	}
+	if err := os.MkdirAll(c.filesPath(), 0o755); err != nil {
+		return keptAssets{}, fmt.Errorf("create folder for file:// URLs: %w", err)
+	}
+	return keptAssets{kept, folder}, nil
 }
+
+func (c Config) filesPath() string { return filepath.Join(c.DataDir, assetsFolder, filesFolder) }
 
 func (c Config) importPath() string { return filepath.Join(c.DataDir, assetsFolder, importFolder) }
 
@@ -61,7 +70,7 @@ func (k keptAssets) environments(s site) (environment.Config, error) {
 		Architectures: architectures,
 		Downloads: download.Config{
 			Store: k.store, Offline: k.offline, Log: s.Log,
-			Folders: append([]string{filepath.Join(s.DataDir, assetsFolder, filesFolder)}, s.AssetDirectories...),
+			Folders: append([]string{s.filesPath()}, s.AssetDirectories...),
 		},
 	}, nil
 }

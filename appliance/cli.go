@@ -109,7 +109,8 @@ and use kubectl for the rest.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see \"%s --help\"", err, cmd.CommandPath())
 	})
-	root.AddCommand(p.runCommand(), p.versionCommand(), p.kubeconfigCommand(), p.rotateCommand(), p.clusterctlRepositoryCommand())
+	root.AddCommand(p.runCommand(), p.versionCommand(), p.kubeconfigCommand(), p.assetsCommand(), p.rotateCommand(), p.clusterctlRepositoryCommand())
+	root.AddCommand(p.serverCommands()...)
 	return root
 }
 
@@ -122,7 +123,7 @@ func noSuchCommand(root *cobra.Command, args []string) error {
 	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
 		meant = fmt.Sprintf(" did you mean %s?", strings.Join(near, " or "))
 	}
-	return fmt.Errorf("there is no command %q:%s see \"%s --help\"", args[0], meant, root.Name())
+	return fmt.Errorf("there is no command %q:%s see \"%s --help\"", args[0], meant, root.CommandPath())
 }
 
 // noArguments is about words behind a command that takes flags only.

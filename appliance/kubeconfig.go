@@ -71,11 +71,14 @@ docs/access.md tells more.`,
 }
 
 // addPlaceFlags adds those settings that tell where an appliance on this machine keeps its files.
-func addPlaceFlags(flags *pflag.FlagSet) {
+func addPlaceFlags(flags *pflag.FlagSet) { addSettings(flags, "config", "data-dir", "kubeconfig") }
+
+// addSettings adds some of the settings.
+func addSettings(flags *pflag.FlagSet, names ...string) {
 	all := pflag.NewFlagSet("settings", pflag.ContinueOnError)
 	bindFlags(all)
 	all.VisitAll(func(f *pflag.Flag) {
-		if slices.Contains([]string{"config", "data-dir", "kubeconfig"}, f.Name) {
+		if slices.Contains(names, f.Name) {
 			flags.AddFlag(f)
 		}
 	})

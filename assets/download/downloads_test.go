@@ -166,6 +166,10 @@ func TestServersThatLieAboutRanges(t *testing.T) {
 				}
 				f.Want("a", ref)
 				f.ready(ref, 2*time.Minute, text)
+				asked := f.server.requests()
+				if last := asked[len(asked)-1].Header.Get("Range"); last != "" && name != "everything" {
+					t.Errorf("the part %s was believed", last)
+				}
 			})
 		})
 	}

@@ -107,6 +107,9 @@ func (p Policy) chosen(disks []disk.Disk) (map[int]string, error) {
 }
 
 func (p Policy) installDisk(disks []disk.Disk) (int, error) {
+	if choice := p.Install.Choice; choice != nil {
+		return only(disks, choice.String(), choice.chooses)
+	}
 	if p.Install.Selector == nil {
 		meant, err := parsePath(p.Install.Disk)
 		if err != nil {
@@ -144,6 +147,15 @@ func (s Selection) chosen(disks []disk.Disk) (map[int]string, error) {
 			}
 			if chosen[n] == "" {
 				chosen[n] = "it is selected by " + what
+			}
+		}
+	}
+	for _, choice := range s.Choices {
+		found, err := choice.several(disks)
+		wrong = append(wrong, err)
+		for _, n := range found {
+			if chosen[n] == "" {
+				chosen[n] = "it is selected by " + choice.String()
 			}
 		}
 	}

@@ -125,6 +125,11 @@ func (p Policy) keeps(d disk.Disk) string {
 			return fmt.Sprintf("it has the label %q, which is to be kept", label)
 		}
 	}
+	for _, choice := range p.Keep.Choices {
+		if reason := choice.keeps(d); reason != "" {
+			return reason
+		}
+	}
 	// Nobody knows what is on it, and something may not be lost.
 	if len(p.Keep.Labels) > 0 && d.Unreadable != "" {
 		return fmt.Sprintf("labels are to be kept, and whether it has one cannot be read (%s)", d.Unreadable)

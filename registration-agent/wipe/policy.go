@@ -52,15 +52,19 @@ type Policy struct {
 	Keep Keep `json:"keep,omitzero"`
 }
 
-// Hint points to one disk, as machine.install does in Talos: by path or by selector.
+// Hint points to one disk: as machine.install does in Talos, by path or by selector, or
+// by choice.
 type Hint struct {
 	// Disk is a path: /dev/sda, /dev/disk/by-id/…, /dev/disk/by-path/….
 	Disk     string    `json:"disk,omitempty"`
 	Selector *Selector `json:"diskSelector,omitempty"`
+	Choice   *Choice   `json:"choice,omitempty"`
 }
 
-// Selection names disks; each entry must be exactly one disk's.
+// Selection names disks; each entry must be exactly one disk's, but for choices, which
+// are of one at least.
 type Selection struct {
+	Choices []Choice `json:"choices,omitempty"`
 	Serials []string `json:"serials,omitempty"`
 	WWIDs   []string `json:"wwids,omitempty"`
 	// Names are the kernel's, sda or /dev/sda.
@@ -73,8 +77,9 @@ type Selection struct {
 
 // Keep names disks that are not wiped. A serial number that no disk has is an error,
 // because the disk that it was meant for could be the next to go. A label that no disk
-// has is not: a new machine's disks have none yet.
+// has is not: a new machine's disks have none yet. Nor is a choice that fits no disk.
 type Keep struct {
+	Choices []Choice `json:"choices,omitempty"`
 	Serials []string `json:"serials,omitempty"`
 	Labels  []string `json:"labels,omitempty"`
 }
@@ -110,6 +115,9 @@ func (p Policy) Validate() error {
 		wrong = append(wrong, fmt.Errorf("fallback %q is none of fast, discard, zero", d.Fallback))
 	}
 	wrong = append(wrong, d.validateHint(), d.validateSelection())
+	for _, choice := range d.Keep.Choices {
+		wrong = append(wrong, choice.validate())
+	}
 	if slices.Contains(slices.Concat(d.Keep.Serials, d.Keep.Labels), "") {
 		wrong = append(wrong, errors.New("keep has an empty entry: remove it or fill it in"))
 	}
@@ -120,6 +128,11 @@ func (p Policy) validateHint() error {
 	switch {
 	case p.Scope != InstallDisk:
 		return nil
+	case p.Install != nil && p.Install.Choice != nil:
+		if p.Install.Disk != "" || p.Install.Selector != nil {
+			return errors.New("scope installDisk needs one of install.disk, install.diskSelector and install.choice")
+		}
+		return p.Install.Choice.validate()
 	case p.Install == nil || (p.Install.Disk == "") == (p.Install.Selector == nil):
 		return errors.New("scope installDisk needs either install.disk or install.diskSelector")
 	case p.Install.Selector != nil:
@@ -139,11 +152,15 @@ func (p Policy) validateSelection() error {
 		return errors.New("scope selected needs select: name at least one disk")
 	}
 	entries := slices.Concat(p.Select.Serials, p.Select.WWIDs, p.Select.Names, p.Select.IDs, p.Select.Labels)
-	if len(entries) == 0 {
+	if len(entries) == 0 && len(p.Select.Choices) == 0 {
 		return errors.New("scope selected needs select: name at least one disk")
 	}
 	if slices.Contains(entries, "") {
 		return errors.New("select has an empty entry: remove it or fill it in")
 	}
-	return nil
+	var wrong []error
+	for _, choice := range p.Select.Choices {
+		wrong = append(wrong, choice.validate())
+	}
+	return errors.Join(wrong...)
 }

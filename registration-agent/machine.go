@@ -12,9 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/agent"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/disk"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/inventory"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/modules"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/network"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/wipe"
 )
 
 // mountAll mounts what the agent reads; the devices' nodes are the kernel's own.
@@ -40,7 +42,7 @@ func thisMachine(logger *slog.Logger) (agent.Machine, error) {
 	if err != nil {
 		return agent.Machine{}, err
 	}
-	sys := os.DirFS("/sys")
+	sys, proc := os.DirFS("/sys"), os.DirFS("/proc")
 	loader := modules.NewLoader(modules.Config{
 		Index: index, Sys: sys, Insert: modules.InsertFrom("/" + modules.Dir),
 		Patience: driverPatience, Quiet: busQuiet, Logger: logger,
@@ -58,7 +60,23 @@ func thisMachine(logger *slog.Logger) (agent.Machine, error) {
 			SetHostname: func(name string) error { return unix.Sethostname([]byte(name)) },
 			Logger:      logger,
 		}),
+		Disks: func(ctx context.Context) ([]disk.Disk, error) {
+			disks, err := disk.List(sys, proc)
+			return disk.Inspect(ctx, disks), err
+		},
+		Wipe:     wipe.ThisMachine(logger).Run,
+		Reboot:   func() error { return leave(unix.LINUX_REBOOT_CMD_RESTART) },
+		PowerOff: func() error { return leave(unix.LINUX_REBOOT_CMD_POWER_OFF) },
 	}, nil
+}
+
+// leave ends everything. No file system of a disk is mounted, and a wipe flushes what it
+// writes.
+func leave(command int) error {
+	if err := unix.Reboot(command); err != nil {
+		return fmt.Errorf("end the kernel: %w", err)
+	}
+	return nil
 }
 
 // driverPatience is more than controllers take that spin up their disks one by one, or

@@ -14,11 +14,13 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/bootargs"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/console"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/disk"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/guard"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/inventory"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/network"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/pause"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/step"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/wipe"
 )
 
 // Pace is how long the agent waits for what.
@@ -30,12 +32,23 @@ type Pace struct {
 	// Refresh is how often a waiting machine tells its facts again, and shows its screen
 	// again, which the kernel's messages push away.
 	Refresh time.Duration
+	// Progress is how often the appliance is told how far a wipe is.
+	Progress time.Duration
+	// FirstWipeRetry and LastWipeRetry bound the pause after a failed wipe, which
+	// doubles.
+	FirstWipeRetry, LastWipeRetry time.Duration
+	// Leave is how long the screen says that the machine restarts or goes off before it
+	// does.
+	Leave time.Duration
 }
 
 // DefaultPace suits people in front of a machine and an appliance with a thousand of
 // them.
 func DefaultPace() Pace {
-	return Pace{Restart: 10 * time.Second, FirstRetry: time.Second, LastRetry: 30 * time.Second, Refresh: 5 * time.Minute}
+	return Pace{
+		Restart: 10 * time.Second, FirstRetry: time.Second, LastRetry: 30 * time.Second, Refresh: 5 * time.Minute,
+		Progress: 10 * time.Second, FirstWipeRetry: time.Minute, LastWipeRetry: 30 * time.Minute, Leave: 5 * time.Second,
+	}
 }
 
 // Network is the boot interface's network.
@@ -61,6 +74,12 @@ type Machine struct {
 	Interfaces func() ([]inventory.Interface, error)
 	Hostname   func() (string, error)
 	Network    Network
+	// Disks says which disks there are and what is on them.
+	Disks func(ctx context.Context) ([]disk.Disk, error)
+	// Wipe carries a plan out, as wipe.Host.Run does.
+	Wipe func(ctx context.Context, plan wipe.Plan, progress func(wipe.Progress)) ([]wipe.Progress, error)
+	// Reboot and PowerOff end everything; they return only when they fail.
+	Reboot, PowerOff func() error
 }
 
 // Display is where the status screen goes.

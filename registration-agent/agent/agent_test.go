@@ -35,6 +35,9 @@ type appliance struct {
 	answers []error // of the next calls; nil once they are used up
 	reply   *api.CreateServerResponse
 
+	// orders is the second service, nil for a server that has none.
+	orders api.OrdersServer
+
 	created   chan *api.CreateServerRequest
 	addressed chan *api.ReconcileServerAddressesRequest
 }
@@ -77,6 +80,9 @@ func (a *appliance) serve(t *testing.T, address string) string {
 	}
 	server := grpc.NewServer()
 	api.RegisterAgentServer(server, a)
+	if a.orders != nil {
+		api.RegisterOrdersServer(server, a.orders)
+	}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
 	t.Cleanup(func() { server.Stop(); <-done })
@@ -176,11 +182,14 @@ func start(t *testing.T, machine Machine) screens {
 
 func startLogging(t *testing.T, machine Machine, logger *slog.Logger) screens {
 	t.Helper()
+	pace := Pace{Restart: time.Millisecond, FirstRetry: time.Millisecond, LastRetry: 10 * time.Millisecond, Refresh: 10 * time.Millisecond}
+	return startPaced(t, machine, logger, pace)
+}
+
+func startPaced(t *testing.T, machine Machine, logger *slog.Logger, pace Pace) screens {
+	t.Helper()
 	shown := make(screens, 4096)
-	agent := Agent{
-		Machine: machine, Display: shown, Logger: logger,
-		Pace: Pace{Restart: time.Millisecond, FirstRetry: time.Millisecond, LastRetry: 10 * time.Millisecond, Refresh: 10 * time.Millisecond},
-	}
+	agent := Agent{Machine: machine, Display: shown, Logger: logger, Pace: pace}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); agent.Run(ctx) }()

@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -35,7 +37,13 @@ type registrar struct {
 	conn     *grpc.ClientConn
 	client   api.AgentClient
 
-	// shown is the last screen, to tell what is new, and shownAt its time.
+	// hardware is what was registered last; registered says that the last try worked.
+	hardware   *api.HardwareInformation
+	registered bool
+
+	// shown is the last screen, to tell what is new, and shownAt its time. A wipe shows
+	// screens beside the main line.
+	mu      sync.Mutex
 	shown   string
 	shownAt time.Time
 }
@@ -58,15 +66,25 @@ func dial(agent *Agent, endpoint string, link network.Link) (*registrar, error) 
 
 func (r *registrar) close() { _ = r.conn.Close() }
 
-// run registers, and again every few minutes, so that the appliance sees a new disk
-// or address and learns of the machine if it has lost it, and so that the screen comes
-// back in sight. It ends with ctx, or when the machine cannot be described.
+// run registers, and follows orders, if the server gives any. Every few minutes it
+// registers again, so that the appliance sees a new disk or address and learns of the
+// machine if it has lost it, and so that the screen comes back in sight. It ends with
+// ctx, or when the machine cannot be described.
 func (r *registrar) run(ctx context.Context) error {
+	o := &orders{registrar: r, client: api.NewOrdersClient(r.conn)}
+	defer o.stop()
 	for {
-		if err := r.persist(ctx); err != nil {
+		reply, err := r.persist(ctx)
+		if err != nil {
 			return err
 		}
-		if err := pause.For(ctx, r.agent.Pace.Refresh); err != nil {
+		until := time.Now().Add(r.agent.Pace.Refresh)
+		err = o.follow(ctx, until)
+		if errors.Is(err, errNoOrders) {
+			r.display(r.screen(r.hardware, reply))
+			err = pause.For(ctx, time.Until(until))
+		}
+		if err != nil {
 			return err
 		}
 		if err := r.agent.drivers(ctx); err != nil {
@@ -76,25 +94,26 @@ func (r *registrar) run(ctx context.Context) error {
 }
 
 // persist registers, trying until it works.
-func (r *registrar) persist(ctx context.Context) error {
+func (r *registrar) persist(ctx context.Context) (*api.CreateServerResponse, error) {
 	pace := r.agent.Pace
 	for wait := pace.FirstRetry; ; wait = min(2*wait, pace.LastRetry) {
 		hardware, addresses, err := r.describe()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		began := time.Now()
 		reply, err := r.register(ctx, hardware, addresses)
 		if err == nil {
-			r.report(hardware, reply, time.Since(began))
-			return nil
+			r.report(hardware, time.Since(began))
+			return reply, nil
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
-		r.complain(err)
+		r.registered = false
+		r.complain("register with", err)
 		if err := pause.For(ctx, wait); err != nil {
-			return err
+			return nil, err
 		}
 		// gRPC's own back-off would go on refusing calls after an appliance is back.
 		r.conn.ResetConnectBackoff()
@@ -137,35 +156,45 @@ func (r *registrar) register(ctx context.Context, hardware *api.HardwareInformat
 
 // call makes one call within its time.
 func call[Request, Reply any](ctx context.Context, method func(context.Context, *Request, ...grpc.CallOption) (*Reply, error), request *Request) (*Reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	return callWithin(ctx, callTimeout, method, request)
+}
+
+func callWithin[Request, Reply any](ctx context.Context, timeout time.Duration, method func(context.Context, *Request, ...grpc.CallOption) (*Reply, error), request *Request) (*Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return method(ctx, request)
 }
 
 // report tells of a registration that worked.
-func (r *registrar) report(hardware *api.HardwareInformation, reply *api.CreateServerResponse, duration time.Duration) {
-	screen := r.screen(hardware, reply)
-	if r.isNew(screen) {
-		r.agent.Logger.Info(console.Registered, "server", hardware.GetSystem().GetUuid(), "remote", r.endpoint, "duration", duration.Round(time.Millisecond)) //nolint:sloglint // a constant, of another package: tests wait for the line
+func (r *registrar) report(hardware *api.HardwareInformation, duration time.Duration) {
+	r.hardware = hardware
+	if !r.registered {
+		r.agent.Logger.Info(console.Registered, "server", r.uuid(), "remote", r.endpoint, "duration", duration.Round(time.Millisecond)) //nolint:sloglint // a constant, of another package: tests wait for the line
 	}
-	r.display(screen)
+	r.registered = true
 }
 
-// complain says why a registration failed.
-func (r *registrar) complain(err error) {
+func (r *registrar) uuid() string { return r.hardware.GetSystem().GetUuid() }
+
+// complain says why what is done with the appliance failed.
+func (r *registrar) complain(doing string, err error) {
 	cause := status.Convert(err).Message()
 	check := checkFor(status.Code(err), r.endpoint)
+	title, said := "This machine is NOT registered.", "not registered"
+	if r.registered {
+		title, said = "This machine is registered, but gets no orders.", "no orders"
+	}
 	screen := console.Screen{
-		Title: "This machine is NOT registered.",
+		Title: title,
 		Rows: []console.Row{
-			{Label: "failed", Value: "register with the appliance " + r.endpoint},
+			{Label: "failed", Value: doing + " the appliance " + r.endpoint},
 			{Label: "cause", Value: cause},
 			{Label: "address", Value: r.link.Address.String() + " on " + r.link.Interface},
 		},
 		Advice: []string{"Check " + check + ".", "It is tried again until it works."},
 	}
 	if r.isNew(screen) {
-		r.agent.Logger.Warn("not registered", "remote", r.endpoint, "error", cause)
+		r.agent.Logger.Warn(said, "remote", r.endpoint, "error", cause) //nolint:sloglint // one of two, see above
 	}
 	r.display(screen)
 }
@@ -186,14 +215,21 @@ func checkFor(code codes.Code, endpoint string) string {
 
 // isNew says that a screen tells something that the last one did not. Only then is it
 // worth a line of the log: lines push the screen out of sight.
-func (r *registrar) isNew(screen console.Screen) bool { return fmt.Sprint(screen) != r.shown }
+func (r *registrar) isNew(screen console.Screen) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return fmt.Sprint(screen) != r.shown
+}
 
 // display shows a screen when it is new, and every few minutes even if it is not,
 // because the kernel's messages may have pushed it away.
 func (r *registrar) display(screen console.Screen) {
-	if !r.isNew(screen) && time.Since(r.shownAt) < r.agent.Pace.Refresh {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	text := fmt.Sprint(screen)
+	if text == r.shown && time.Since(r.shownAt) < r.agent.Pace.Refresh {
 		return
 	}
-	r.shown, r.shownAt = fmt.Sprint(screen), time.Now()
+	r.shown, r.shownAt = text, time.Now()
 	r.agent.Display.Show(screen)
 }

@@ -2,20 +2,26 @@ package agent
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/console"
 )
 
-// screen tells who the machine is and what happens next.
+// screen tells who the machine is and what happens next, where no orders are given.
 func (r *registrar) screen(hardware *api.HardwareInformation, reply *api.CreateServerResponse) console.Screen {
-	return registeredScreen(facts{
+	known := r.facts(hardware)
+	known.accepted = reply.GetWipe() || reply.GetSetupBmc()
+	return registeredScreen(known)
+}
+
+func (r *registrar) facts(hardware *api.HardwareInformation) facts {
+	return facts{
 		hardware:  hardware,
-		accepted:  reply.GetWipe() || reply.GetSetupBmc(),
 		nic:       r.link.Interface + "  " + r.link.MAC.String(),
 		address:   r.link.Address.String(),
 		appliance: r.endpoint,
-	})
+	}
 }
 
 type facts struct {
@@ -33,14 +39,7 @@ func registeredScreen(f facts) console.Screen {
 	uuid := f.hardware.GetSystem().GetUuid()
 	screen := console.Screen{
 		Title: "This machine is registered.",
-		Rows: []console.Row{
-			{Label: "server", Value: uuid},
-			{Label: "machine", Value: machineName(f.hardware.GetSystem())},
-			{Label: "hardware", Value: summary(f.hardware)},
-			{Label: "boot nic", Value: f.nic},
-			{Label: "address", Value: f.address},
-			{Label: "appliance", Value: f.appliance},
-		},
+		Rows:  f.rows(uuid),
 		Advice: []string{
 			"Unless it is accepted already, accept it with:",
 			"  kubectl patch server " + uuid + ` --type merge \`,
@@ -52,6 +51,117 @@ func registeredScreen(f facts) console.Screen {
 	if f.accepted {
 		screen.Title = "This machine is registered and accepted."
 		screen.Advice = []string{"The appliance asks for the next step, which this version of the agent does not do.", "Its disks are left as they are."}
+	}
+	return screen
+}
+
+// rows tell which machine this is.
+func (f facts) rows(server string) []console.Row {
+	return []console.Row{
+		{Label: "server", Value: server},
+		{Label: "machine", Value: machineName(f.hardware.GetSystem())},
+		{Label: "hardware", Value: summary(f.hardware)},
+		{Label: "boot nic", Value: f.nic},
+		{Label: "address", Value: f.address},
+		{Label: "appliance", Value: f.appliance},
+	}
+}
+
+// orderScreen is what a machine shows that is told what to do, but for a wipe.
+func orderScreen(f facts, order *api.WaitResponse, plan *api.Plan) console.Screen {
+	screen := console.Screen{Rows: f.rows(order.GetServer())}
+	switch order.GetOrder() {
+	case api.Order_REBOOT:
+		screen.Title = "This machine is allocated: it starts again, from the network."
+		return screen
+	case api.Order_POWER_OFF:
+		screen.Title = "This machine is switched off."
+		return screen
+	}
+	screen.Title, screen.Advice = stayText(order)
+	if order.GetReason() == api.Reason_NOT_ACCEPTED {
+		screen.Rows = append(screen.Rows, console.Row{Label: "wipe plan", Value: planSummary(plan)})
+	}
+	return screen
+}
+
+// stayText says why a machine waits, and what a person can do.
+func stayText(order *api.WaitResponse) (title string, advice []string) {
+	server := order.GetServer()
+	switch order.GetReason() {
+	case api.Reason_NOT_ACCEPTED:
+		return "This machine is registered, and waits to be accepted.", []string{
+			"Accept it with:",
+			"  kubectl patch server " + server + ` --type merge \`,
+			`    -p '{"spec":{"accepted":true}}'`,
+			"or, on the appliance, with:",
+			"  sidero-appliance accept " + server,
+			"Until then its disks are left as they are. Keep it on, or switch it off.",
+		}
+	case api.Reason_CLEAN_TURNED_OFF:
+		return "This machine is wiped and ready: the appliance turns it off until it is used.", nil
+	case api.Reason_CLEAN:
+		return "This machine is wiped and ready: it waits to be used.", []string{
+			"Nothing can switch it on from afar: keep it on, or start it from the network when it is used.",
+		}
+	case api.Reason_DUPLICATE:
+		return "Another machine claims to be this one: nothing is done with either.", []string{
+			"See which machines they are, and decide, with:",
+			"  kubectl describe server " + server,
+		}
+	case api.Reason_PAUSED:
+		return "This machine is registered, and paused.", []string{
+			"End the pause with:",
+			"  kubectl annotate server " + server + ` \`,
+			"    cluster.x-k8s.io/paused-",
+		}
+	case api.Reason_LEAVING:
+		return "This machine is given back, or deleted: it waits for what comes next.", nil
+	default:
+		return "This machine is registered, and waits.", nil
+	}
+}
+
+// planSummary says what acceptance would mean for the disks.
+func planSummary(plan *api.Plan) string {
+	switch {
+	case plan == nil:
+		return "not known yet"
+	case plan.GetProblem() != "":
+		return "none, because " + plan.GetProblem()
+	}
+	var wiped []string
+	for _, disk := range plan.GetDisks() {
+		if disk.GetAction() == actionWipe {
+			wiped = append(wiped, disk.GetName())
+		}
+	}
+	if len(wiped) == 0 {
+		return "no disk"
+	}
+	return fmt.Sprintf("%s (%d of %d disks), once it is accepted", strings.Join(wiped, " "), len(wiped), len(plan.GetDisks()))
+}
+
+// wipeScreen is what a machine shows that wipes its disks, or has failed to.
+func wipeScreen(f facts, server string, disks []*api.WipedDisk, failure error) console.Screen {
+	screen := console.Screen{Title: "The disks of this machine are being wiped.", Rows: f.rows(server)}
+	for _, disk := range disks {
+		row := console.Row{Label: disk.GetName(), Value: fmt.Sprintf("%s, %s", disk.GetState(), disk.GetMethod())}
+		if disk.GetTotal() > 0 && disk.GetState() == stateRunning {
+			row.Value += fmt.Sprintf(", %d%%", int64(float64(disk.GetDone())/float64(disk.GetTotal())*100))
+		}
+		if disk.GetError() != "" {
+			row.Value += ": " + disk.GetError()
+		}
+		screen.Rows = append(screen.Rows, row)
+	}
+	if failure != nil {
+		screen.Title = "The wipe of this machine has FAILED."
+		screen.Rows = append(screen.Rows, console.Row{Label: "cause", Value: strings.ReplaceAll(failure.Error(), "\n", "; ")})
+		screen.Advice = []string{
+			"It is tried again. See what is planned for the disks, and what failed, with:",
+			"  kubectl describe server " + server,
+		}
 	}
 	return screen
 }

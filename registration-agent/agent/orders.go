@@ -1,0 +1,195 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/pause"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/step"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/wipe"
+)
+
+// waitTimeout is longer than an appliance lets a machine wait for its answer.
+const waitTimeout = 75 * time.Second
+
+// orders is what a registered machine is told, and does.
+type orders struct {
+	*registrar
+	client api.OrdersClient
+
+	// order is the last one, nil before the first.
+	order *api.WaitResponse
+	// planned is the plan that the appliance knows, nil when it has to be told anew.
+	planned *api.Plan
+	// job is the wipe under way, or the one that failed and is tried again at retryAt.
+	job     *job
+	retryAt time.Time
+	pause   time.Duration
+}
+
+// errNoOrders is the end of a conversation with a server that has no such service:
+// Sidero's, or an older appliance.
+var errNoOrders = errors.New("the server gives no orders")
+
+// follow does what the appliance says until the time is there to register again. It
+// ends with errNoOrders, with ctx, or with a defect of the machine.
+func (o *orders) follow(ctx context.Context, until time.Time) error {
+	o.planned = nil // a disk may have come or gone
+	pace := o.agent.Pace
+	for wait := pace.FirstRetry; time.Now().Before(until); {
+		asked := time.Now()
+		order, err := o.ask(ctx, until)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			if err := o.obey(ctx, order); err != nil {
+				return err
+			}
+			wait = pace.FirstRetry
+			if time.Since(asked) >= wait {
+				continue
+			}
+		case status.Code(err) == codes.Unimplemented:
+			o.stop()
+			return errNoOrders
+		case status.Code(err) == codes.NotFound:
+			return pause.For(ctx, wait) // it has to register
+		case !time.Now().Before(until):
+			return nil
+		default:
+			o.complain("wait for orders of", err)
+		}
+		// Also after an answer that came at once: an appliance that always does is not
+		// asked without end.
+		if err := pause.For(ctx, wait); err != nil {
+			return err
+		}
+		if err != nil {
+			wait = min(2*wait, pace.LastRetry)
+			o.conn.ResetConnectBackoff()
+		}
+	}
+	return nil
+}
+
+// ask waits for an order.
+func (o *orders) ask(ctx context.Context, until time.Time) (*api.WaitResponse, error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	return callWithin(ctx, waitTimeout, o.client.Wait, &api.WaitRequest{Uuid: o.uuid(), State: o.state(), Sequence: o.order.GetSequence()})
+}
+
+func (o *orders) state() api.State {
+	switch {
+	case o.job == nil:
+		return api.State_IDLE
+	case o.job.ended():
+		return api.State_RETRYING
+	default:
+		return api.State_WIPING
+	}
+}
+
+// obey does what an order says. One that is known already is the answer to a machine
+// that has waited in vain.
+func (o *orders) obey(ctx context.Context, order *api.WaitResponse) error {
+	isNew := order.GetSequence() != o.order.GetSequence()
+	if isNew {
+		o.stop()
+		o.order, o.planned, o.pause = order, nil, 0
+		o.agent.Logger.Info("order", "order", order.GetOrder().String(), "reason", order.GetReason().String(), "server", order.GetServer())
+	}
+	switch order.GetOrder() {
+	case api.Order_WIPE:
+		o.wipe(ctx)
+		return nil
+	case api.Order_REBOOT, api.Order_POWER_OFF:
+		return o.leave(ctx)
+	default:
+		o.tellPlan(ctx)
+		o.display(orderScreen(o.facts(o.hardware), o.order, o.planned))
+		return nil
+	}
+}
+
+// wipe begins what is ordered, and again some time after a failure.
+func (o *orders) wipe(ctx context.Context) {
+	if o.job != nil && o.job.ended() && o.job.failed() == nil {
+		o.job = nil // its result is known, and it is to be wiped once more
+	}
+	if o.job != nil && o.job.ended() && o.retryAt.IsZero() {
+		pace := o.agent.Pace
+		o.pause = min(max(2*o.pause, pace.FirstWipeRetry), pace.LastWipeRetry)
+		o.retryAt = time.Now().Add(o.pause)
+		o.agent.Logger.Error("wipe failed", "server", o.order.GetServer(), "error", o.job.failed().Error(), "again_in", o.pause)
+	}
+	if o.job == nil || !o.retryAt.IsZero() && !time.Now().Before(o.retryAt) {
+		o.job, o.retryAt = o.begin(ctx, o.order), time.Time{}
+	}
+}
+
+// stop ends a wipe that is no more ordered.
+func (o *orders) stop() {
+	if o.job != nil {
+		o.job.stop()
+	}
+	o.job, o.retryAt = nil, time.Time{}
+}
+
+// leave ends the agent's work on this machine.
+func (o *orders) leave(ctx context.Context) error {
+	o.display(orderScreen(o.facts(o.hardware), o.order, o.planned))
+	end, doing := o.agent.Machine.Reboot, "start the machine again"
+	if o.order.GetOrder() == api.Order_POWER_OFF {
+		end, doing = o.agent.Machine.PowerOff, "switch the machine off"
+	}
+	// Time to read the screen; and a machine that comes back here again and again does
+	// so at a pace that leaves it reachable.
+	if err := pause.For(ctx, o.agent.Pace.Leave); err != nil {
+		return err
+	}
+	if err := end(); err != nil {
+		return step.Failed(doing, err, "nothing on site: the kernel refuses")
+	}
+	<-ctx.Done() // the kernel stops everything
+	return ctx.Err()
+}
+
+// makePlan plans a wipe of the disks that there are now. told is the plan, or why there
+// is none.
+func (o *orders) makePlan(ctx context.Context, policy *api.WipePolicy) (plan wipe.Plan, told *api.Plan, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	disks, err := o.agent.Machine.Disks(ctx)
+	if err == nil {
+		plan, err = wipe.PlanFor(disks, policyOf(policy))
+	}
+	if err != nil {
+		return wipe.Plan{}, tellProblem(disks, err), err
+	}
+	for _, note := range plan.Notes {
+		o.agent.Logger.Debug("wipe plan", "note", note)
+	}
+	return plan, tellPlan(plan), nil
+}
+
+// tellPlan has the appliance know what a wipe would do, before there is one.
+func (o *orders) tellPlan(ctx context.Context) {
+	if o.planned != nil {
+		return
+	}
+	_, told, _ := o.makePlan(ctx, o.order.GetPolicy()) //nolint:errcheck // it is told
+	_, err := call(ctx, o.client.Report, &api.ReportRequest{Uuid: o.uuid(), Report: &api.ReportRequest_Plan{Plan: told}})
+	if err != nil {
+		o.agent.Logger.Warn("the appliance does not take the wipe plan; it is told again", "remote", o.endpoint, "error", status.Convert(err).Message())
+		return
+	}
+	o.planned = proto.CloneOf(told)
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	goruntime "runtime"
+	"time"
 
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	crdinformers "k8s.io/apiextensions-apiserver/pkg/client/informers/externalversions/apiextensions/v1"
@@ -18,7 +19,6 @@ import (
 	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/component-base/version"
 	aggregator "k8s.io/kube-aggregator/pkg/apiserver"
 	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
 	"k8s.io/kube-openapi/pkg/common"
@@ -106,8 +106,11 @@ func (c Config) newChain(ctx context.Context) (*aggregator.APIAggregator, error)
 	}
 	first.GenericAPIServer.Handler.NonGoRestfulMux.Handle(openapi.V2Path, &openapi.V2{Sources: sources, Definitions: definitions.Lister()})
 
-	// The aggregator takes this for the documents of all links, because they pass on what they do not serve.
-	documents := &openapi.V3{Sources: sources, Definitions: definitions.Lister(), Version: version.Get().GitCommit}
+	// The aggregator takes this for the documents of all links but its own, because they pass on what they do not serve. A
+	// program that was built without git has no version to go by, so that of a start counts.
+	documents := &openapi.V3{
+		Sources: []openapi.Source{sources[0], sources[2], sources[3]}, Definitions: definitions.Lister(), Version: time.Now().String(),
+	}
 	nativeServer.Handler.NonGoRestfulMux.Handle(openapi.V3Path, documents)
 	nativeServer.Handler.NonGoRestfulMux.HandlePrefix(openapi.V3Path+"/", documents)
 

@@ -130,7 +130,7 @@ func (n *native) describe() *common.Config {
 // describeV3 is how they are described in version 3.
 func (n *native) describeV3() *common.OpenAPIV3Config {
 	config := genericapiserver.DefaultOpenAPIV3Config(openapi.Native, openapinamer.NewDefinitionNamer(n.external))
-	config.Info.Title = title
+	config.Info.Title, config.Info.Version = title, "unversioned" // which OpenAPI requires; the groups have versions
 
 	return config
 }

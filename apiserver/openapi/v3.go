@@ -16,6 +16,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	crdlisters "k8s.io/apiextensions-apiserver/pkg/client/listers/apiextensions/v1"
 	crdbuilder "k8s.io/apiextensions-apiserver/pkg/controller/openapi/builder"
+	"k8s.io/klog/v2"
 	"k8s.io/kube-openapi/pkg/builder3"
 	"k8s.io/kube-openapi/pkg/common/restfuladapter"
 	"k8s.io/kube-openapi/pkg/handler3"
@@ -36,7 +37,7 @@ type V3 struct {
 	Sources []Source
 	// Definitions are the CustomResourceDefinitions.
 	Definitions crdlisters.CustomResourceDefinitionLister
-	// Version is the program's: what is built in changes with it only.
+	// Version is another whenever the program may be: what is built in changes with it only.
 	Version string
 
 	mu   sync.Mutex
@@ -95,14 +96,25 @@ func (v *V3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	if hash != "" { // under it there will never be anything else
-		w.Header().Set("Cache-Control", "public, immutable")
-		w.Header().Set("Expires", time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat))
+		w = immutable{w}
 	}
 
 	r = r.Clone(r.Context())
 	r.URL.RawQuery = "" // the library's handler has hashes of its own
 
 	document.ServeHTTP(w, r)
+}
+
+// immutable lets a client keep an answer, if it is one.
+type immutable struct{ http.ResponseWriter }
+
+func (i immutable) WriteHeader(code int) {
+	if code == http.StatusOK || code == http.StatusNotModified {
+		i.Header().Set("Cache-Control", "public, immutable")
+		i.Header().Set("Expires", time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat))
+	}
+
+	i.ResponseWriter.WriteHeader(code)
 }
 
 func serveIndex(w http.ResponseWriter, subjects map[string]subject) {
@@ -182,13 +194,15 @@ func (v *V3) subjects() (map[string]subject, error) {
 
 	subjects := map[string]subject{}
 	for name, definitions := range of {
-		subjects[name] = subject{digest(summary(definitions)), func() (*spec3.OpenAPI, error) { return custom(path.Base(name), definitions) }}
+		subjects[name] = subject{digest(v.Version + summary(definitions)), func() (*spec3.OpenAPI, error) { return custom(path.Base(name), definitions) }}
 	}
 
 	for _, source := range v.Sources {
 		for _, service := range source.Services() {
 			name := strings.TrimPrefix(service.RootPath(), "/")
-			subjects[name] = subject{digest(v.Version + name), func() (*spec3.OpenAPI, error) { return source.describe(service) }}
+			if strings.Contains(name, "/") { // "apis" and "version" are the aggregator's, which has them itself
+				subjects[name] = subject{digest(v.Version + name), func() (*spec3.OpenAPI, error) { return source.describe(service) }}
+			}
 		}
 	}
 
@@ -207,8 +221,10 @@ func custom(version string, definitions []*apiextensionsv1.CustomResourceDefinit
 
 	for _, d := range definitions {
 		part, err := crdbuilder.BuildOpenAPIV3(d, version, crdbuilder.Options{V2: false})
-		if err != nil {
-			return nil, fmt.Errorf("describe %s: %w", d.Name, err)
+		if err != nil { // one kind less is better than none
+			klog.ErrorS(err, "Cannot describe custom resource", "definition", d.Name, "version", version)
+
+			continue
 		}
 
 		parts = append(parts, part)

@@ -6,22 +6,33 @@
 package turns
 
 import (
+	"bufio"
+	"context"
 	"net/http"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/endpoints/request"
-	"k8s.io/apiserver/pkg/endpoints/responsewriter"
+)
+
+const (
+	// part is how many bytes of a list are gathered before they are written and the turn ends. Encoders and gzip write a few
+	// hundred bytes at a time: a turn for each would make a list wait thousands of times.
+	part = 64 << 10
+	// patience is how long a turn is waited for. Whoever has one may be waiting himself, such as for a watch cache to become
+	// as new as was asked for.
+	patience = time.Second
 )
 
 // Handler lets so many lists be worked on at once, and the others in turn, whatever user they are for. A turn lasts until
-// something of the list has been written: so lists advance side by side, a short one does not wait for a long one to be
-// complete, and a client that reads slowly takes no turn from anybody.
+// a part of the list is written: so lists advance side by side, a short one does not wait for a long one to be complete,
+// and a client that reads slowly takes no turn from anybody. Who has waited long enough goes on without one.
 //
-// Only lists of these group-versions take turns. Nothing that they wait for may itself be a list that takes turns, which
-// those of custom resources cannot promise: a conversion webhook may ask the API server anything before it answers.
+// Only lists of these group-versions take turns. Those of custom resources are left out: a conversion webhook may ask the
+// API server anything before it answers.
 func Handler(next http.Handler, versions []schema.GroupVersion, atOnce int) http.Handler {
-	places := make(places, atOnce)
+	places := make(chan struct{}, atOnce)
 	taking := sets.New(versions...)
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -32,32 +43,76 @@ func Handler(next http.Handler, versions []schema.GroupVersion, atOnce int) http
 			return
 		}
 
-		places.take()
-		defer places.leave()
+		t := &turn{ctx: r.Context(), places: places}
+		t.take()
+		defer t.leave()
 
-		next.ServeHTTP(responsewriter.WrapForHTTP1Or2(&writer{w, places}), r)
+		answer := &writer{ResponseWriter: w}
+		answer.buffer = bufio.NewWriterSize(between{w, t}, part)
+		next.ServeHTTP(answer, r)
+
+		_ = answer.buffer.Flush() // the client has gone
 	})
 }
 
-// places are taken for a turn. Those who wait get one in the order in which they came, because Go's channels do that.
-type places chan struct{}
+// turn is a request's. Those who wait for a place get one in the order in which they came, because Go's channels do that.
+type turn struct {
+	ctx    context.Context //nolint:containedctx // of the one request that it is for
+	places chan struct{}
+	held   bool
+}
 
-func (p places) take()  { p <- struct{}{} }
-func (p places) leave() { <-p }
+func (t *turn) take() {
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
 
-// writer gives others a turn while it writes.
+	select {
+	case t.places <- struct{}{}:
+		t.held = true
+	case <-enough.C:
+	case <-t.ctx.Done():
+	}
+}
+
+func (t *turn) leave() {
+	if t.held {
+		<-t.places
+		t.held = false
+	}
+}
+
+// between gives others a turn while it writes.
+type between struct {
+	http.ResponseWriter
+
+	turn *turn
+}
+
+func (b between) Write(p []byte) (int, error) {
+	b.turn.leave()
+	defer b.turn.take()
+
+	return b.ResponseWriter.Write(p) //nolint:wrapcheck // a writer's own error
+}
+
+// writer gathers parts of an answer.
 type writer struct {
 	http.ResponseWriter
 
-	places places
+	buffer *bufio.Writer
+}
+
+// Write implements io.Writer.
+func (w *writer) Write(p []byte) (int, error) { return w.buffer.Write(p) } //nolint:wrapcheck // a writer's own error
+
+// Flush implements http.Flusher.
+func (w *writer) Flush() {
+	_ = w.buffer.Flush() // the next Write tells
+
+	if inner, ok := w.ResponseWriter.(http.Flusher); ok {
+		inner.Flush()
+	}
 }
 
 // Unwrap is the writer inside.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *writer) Write(p []byte) (int, error) {
-	w.places.leave()
-	defer w.places.take()
-
-	return w.ResponseWriter.Write(p) //nolint:wrapcheck // a writer's own error
-}

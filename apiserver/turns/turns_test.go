@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -101,28 +102,108 @@ func (s slow) Write(p []byte) (int, error) {
 
 func TestSlowClientTakesNoTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var served int
-
 		handler := turns.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("one"))
-			served++
 		}), []schema.GroupVersion{taking}, 1)
 
 		client := slow{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
 		go handler.ServeHTTP(client, ask("list", taking))
 		<-client.writing
 
-		handler.ServeHTTP(httptest.NewRecorder(), ask("list", taking))
+		begin := time.Now()
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, ask("list", taking))
 
-		if served != 1 {
-			t.Fatalf("%d lists were served beside one that is not read, want 1", served)
+		if waited := time.Since(begin); waited != 0 || answer.Body.String() != "one" {
+			t.Errorf("a list beside one that is not read waited %s and is %q", waited, answer.Body)
 		}
 
 		client.read <- struct{}{}
-		synctest.Wait()
+	})
+}
 
-		if served != 2 {
-			t.Error("the slow client's list does not go on")
+// TestTurnsAreNotWaitedForForever: whoever has a turn may be waiting himself, for ever.
+func TestTurnsAreNotWaitedForForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := stage{make(chan struct{}, 2), make(chan struct{})}
+		handler := turns.Handler(s, []schema.GroupVersion{taking}, 1)
+
+		go handler.ServeHTTP(httptest.NewRecorder(), ask("list", taking))
+		<-s.in
+
+		begin := time.Now()
+		go handler.ServeHTTP(httptest.NewRecorder(), ask("list", taking))
+		<-s.in
+
+		if waited := time.Since(begin); waited != time.Second {
+			t.Errorf("waited %s", waited)
+		}
+
+		gone, leave := context.WithCancel(ask("list", taking).Context())
+		leave()
+
+		begin = time.Now()
+		go handler.ServeHTTP(httptest.NewRecorder(), ask("list", taking).WithContext(gone))
+		<-s.in
+
+		if waited := time.Since(begin); waited != 0 {
+			t.Errorf("a request whose client has gone waited %s", waited)
+		}
+
+		for range 3 {
+			s.on <- struct{}{}
 		}
 	})
+}
+
+// TestSmallWritesShareATurn: encoders write a few hundred bytes at a time. A list must not wait for a turn with each.
+func TestSmallWritesShareATurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const writes, size = 2000, 100
+
+		handler := turns.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for range writes {
+				_, _ = w.Write(make([]byte, size))
+				if r.Header.Get("busy") != "" {
+					time.Sleep(time.Millisecond) // which stands for computing
+				}
+			}
+		}), []schema.GroupVersion{taking}, 1)
+
+		busy := ask("list", taking)
+		busy.Header.Set("busy", "yes")
+		ended := make(chan struct{})
+
+		go func() {
+			handler.ServeHTTP(httptest.NewRecorder(), busy)
+			close(ended)
+		}()
+		synctest.Wait()
+
+		begin := time.Now()
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, ask("list", taking))
+
+		// Four parts, each of which waits for one of the other's, of 656 writes.
+		if waited := time.Since(begin); waited > 4*time.Second || answer.Body.Len() != writes*size {
+			t.Errorf("the list of %d bytes took %s", answer.Body.Len(), waited)
+		}
+
+		<-ended
+	})
+}
+
+func TestPanicLosesNoPlace(t *testing.T) {
+	handler := turns.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("part"))
+		panic(http.ErrAbortHandler)
+	}), []schema.GroupVersion{taking}, 1)
+
+	for range 3 {
+		func() {
+			defer func() { _ = recover() }()
+
+			handler.ServeHTTP(httptest.NewRecorder(), ask("list", taking))
+		}()
+	}
 }

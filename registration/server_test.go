@@ -114,7 +114,10 @@ func (s served) send(t *testing.T, method, request string) error {
 	return s.Invoke(t.Context(), method, []byte(request), &api.CreateServerResponse{}, grpc.ForceCodecV2(rawCodec{encoding.GetCodecV2("proto")}))
 }
 
-const create = "/api.Agent/CreateServer"
+const (
+	create = "/api.Agent/CreateServer"
+	tell   = "/sidero.appliance.v1.Orders/Report"
+)
 
 // badRequests is what is refused before the API is asked, and with which code. Most of it no interceptor of grpc sees.
 var badRequests = map[string]struct {
@@ -128,6 +131,11 @@ var badRequests = map[string]struct {
 	"too large":      {create, strings.Repeat("\x12\x00", maxRequest), codes.ResourceExhausted, "CreateServer ResourceExhausted", "larger than max"},
 	"unknown method": {"/api.Agent/Explode", "", codes.Unimplemented, "unknown Unimplemented", "no such method"},
 	"no service":     {"/Explode", "", codes.Unimplemented, "unknown Unimplemented", "no such method"},
+	"garbage orders": {"/sidero.appliance.v1.Orders/Wait", "\x0a\xff\xff\xff", codes.InvalidArgument, "Wait InvalidArgument", "error unmarshalling request"},
+	"large report":   {tell, strings.Repeat("\x12\x00", maxRequest), codes.ResourceExhausted, "Report ResourceExhausted", "larger than max"},
+	"empty report":   {tell, "\x0a\x24" + "4c4c4544-0042-3510-8051-b4c04f564432", codes.InvalidArgument, "Report InvalidArgument", "none of plan"},
+	"nameless":       {tell, "", codes.InvalidArgument, "Report InvalidArgument", "is not of the form"},
+	"no order":       {"/sidero.appliance.v1.Orders/CreateServer", "", codes.Unimplemented, "unknown Unimplemented", "no such method"},
 	"no UUID":        {create, "", codes.InvalidArgument, "CreateServer InvalidArgument", "no system information"},
 }
 

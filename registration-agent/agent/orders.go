@@ -33,9 +33,13 @@ type orders struct {
 	pause   time.Duration
 }
 
-// errNoOrders is the end of a conversation with a server that has no such service:
-// Sidero's, or an older appliance.
-var errNoOrders = errors.New("the server gives no orders")
+var (
+	// errNoOrders is the end of a conversation with a server that has no such service:
+	// Sidero's, or an older appliance.
+	errNoOrders = errors.New("the server gives no orders")
+	// errInterrupted tells that the machine has something to do before it waits on.
+	errInterrupted = errors.New("interrupted")
+)
 
 // follow does what the appliance says until the time is there to register again. It
 // ends with errNoOrders, with ctx, or with a defect of the machine.
@@ -43,47 +47,88 @@ func (o *orders) follow(ctx context.Context, until time.Time) error {
 	o.planned = nil // a disk may have come or gone
 	pace := o.agent.Pace
 	for wait := pace.FirstRetry; time.Now().Before(until); {
+		o.settle()
 		asked := time.Now()
 		order, err := o.ask(ctx, until)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err == nil:
-			if err := o.obey(ctx, order); err != nil {
-				return err
-			}
-			wait = pace.FirstRetry
-			if time.Since(asked) >= wait {
-				continue
-			}
+		case errors.Is(err, errInterrupted):
+			continue
 		case status.Code(err) == codes.Unimplemented:
 			o.stop()
 			return errNoOrders
 		case status.Code(err) == codes.NotFound:
 			return pause.For(ctx, wait) // it has to register
-		case !time.Now().Before(until):
-			return nil
-		default:
+		case err != nil:
 			o.complain("wait for orders of", err)
-		}
-		// Also after an answer that came at once: an appliance that always does is not
-		// asked without end.
-		if err := pause.For(ctx, wait); err != nil {
-			return err
-		}
-		if err != nil {
+			if err := pause.For(ctx, wait); err != nil {
+				return err
+			}
 			wait = min(2*wait, pace.LastRetry)
 			o.conn.ResetConnectBackoff()
+			continue
 		}
+		if err := o.obey(ctx, order); err != nil {
+			return err
+		}
+		// An appliance that always answers at once is not asked without end.
+		if err := pause.For(ctx, pace.FirstRetry-time.Since(asked)); err != nil {
+			return err
+		}
+		wait = pace.FirstRetry
 	}
 	return nil
 }
 
-// ask waits for an order.
+// settle notes how a wipe has ended, and when one that failed is tried again.
+func (o *orders) settle() {
+	if o.job == nil || !o.job.ended() || !o.retryAt.IsZero() {
+		return
+	}
+	failure := o.job.failed()
+	if failure == nil {
+		o.job, o.pause = nil, 0
+		return
+	}
+	pace := o.agent.Pace
+	o.pause = min(max(2*o.pause, pace.FirstWipeRetry), pace.LastWipeRetry)
+	o.retryAt = time.Now().Add(o.pause)
+	o.agent.Logger.Error("wipe failed", "server", o.order.GetServer(), "error", failure.Error(), "again_in", o.pause)
+}
+
+// ask waits for an order, until a wipe ends, or is to be tried again.
 func (o *orders) ask(ctx context.Context, until time.Time) (*api.WaitResponse, error) {
+	request := &api.WaitRequest{Uuid: o.uuid(), State: o.state(), Sequence: o.order.GetSequence()}
+	if o.mayBegin() {
+		request.Sequence = 0 // the order is not old news
+	} else if !o.retryAt.IsZero() && o.retryAt.Before(until) {
+		until = o.retryAt
+	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	return callWithin(ctx, waitTimeout, o.client.Wait, &api.WaitRequest{Uuid: o.uuid(), State: o.state(), Sequence: o.order.GetSequence()})
+	if job := o.job; job != nil && !job.ended() {
+		go func() {
+			select {
+			case <-job.done:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	order, err := callWithin(ctx, waitTimeout, o.client.Wait, request)
+	if err != nil && ctx.Err() != nil {
+		return nil, errInterrupted
+	}
+	return order, err
+}
+
+// mayBegin tells that the known order is one to wipe that waits for nothing.
+func (o *orders) mayBegin() bool {
+	if o.order.GetOrder() != api.Order_WIPE {
+		return false
+	}
+	return o.job == nil || !o.retryAt.IsZero() && !time.Now().Before(o.retryAt)
 }
 
 func (o *orders) state() api.State {
@@ -108,7 +153,9 @@ func (o *orders) obey(ctx context.Context, order *api.WaitResponse) error {
 	}
 	switch order.GetOrder() {
 	case api.Order_WIPE:
-		o.wipe(ctx)
+		if o.mayBegin() {
+			o.job, o.retryAt = o.begin(ctx, o.order), time.Time{}
+		}
 		return nil
 	case api.Order_REBOOT, api.Order_POWER_OFF:
 		return o.leave(ctx)
@@ -116,22 +163,6 @@ func (o *orders) obey(ctx context.Context, order *api.WaitResponse) error {
 		o.tellPlan(ctx)
 		o.display(orderScreen(o.facts(o.hardware), o.order, o.planned))
 		return nil
-	}
-}
-
-// wipe begins what is ordered, and again some time after a failure.
-func (o *orders) wipe(ctx context.Context) {
-	if o.job != nil && o.job.ended() && o.job.failed() == nil {
-		o.job = nil // its result is known, and it is to be wiped once more
-	}
-	if o.job != nil && o.job.ended() && o.retryAt.IsZero() {
-		pace := o.agent.Pace
-		o.pause = min(max(2*o.pause, pace.FirstWipeRetry), pace.LastWipeRetry)
-		o.retryAt = time.Now().Add(o.pause)
-		o.agent.Logger.Error("wipe failed", "server", o.order.GetServer(), "error", o.job.failed().Error(), "again_in", o.pause)
-	}
-	if o.job == nil || !o.retryAt.IsZero() && !time.Now().Before(o.retryAt) {
-		o.job, o.retryAt = o.begin(ctx, o.order), time.Time{}
 	}
 }
 

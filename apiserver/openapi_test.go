@@ -73,6 +73,8 @@ spec:
 		}
 	}
 
+	testDocuments(t, client)
+
 	for _, group := range []string{"apis/metal.sidero.dev/v1alpha1", "apis/described.example.com/v1", "apis/apiextensions.k8s.io/v1"} {
 		listed := func(context.Context) (bool, error) { // soon
 			return strings.Contains(a.kubectl.Do(t, "get", "--raw", "/openapi/v3"), `"`+group+`"`), nil
@@ -91,4 +93,24 @@ func defines(document *openapi_v2.Document, name string) bool {
 	}
 
 	return false
+}
+
+// testDocuments reads each document of version 3 in both encodings.
+func testDocuments(t *testing.T, client discovery.DiscoveryInterface) {
+	t.Helper()
+
+	paths, err := client.OpenAPIV3().Paths()
+	must(t, err)
+
+	if len(paths) < 20 {
+		t.Errorf("there are only %d documents", len(paths))
+	}
+
+	for name, document := range paths {
+		for _, encoding := range []string{"application/json", "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"} {
+			if text, err := document.Schema(encoding); err != nil || len(text) < 100 {
+				t.Errorf("%s as %s: %d bytes, %v", name, encoding, len(text), err)
+			}
+		}
+	}
 }

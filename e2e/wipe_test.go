@@ -95,6 +95,7 @@ type guestSaid struct {
 	outcomes    []wipe.Progress
 	volumes     []disk.Volume
 	seconds     float64
+	udev        map[string][]string
 	failed      string
 }
 
@@ -141,6 +142,19 @@ func checkWipe(t *testing.T, said guestSaid, method wipe.Method) {
 		}
 	}
 
+	for _, d := range said.disks {
+		names := slices.Concat(d.ByID, d.ByPath)
+		if len(said.udev[d.Serial]) == 0 {
+			t.Errorf("udev has no name for %s", d)
+		}
+
+		for _, name := range said.udev[d.Serial] {
+			if !slices.Contains(names, name) {
+				t.Errorf("udev calls %s %q, its names here are %q", d, name, names)
+			}
+		}
+	}
+
 	held := slices.ContainsFunc(said.disks, func(d disk.Disk) bool { return slices.Contains(d.Holders, "md0") })
 	if !held {
 		t.Error("the array was not there before")
@@ -172,7 +186,7 @@ func runWipe(ctx context.Context, t *testing.T, kernel wipeImages, dir, precious
 
 	into := map[string]any{
 		"disks": &said.disks, "left": &said.left, "plan": &said.plan, "outcomes": &said.outcomes,
-		"volumes": &said.volumes, "seconds": &said.seconds, "error": &said.failed,
+		"volumes": &said.volumes, "seconds": &said.seconds, "udev": &said.udev, "error": &said.failed,
 	}
 
 	lines := bufio.NewScanner(bytes.NewReader(out))
@@ -227,7 +241,7 @@ func wipeKernel(ctx context.Context, t *testing.T, dir string) wipeImages {
 	specimen.Run(t, "go", "build", "-tags", "e2e", "-o", filepath.Join(root, "init"), "./wipeguest")
 	copyModules(t, filepath.Join(pkg.Dir, "lib/modules", release), filepath.Join(root, "modules"))
 
-	for _, tool := range []string{"mdadm", "lvm", "cryptsetup", "sfdisk"} {
+	for _, tool := range []string{"mdadm", "lvm", "cryptsetup", "sfdisk", "udevadm", "/lib/udev/ata_id", "/lib/udev/scsi_id"} {
 		copyTool(t, tool, root)
 	}
 
@@ -285,7 +299,7 @@ func copyTool(t *testing.T, tool, root string) {
 
 	path, err := exec.LookPath(tool)
 	path = must(t, path, err)
-	specimen.Run(t, "cp", path, filepath.Join(root, "bin", tool))
+	specimen.Run(t, "cp", path, filepath.Join(root, "bin", filepath.Base(tool)))
 
 	for word := range strings.FieldsSeq(specimen.Run(t, "ldd", path)) {
 		if !strings.HasPrefix(word, "/") {

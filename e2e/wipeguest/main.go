@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -77,7 +78,7 @@ func run() error {
 	if err := fill(); err != nil {
 		return err
 	}
-	return clear(wipe.Method(arguments["wipe"]))
+	return clearDisks(wipe.Method(arguments["wipe"]))
 }
 
 // loadModules loads them in the order in which they are listed.
@@ -93,7 +94,7 @@ func loadModules() error {
 		}
 		err = unix.FinitModule(int(file.Fd()), "", 0)
 		file.Close()
-		if err != nil && err != unix.EEXIST {
+		if err != nil && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("load %s: %w", name, err)
 		}
 	}
@@ -167,14 +168,15 @@ func fill() error {
 	return nil
 }
 
-// clear plans, wipes, and looks at what is left.
-func clear(method wipe.Method) error {
+// clearDisks plans, wipes, and looks at what is left.
+func clearDisks(method wipe.Method) error {
 	logger := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	host := wipe.ThisMachine(logger)
 	disks, err := host.Disks()
 	if err != nil {
 		return err
 	}
+	say("udev", askUdev(disks))
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	began := time.Now()
@@ -198,4 +200,34 @@ func clear(method wipe.Method) error {
 	volumes, err := disk.Volumes(os.DirFS("/sys"))
 	say("volumes", volumes)
 	return err
+}
+
+// askUdev returns the names below /dev/disk that udev's programs would give the disks, by
+// serial number.
+func askUdev(disks []disk.Disk) map[string][]string {
+	names := map[string][]string{}
+	for _, d := range disks {
+		for prefix, command := range map[string][]string{
+			"pci-":  {"udevadm", "test-builtin", "path_id", "/sys/block/" + d.Name},
+			"usb-":  {"udevadm", "test-builtin", "usb_id", "/sys/block/" + d.Name},
+			"ata-":  {"ata_id", "--export", d.Path},
+			"scsi-": {"scsi_id", "--export", "--whitelisted", "--device=" + d.Path},
+		} {
+			// udev's rules ask for this of disks that the others have no name for.
+			if prefix == "scsi-" && (d.Transport == disk.SATA || d.Transport == disk.USB) {
+				continue
+			}
+			// Each fails for disks that are not its kind.
+			out, _ := exec.Command(command[0], command[1:]...).Output()
+			for line := range strings.Lines(string(out)) {
+				switch key, value, _ := strings.Cut(strings.TrimSpace(line), "="); key {
+				case "ID_PATH", "ID_PATH_ATA_COMPAT":
+					names[d.Serial] = append(names[d.Serial], value)
+				case "ID_SERIAL":
+					names[d.Serial] = append(names[d.Serial], prefix+value)
+				}
+			}
+		}
+	}
+	return names
 }

@@ -19,6 +19,8 @@ TEST_PACKAGES  := \
 	atftp curl kea-admin kmod tcpdump tftp-hpa util-linux \
 	protobuf-compiler \
 	ipmitool openipmi freeipmi-tools redfishtool python3-sushy \
+	cpio udev mdadm xfsprogs btrfs-progs lvm2 cryptsetup-bin gdisk fdisk ntfs-3g genisoimage bcache-tools \
+	f2fs-tools dosfstools exfatprogs jfsutils nilfs-tools udftools reiserfsprogs squashfs-tools e2fsprogs \
 	systemd
 
 # Right after a machine's first start something else often has the lock, and a

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -106,8 +107,8 @@ func (b bootFiles) stored(name, file string) (assets.File, error) {
 		return assets.File{}, fmt.Errorf("environment %s has no %s: %w", name, file, fs.ErrNotExist)
 	}
 	found, err := b.store.File(ref, file)
-	if err != nil {
-		return assets.File{}, fmt.Errorf("%s of environment %s is not here yet, see \"kubectl get environment %s -o yaml\": %w", file, name, name, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return assets.File{}, fmt.Errorf("%s of environment %s is not here yet, see \"kubectl get environment %s -o yaml\": %w", file, name, name, fs.ErrNotExist)
 	}
-	return found, nil
+	return found, err
 }

@@ -87,6 +87,10 @@ func (b bootServers) dhcp() (*dhcp.Server, error) {
 	})
 }
 
+// maxConnections leaves room to boot while thousands of machines wait for orders, which
+// keeps a connection of each open: some 60 KiB of memory.
+const maxConnections = 4096
+
 func (b bootServers) http(known httpboot.Machines, files httpboot.Files, registration http.Handler) (*httpboot.Server, error) {
 	return httpboot.New(httpboot.Config{
 		Address:        net.JoinHostPort("", strconv.Itoa(b.HTTPPort)),
@@ -96,6 +100,7 @@ func (b bootServers) http(known httpboot.Machines, files httpboot.Files, registr
 		Programs:       biosPrograms(),
 		Machines:       known,
 		GRPC:           registration,
+		Limits:         httpboot.Limits{Connections: maxConnections},
 		Log:            b.Log,
 		Observe: func(o httpboot.Observation) {
 			b.metrics.http(o)

@@ -110,6 +110,7 @@ and use kubectl for the rest.`,
 		return fmt.Errorf("%w: see \"%s --help\"", err, cmd.CommandPath())
 	})
 	root.AddCommand(p.runCommand(), p.versionCommand(), p.kubeconfigCommand(), p.assetsCommand(), p.rotateCommand(), p.clusterctlRepositoryCommand())
+	root.AddCommand(p.serverCommands()...)
 	return root
 }
 

@@ -507,6 +507,9 @@ func testPowerless(r *room) {
 	r.fill()
 	r.hurry()
 	r.make("manual", func(s *v1alpha2.Server) { s.Spec.Accepted = true })
+	r.make("half", func(s *v1alpha2.Server) {
+		s.Spec.Accepted, s.Spec.BMC = true, &v1alpha2.BMC{Endpoint: "10.0.0.9", User: "admin"}
+	})
 	r.make("double", func(s *v1alpha2.Server) { doubtful(s); s.Spec.Accepted = true })
 	r.make("wol", func(s *v1alpha2.Server) {
 		s.Spec.Accepted, s.Spec.Power = true, &v1alpha2.PowerControl{Driver: v1alpha2.PowerWakeOnLAN}
@@ -515,10 +518,11 @@ func testPowerless(r *room) {
 		s.Power = "unknown"
 		s.Conditions = v1alpha2.Conditions{{Type: v1alpha2.ConditionPowerControl, Status: "True", LastTransitionTime: metav1.Now()}}
 	})
-	r.expect(r.Power(r.t.Context(), []string{box, "manual", "double", "wol"}, servers.On, time.Hour),
+	r.expect(r.Power(r.t.Context(), []string{box, "manual", "half", "double", "wol"}, servers.On, time.Hour),
 		"wol: power on asked for, and nothing went wrong: its power control cannot tell whether it is on\n", "",
 		box+` (box?[2J): it is not accepted, so nothing is done to it: accept it first with "sidero-appliance accept `+box+`"`+"\n"+
 			"manual: nothing controls its power, so somebody has to go there: spec.bmc or spec.power of the server changes that\n"+
+			"half: its BMC's user and password are not known yet: its agent sets them up, or you write them into spec.bmc\n"+
 			"double: another machine claims the same identity, so nobody knows which one this is: tell them apart first, and delete the server of one")
 
 	if len(r.get(box).Annotations) != 0 {
@@ -551,18 +555,22 @@ func testKubectl(r *room) {
 	r.plane.Kubectl(r.t) // or it says how to build one
 	r.Verbose = true
 
+	document, err := os.ReadFile(filepath.Join(apitest.Root(r.t), "docs", "servers.md"))
+	must(r.t, err)
+
 	for _, test := range []struct {
-		name string
-		do   func() error
+		name       string
+		documented bool
+		do         func() error
 	}{
-		{"accept", func() error { return r.Accept(r.t.Context(), []string{"s"}) }},
-		{"cordon", func() error { return r.Cordon(r.t.Context(), []string{"s"}, true) }},
-		{"wipe", func() error { return r.Wipe(r.t.Context(), "s", true) }},
-		{"power", func() error { return r.Power(r.t.Context(), []string{"s"}, servers.Off, 0) }},
-		{"release", func() error { return r.Release(r.t.Context(), "s", true) }},
-		{"list", func() error { return r.List(r.t.Context(), []string{"s"}, servers.Wide) }},
-		{"plan", func() error { return r.WipePlan(r.t.Context(), "s") }},
-		{"status", func() error { return r.PowerStatus(r.t.Context(), []string{"s"}) }},
+		{"accept", true, func() error { return r.Accept(r.t.Context(), []string{"s"}) }},
+		{"cordon", true, func() error { return r.Cordon(r.t.Context(), []string{"s"}, true) }},
+		{"wipe", true, func() error { return r.Wipe(r.t.Context(), "s", true) }},
+		{"power", true, func() error { return r.Power(r.t.Context(), []string{"s"}, servers.Off, 0) }},
+		{"release", true, func() error { return r.Release(r.t.Context(), "s", true) }},
+		{"list", false, func() error { return r.List(r.t.Context(), []string{"s"}, servers.Wide) }},
+		{"plan", true, func() error { return r.WipePlan(r.t.Context(), "s") }},
+		{"status", false, func() error { return r.PowerStatus(r.t.Context(), []string{"s"}) }},
 	} {
 		prepare := func() {
 			r.clear()
@@ -588,6 +596,10 @@ func testKubectl(r *room) {
 		shell := exec.CommandContext(r.t.Context(), "sh", "-c", command)
 		shell.Env = append(os.Environ(),
 			"PATH="+filepath.Join(apitest.Root(r.t), "bin")+":"+os.Getenv("PATH"), "KUBECONFIG="+r.plane.Kubeconfig, "HOME="+r.t.TempDir())
+
+		if told := strings.NewReplacer(" s ", " NAME ", "=off", "=on").Replace(command + " "); test.documented && !strings.Contains(string(document), "`"+strings.TrimSpace(told)+"`") {
+			r.t.Errorf("docs/servers.md does not tell %s", told)
+		}
 
 		if out, err := shell.CombinedOutput(); err != nil || len(out) == 0 {
 			r.t.Errorf("%s: %s: %v: %s", test.name, command, err, out)

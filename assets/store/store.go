@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,13 +143,17 @@ func (s *Store) Free() (int64, error) { return free(s.dir) }
 
 func (s *Store) blob(digest string) string { return filepath.Join(s.dir, blobsFolder, digest) }
 
-func (s *Store) index(url string) string { return filepath.Join(s.dir, urlsFolder, key(url)+".json") }
+func (s *Store) index(address string) string {
+	return filepath.Join(s.dir, urlsFolder, key(address)+".json")
+}
 
-func (s *Store) partial(url string) string { return filepath.Join(s.dir, partialFolder, key(url)) }
+func (s *Store) partial(address string) string {
+	return filepath.Join(s.dir, partialFolder, key(address))
+}
 
 // key names the files of a URL: some URLs are longer than a file's name may be.
-func key(url string) string {
-	sum := sha256.Sum256([]byte(url))
+func key(address string) string {
+	sum := sha256.Sum256([]byte(address))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -157,5 +162,9 @@ func validDigest(digest string) bool {
 }
 
 func notExist(ref Ref) error {
-	return &fs.PathError{Op: "find asset", Path: ref.URL, Err: fs.ErrNotExist}
+	address := "of a malformed URL"
+	if parsed, err := url.Parse(ref.URL); err == nil {
+		address = parsed.Redacted()
+	}
+	return &fs.PathError{Op: "find asset", Path: address, Err: fs.ErrNotExist}
 }

@@ -35,7 +35,9 @@ func (h *handler) servePlan(e *exchange, _ string) {
 			return
 		}
 	}
-	script, err := h.render(bootplan.Decide(bootplan.Facts{Request: request, Server: server, Agent: h.agent}))
+	agent := h.agent
+	agent.Arches = agentArches(h.files)
+	script, err := h.render(bootplan.Decide(bootplan.Facts{Request: request, Server: server, Agent: agent}))
 	if err != nil {
 		e.refuse(http.StatusInternalServerError, fmt.Errorf("write boot script: %w", err))
 		return
@@ -82,7 +84,7 @@ func serveScript(e *exchange, script string) {
 	http.ServeContent(e, e.request, "", time.Time{}, strings.NewReader(script))
 }
 
-// serveFile answers with a file's bytes. Its ETag is the digest taken at build time, so nothing is read for a client that
+// serveFile answers with a file's bytes. Its ETag is the digest taken when the file came, so nothing is read for a client that
 // has them already.
 func serveFile(e *exchange, file assets.File, err error) {
 	if errors.Is(err, fs.ErrNotExist) {

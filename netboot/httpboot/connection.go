@@ -50,6 +50,9 @@ func (c *connection) Write(piece []byte) (int, error) {
 	return c.Conn.Write(piece)
 }
 
+// ReadFrom implements io.ReaderFrom. Only files come here, within a response that has begun.
+func (c *connection) ReadFrom(source io.Reader) (int64, error) { return io.Copy(c.Conn, source) }
+
 // Close implements net.Conn.
 func (c *connection) Close() error {
 	c.release()

@@ -3,6 +3,7 @@ package httpboot
 import (
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -68,6 +69,40 @@ func (e *exchange) Write(piece []byte) (int, error) {
 		e.fail(err)
 	}
 	return n, err
+}
+
+// pieceSize is how much of a file has a deadline of its own, in bytes.
+const pieceSize = 64 << 10
+
+// ReadFrom implements io.ReaderFrom, by which net/http has the kernel send files (sendfile): their bytes are not copied
+// through this process. HTTP/2 cannot.
+func (e *exchange) ReadFrom(source io.Reader) (int64, error) {
+	to, ok := e.ResponseWriter.(io.ReaderFrom)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{e}, source)
+	}
+	// As http.ServeContent has it. Another reader around it would hide the file from the kernel.
+	left, ok := source.(*io.LimitedReader)
+	if !ok {
+		left = &io.LimitedReader{R: source, N: math.MaxInt64}
+	}
+	sent := int64(0)
+	for left.N > 0 {
+		e.extend()
+		piece := min(left.N, pieceSize)
+		n, err := to.ReadFrom(&io.LimitedReader{R: left.R, N: piece})
+		sent += n
+		left.N -= n
+		e.seen.Bytes += n
+		if err != nil {
+			e.fail(err)
+			return sent, err
+		}
+		if n < piece {
+			break // the end of the source
+		}
+	}
+	return sent, nil
 }
 
 // refuse answers with an error, in words for whoever looks with curl. iPXE shows the status only. What failed in here is

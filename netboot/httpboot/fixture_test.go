@@ -220,3 +220,28 @@ func contains(t *testing.T, text string, wanted ...string) {
 		}
 	}
 }
+
+// startBench runs a server on loopback for a benchmark, and returns its URL.
+func startBench(b *testing.B, files httpboot.Files) string {
+	b.Helper()
+	under, err := httpboot.New(httpboot.Config{
+		Address: "127.0.0.1:0", BaseURL: baseURL, Files: files, Machines: machines{}, GRPC: http.NotFoundHandler(), Log: discard(),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := under.Listen(); err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- under.Run(ctx) }()
+	b.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		cancel()
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+	})
+	return "http://" + under.Addr().String()
+}

@@ -20,7 +20,7 @@ type handler struct {
 	files    Files
 	programs []string
 	machines Machines
-	agent    bootplan.Agent
+	agent    bootplan.Agent // but for Arches, which may change
 	scripts  ipxe.Scripts
 	grpc     http.Handler
 	observe  func(Observation)
@@ -37,7 +37,6 @@ func newHandler(config Config, scripts ipxe.Scripts, gate *quiet.Gate) *handler 
 		agent: bootplan.Agent{
 			Endpoint:  scripts.Endpoint(),
 			ExtraArgs: config.ExtraAgentArgs,
-			Arches:    agentArches(config.Files),
 		},
 		scripts: scripts,
 		grpc:    config.GRPC,
@@ -48,7 +47,7 @@ func newHandler(config Config, scripts ipxe.Scripts, gate *quiet.Gate) *handler 
 	}
 }
 
-// agentArches are the architectures for which there is an agent to boot.
+// agentArches are the architectures for which there is an agent to boot now: it may be an Environment that is not ready yet.
 func agentArches(files Files) []bootplan.Arch {
 	var arches []bootplan.Arch
 	for _, arch := range []bootplan.Arch{bootplan.AMD64, bootplan.ARM64} {

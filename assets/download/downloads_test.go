@@ -83,6 +83,35 @@ func TestATruncatedDownloadGoesOn(t *testing.T) {
 	})
 }
 
+// TestAServerThatCutsOften is tried again soon as long as each attempt comes further.
+func TestAServerThatCutsOften(t *testing.T) {
+	run(t, func(f *fixture) {
+		text := strings.Repeat(large(), 5)
+		f.server.spoil = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+			from := 0
+			w.Header().Set("ETag", `"1"`)
+			if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); err == nil {
+				w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(text)-1, len(text)))
+			}
+			w.Header().Set("Content-Length", fmt.Sprint(len(text)-from))
+			if from > 0 {
+				w.WriteHeader(http.StatusPartialContent)
+			}
+			end := min(from+3<<19, len(text))
+			_, _ = w.Write([]byte(text[from:end]))
+			if end < len(text) {
+				panic(http.ErrAbortHandler)
+			}
+			return true
+		}
+		f.Want("a", ref)
+		f.ready(ref, 2*time.Minute, text)
+		if n := len(f.server.requests()); n < 8 {
+			t.Errorf("%d attempts", n)
+		}
+	})
+}
+
 // TestARestartGoesOn kills nothing: what a crash leaves is the store's test.
 func TestARestartGoesOn(t *testing.T) {
 	run(t, func(f *fixture) {
@@ -140,6 +169,10 @@ func TestServersThatLieAboutRanges(t *testing.T) {
 		"less than asked for": func(w http.ResponseWriter, r *http.Request) {
 			part(w, fmt.Sprintf("bytes %d-%d/%d", first(r), first(r)+9, size), text[first(r):first(r)+10])
 		},
+		"less, and not of how much": func(w http.ResponseWriter, r *http.Request) {
+			last := min(first(r)+1_300_000, size-1)
+			part(w, fmt.Sprintf("bytes %d-%d/*", first(r), last), text[first(r):last+1])
+		},
 		"no range": func(w http.ResponseWriter, r *http.Request) { part(w, "", text[first(r):]) },
 		"garbage":  func(w http.ResponseWriter, r *http.Request) { part(w, "bytes -1-5/x", text[first(r):]) },
 		"another ETag": func(w http.ResponseWriter, r *http.Request) {
@@ -167,7 +200,7 @@ func TestServersThatLieAboutRanges(t *testing.T) {
 				f.Want("a", ref)
 				f.ready(ref, 2*time.Minute, text)
 				asked := f.server.requests()
-				if last := asked[len(asked)-1].Header.Get("Range"); last != "" && name != "everything" {
+				if last := asked[len(asked)-1].Header.Get("Range"); last != "" && name != "everything" && name != "less, and not of how much" {
 					t.Errorf("the part %s was believed", last)
 				}
 			})
@@ -177,16 +210,18 @@ func TestServersThatLieAboutRanges(t *testing.T) {
 
 // TestOnlyAStrongVersionIsGoneOnWith: of anything else nobody knows whether the rest belongs to the beginning.
 func TestOnlyAStrongVersionIsGoneOnWith(t *testing.T) {
-	old := time.Now().Add(-100 * 365 * 24 * time.Hour) // the bubble's clock begins in the year 2000
+	bubble := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // where the clock of synctest begins
+	old := bubble.Add(-time.Hour)
 	for name, test := range map[string]struct {
 		header http.Header
 		want   bool
 	}{
-		"strong ETag":       {http.Header{"Etag": {`"x"`}}, true},
-		"weak ETag":         {http.Header{"Etag": {`W/"x"`}}, false},
-		"none":              {http.Header{}, false},
-		"old Last-Modified": {http.Header{"Last-Modified": {old.UTC().Format(http.TimeFormat)}}, true},
-		"malformed":         {http.Header{"Etag": {"x"}, "Last-Modified": {"yesterday"}}, false},
+		"strong ETag":         {http.Header{"Etag": {`"x"`}}, true},
+		"weak ETag":           {http.Header{"Etag": {`W/"x"`}}, false},
+		"none":                {http.Header{}, false},
+		"old Last-Modified":   {http.Header{"Last-Modified": {old.UTC().Format(http.TimeFormat)}}, true},
+		"young Last-Modified": {http.Header{"Last-Modified": {bubble.Add(-30 * time.Second).Format(http.TimeFormat)}}, false},
+		"malformed":           {http.Header{"Etag": {"x"}, "Last-Modified": {"yesterday"}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(f *fixture) {
@@ -289,6 +324,24 @@ func TestAWrongDigestIsNotServed(t *testing.T) {
 		f.fails(wanted, download.DigestMismatch)
 		f.server.set("/v1/vmlinuz", "kernel")
 		f.ready(wanted, 2*time.Hour, "kernel")
+	})
+}
+
+// TestAWrongDigestIsNotDownloadedOften where the server does not tell whether the file is another one.
+func TestAWrongDigestIsNotDownloadedOften(t *testing.T) {
+	run(t, func(f *fixture) {
+		var at []time.Time
+		f.server.spoil = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+			at = append(at, time.Now())
+			_, _ = w.Write([]byte(large()))
+			return true
+		}
+		f.Want("a", store.Ref{URL: address, SHA512: digest("kernel")})
+		time.Sleep(6 * time.Hour)
+		f.stop()
+		if first := at[1].Sub(at[0]); len(at) < 6 || len(at) > 15 || first < 24*time.Second {
+			t.Errorf("%d times in six hours, the second after %s", len(at), first)
+		}
 	})
 }
 

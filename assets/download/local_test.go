@@ -114,6 +114,18 @@ func TestAWrongFileBroughtByHand(t *testing.T) {
 	})
 }
 
+func TestAFileBroughtByHandWaitsForRoom(t *testing.T) {
+	free := int64(0)
+	run(t, func(f *fixture) {
+		wanted := store.Ref{URL: "http://nobody.test/v1/vmlinuz"}
+		f.write("import/v1/vmlinuz", "kernel")
+		f.Want("a", wanted)
+		f.fails(wanted, download.DiskFull, "import/v1/vmlinuz")
+		free = 1 << 40
+		f.ready(wanted, time.Hour, "kernel")
+	}, func(c *download.Config) { c.Free = func() (int64, error) { return free, nil } })
+}
+
 func TestAFileBroughtByHandThatCannotBeRead(t *testing.T) {
 	run(t, func(f *fixture) {
 		must(t, os.RemoveAll(f.dir+"/import"))

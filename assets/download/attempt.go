@@ -197,6 +197,9 @@ func (d *Downloads) needs(url string) bool {
 // again has a job tried later. The lock is held.
 func (d *Downloads) again(j *job, o outcome) {
 	switch {
+	case j.renewed:
+		j.running = nil
+		j.renew()
 	case errors.Is(o.err, context.Canceled):
 		// Somebody stopped asking, and asks again.
 		j.running, j.next = nil, time.Time{}

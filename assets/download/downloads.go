@@ -74,7 +74,8 @@ func New(config Config) *Downloads {
 }
 
 // Want says which files an owner asks for, in place of those it asked for before; without any it asks for none. Asking again
-// for the same has the disk looked at: what is lost there is downloaded once more.
+// for the same has the disk looked at: what is lost there is downloaded once more. Asking for something else of the same URL
+// has it tried at once.
 func (d *Downloads) Want(owner string, refs ...store.Ref) {
 	missing := map[string]*job{}
 	for _, ref := range refs {
@@ -84,10 +85,16 @@ func (d *Downloads) Want(owner string, refs ...store.Ref) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	before := d.wanted[owner]
 	if len(refs) == 0 {
 		delete(d.wanted, owner)
 	} else {
 		d.wanted[owner] = slices.Clone(refs)
+	}
+	for _, ref := range refs {
+		if job, ok := d.jobs[ref.URL]; ok && !slices.Contains(before, ref) {
+			job.renew() // what was wrong with it may be right now
+		}
 	}
 	for url, job := range missing {
 		if _, ok := d.jobs[url]; !ok {

@@ -327,6 +327,29 @@ func TestAWrongDigestIsNotServed(t *testing.T) {
 	})
 }
 
+// TestADigestThatIsCorrectedIsTriedAtOnce, also when the server would say that nothing has changed.
+func TestADigestThatIsCorrectedIsTriedAtOnce(t *testing.T) {
+	run(t, func(f *fixture) {
+		wrong, right := store.Ref{URL: address, SHA512: digest("typo")}, store.Ref{URL: address, SHA512: digest("kernel")}
+		f.server.set("/v1/vmlinuz", "kernel")
+		f.Want("a", wrong)
+		f.fails(wrong, download.DigestMismatch)
+		time.Sleep(time.Hour)
+		f.Want("a", right)
+		f.ready(right, time.Second, "kernel")
+
+		answer := make(chan struct{})
+		f.server.spoil = func(http.ResponseWriter, *http.Request, int) bool { <-answer; return false }
+		f.server.set("/v2", "kernel 2")
+		wrong, right = store.Ref{URL: host + "/v2", SHA512: digest("typo")}, store.Ref{URL: host + "/v2", SHA512: digest("kernel 2")}
+		f.Want("a", wrong)
+		time.Sleep(time.Second)
+		f.Want("a", right) // while the attempt runs
+		close(answer)
+		f.ready(right, time.Second, "kernel 2")
+	})
+}
+
 // TestAWrongDigestIsNotDownloadedOften where the server does not tell whether the file is another one.
 func TestAWrongDigestIsNotDownloadedOften(t *testing.T) {
 	run(t, func(f *fixture) {

@@ -36,6 +36,8 @@ type job struct {
 	memory
 	// stale is content that is there, while its source has another one.
 	stale bool
+	// renewed is an attempt that began before somebody asked for something else.
+	renewed bool
 
 	received, total, begun atomic.Int64
 }
@@ -61,6 +63,12 @@ func (j *job) begin(cancel context.CancelFunc) {
 func (j *job) report(received, total int64) {
 	j.received.Store(received)
 	j.total.Store(total)
+}
+
+// renew has the job begin anew.
+func (j *job) renew() {
+	j.tries, j.next, j.failure, j.memory = 0, time.Time{}, nil, memory{}
+	j.renewed = j.running != nil
 }
 
 // fail notes that the attempt ended without the file.

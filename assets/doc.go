@@ -4,5 +4,6 @@
 // embedded in the binary (iPXE, the registration agent's kernel and initramfs). Names are those that Sidero Metal
 // serves over TFTP and HTTP, so that DHCP servers configured for it keep working.
 //
-// Nothing here downloads, and no protocol lives here: netboot/tftp and netboot/httpboot serve what the catalogue names.
+// No protocol lives here: netboot/tftp and netboot/httpboot serve what the catalogue names. The kernels of Environments are
+// not in it: assets/store keeps them.
 package assets

@@ -62,7 +62,7 @@ func TestEachFailureHasAReason(t *testing.T) {
 		"no content":        {answer: answer(204), reason: download.Empty, says: "empty"},
 		"compressed":        {answer: answer(200, "Content-Encoding", "gzip"), reason: download.Refused, says: "compresses"},
 		"a circle":          {answer: answer(302, "Location", "/it"), reason: download.RedirectLoop, says: "name the address"},
-		"a long way":        {answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", 302) }, reason: download.RedirectLoop, says: "circle"},
+		"a long way":        {answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }, reason: download.RedirectLoop, says: "circle"},
 		"to another place":  {answer: answer(302, "Location", "file:///etc/passwd"), reason: download.Unreachable, says: "unsupported protocol scheme"},
 		"cut header":        {answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, reason: download.Truncated, says: "EOF"},
 		"no such server":    {url: "http://user:secret@nobody.test/x", reason: download.Unreachable, says: "user:***@nobody.test"},

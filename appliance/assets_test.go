@@ -117,7 +117,7 @@ func fill(t *testing.T, kept *store.Store, url, text string) {
 	if _, err := io.WriteString(partial, text); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := partial.Seal(); err != nil {
+	if _, err := partial.Seal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := partial.Keep(); err != nil {

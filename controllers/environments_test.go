@@ -358,6 +358,13 @@ func testMissing(t *testing.T, l *lifetime, server *releases) {
 
 	must(t, l.Create(t.Context(), newEnvironment("empty", "", "")))
 
+	must(t, l.Create(t.Context(), newEnvironment("both", server.URL+"/nothing/k", "file:///etc/passwd")))
+	eventually(t, "Events tell of both", func(context.Context) (bool, error) {
+		texts := l.events("both")
+
+		return strings.Contains(texts, "NotFound: ") && strings.Contains(texts, "NotAllowed: "), nil
+	})
+
 	if e = l.await("empty", "is told of", because("MissingURL")); !e.Ready() {
 		t.Error("without URLs upstream takes it for ready")
 	}

@@ -46,7 +46,7 @@ func (d *Downloads) attempt(ctx context.Context, j *job, last memory) outcome {
 		return o
 	}
 	t := &transfer{url: j.url, partial: partial, refused: last.refused, report: j.report, room: d.room}
-	if file, ok := d.find(&o, j.url); ok {
+	if file, ok := d.find(ctx, &o, j.url); ok {
 		o.kept, o.err = d.hand(ctx, t, file)
 		o.reason = o.err
 		if o.err != nil && classify(o.err).Reason != DigestMismatch {
@@ -56,7 +56,7 @@ func (d *Downloads) attempt(ctx context.Context, j *job, last memory) outcome {
 		o.err = errors.Join(d.explain(o), leave(partial, o.err))
 	} else {
 		o.refused = partial.Source().Version
-		o.kept, o.err = d.keep(partial)
+		o.kept, o.err = d.keep(ctx, partial)
 	}
 	o.duration = time.Since(began)
 	return o
@@ -71,9 +71,9 @@ func leave(partial *store.Partial, failed error) error {
 }
 
 // find looks for a file that a person brought and that was not refused before.
-func (d *Downloads) find(o *outcome, url string) (offline.File, bool) {
+func (d *Downloads) find(ctx context.Context, o *outcome, url string) (offline.File, bool) {
 	digests, _ := d.digests(url)
-	file, err := d.config.Offline.Find(url, digests...)
+	file, err := d.config.Offline.Find(ctx, url, digests...)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		o.brought, o.reason = brought{}, nil
@@ -96,7 +96,7 @@ func (d *Downloads) hand(ctx context.Context, t *transfer, file offline.File) (s
 	if err := t.hand(ctx, file); err != nil {
 		return store.Blob{}, errors.Join(from(err), leave(t.partial, err))
 	}
-	blob, err := d.keep(t.partial)
+	blob, err := d.keep(ctx, t.partial)
 	if err != nil {
 		return store.Blob{}, from(err)
 	}
@@ -145,8 +145,8 @@ func (d *Downloads) room(more int64) error {
 }
 
 // keep puts complete content into the store, if anybody asks for it.
-func (d *Downloads) keep(partial *store.Partial) (store.Blob, error) {
-	blob, err := partial.Seal()
+func (d *Downloads) keep(ctx context.Context, partial *store.Partial) (store.Blob, error) {
+	blob, err := partial.Seal(ctx)
 	if err != nil {
 		return store.Blob{}, errors.Join(stored(err), partial.Close())
 	}

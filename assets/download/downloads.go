@@ -284,16 +284,16 @@ func (d *Downloads) lookAround(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			d.look()
+			d.look(ctx)
 		}
 	}
 }
 
 // look has the jobs begin for which somebody has brought a file since the last attempt.
-func (d *Downloads) look() {
+func (d *Downloads) look(ctx context.Context) {
 	for _, job := range d.idle() {
 		digests, _ := d.digests(job.url)
-		file, err := d.config.Offline.Find(job.url, digests...)
+		file, err := d.config.Offline.Find(ctx, job.url, digests...)
 		if err != nil {
 			continue
 		}

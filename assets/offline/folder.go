@@ -1,11 +1,9 @@
 package offline
 
 import (
-	"crypto/sha512"
-	"encoding/hex"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -15,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sidero-appliance/sidero-appliance/assets"
 )
 
 const (
@@ -91,7 +91,7 @@ func nameOf(address string) (string, error) {
 
 // Find looks for the file of a URL, and for one with any of the digests (SHA-512 in lower-case hexadecimal). The error is
 // fs.ErrNotExist when there is none, or when it is still being written.
-func (f *Folder) Find(address string, digests ...string) (File, error) {
+func (f *Folder) Find(ctx context.Context, address string, digests ...string) (File, error) {
 	root, err := os.OpenRoot(f.dir)
 	if err != nil {
 		return File{}, fmt.Errorf("look for files brought by hand: %w", err)
@@ -110,7 +110,7 @@ func (f *Folder) Find(address string, digests ...string) (File, error) {
 		if len(digests) == 0 {
 			break
 		}
-		if file, err := f.describe(root, name); err == nil && slices.Contains(digests, f.digest(root, file)) {
+		if file, err := f.describe(root, name); err == nil && slices.Contains(digests, f.digest(ctx, root, file)) {
 			return file, nil
 		}
 	}
@@ -168,7 +168,7 @@ func (f *Folder) describe(root *os.Root, name string) (File, error) {
 }
 
 // digest reads a file once for each time that it changed; "" when it cannot.
-func (f *Folder) digest(root *os.Root, file File) string {
+func (f *Folder) digest(ctx context.Context, root *os.Root, file File) string {
 	f.mu.Lock()
 	known, ok := f.hashed[file.Name]
 	f.mu.Unlock()
@@ -180,11 +180,11 @@ func (f *Folder) digest(root *os.Root, file File) string {
 		return ""
 	}
 	defer content.Close()
-	sum := sha512.New()
-	if _, err := io.Copy(sum, content); err != nil {
+	digest, err := assets.SHA512(ctx, content)
+	if err != nil {
 		return ""
 	}
-	found := hashed{file.Size, file.Changed, hex.EncodeToString(sum.Sum(nil))}
+	found := hashed{file.Size, file.Changed, digest}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.hashed[file.Name] = found

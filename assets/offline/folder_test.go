@@ -95,7 +95,7 @@ func TestFind(t *testing.T) {
 	} {
 		folder, dir := open(t)
 		write(t, dir, test.files)
-		file, err := folder.Find(address, test.digests...)
+		file, err := folder.Find(t.Context(), address, test.digests...)
 		if test.want == "" {
 			if !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s: %q, %v", name, file.Name, err)
@@ -114,13 +114,13 @@ func TestAFileThatIsBeingCopiedIsNotThere(t *testing.T) {
 	write(t, dir, map[string]string{"v1.13.6/vmlinuz-amd64": "half"})
 	writer, err := os.OpenFile(filepath.Join(dir, "v1.13.6/vmlinuz-amd64"), os.O_WRONLY|os.O_APPEND, 0)
 	must(t, err)
-	if file, err := folder.Find(address); !errors.Is(err, fs.ErrNotExist) {
+	if file, err := folder.Find(t.Context(), address); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("found %+v, %v", file, err)
 	}
 	_, err = writer.WriteString(" and half")
 	must(t, err)
 	must(t, writer.Close())
-	if file, err := folder.Find(address); err != nil || file.Size != int64(len("half and half")) {
+	if file, err := folder.Find(t.Context(), address); err != nil || file.Size != int64(len("half and half")) {
 		t.Errorf("found %+v, %v", file, err)
 	}
 }
@@ -136,7 +136,7 @@ func TestOnlyRegularFilesInTheFolderAreFound(t *testing.T) {
 		"a directory":              func() error { return os.Mkdir(path, 0o755) },
 	} {
 		must(t, place())
-		if file, err := folder.Find(address, digest("secret")); err == nil {
+		if file, err := folder.Find(t.Context(), address, digest("secret")); err == nil {
 			t.Errorf("%s: found %+v", name, file)
 		}
 		must(t, os.Remove(path))
@@ -148,7 +148,7 @@ func TestADigestIsTakenAgainWhenTheFileChanges(t *testing.T) {
 	for _, text := range []string{"a", "b", "c"} {
 		write(t, dir, map[string]string{"kernel": text})
 		for _, want := range []string{"a", "b", "c"} {
-			if _, err := folder.Find(address, digest(want)); (err == nil) != (want == text) {
+			if _, err := folder.Find(t.Context(), address, digest(want)); (err == nil) != (want == text) {
 				t.Errorf("file %s, asked for %s: %v", text, want, err)
 			}
 		}
@@ -158,7 +158,7 @@ func TestADigestIsTakenAgainWhenTheFileChanges(t *testing.T) {
 func TestRemoveTakesEmptyFoldersToo(t *testing.T) {
 	folder, dir := open(t)
 	write(t, dir, map[string]string{"releases.test/talos/download/v1.13.6/vmlinuz-amd64": "a", "releases.test/talos/x": "b"})
-	file, err := folder.Find(address)
+	file, err := folder.Find(t.Context(), address)
 	must(t, err)
 	must(t, file.Remove())
 	must(t, file.Remove())
@@ -169,7 +169,7 @@ func TestRemoveTakesEmptyFoldersToo(t *testing.T) {
 		t.Error(err)
 	}
 	write(t, dir, map[string]string{"v1.13.6/vmlinuz-amd64": "a"})
-	file, err = folder.Find(address)
+	file, err = folder.Find(t.Context(), address)
 	must(t, err)
 	must(t, file.Remove())
 	if _, err := os.Stat(dir); err != nil {
@@ -187,7 +187,7 @@ func TestPlaceIsFound(t *testing.T) {
 	if want := filepath.Join(dir, "releases.test/talos/download/v1.13.6/vmlinuz-amd64"); placed != (offline.Placed{Path: want, SHA512: digest("kernel"), Size: 6}) {
 		t.Errorf("placed %+v", placed)
 	}
-	file, err := folder.Find(address)
+	file, err := folder.Find(t.Context(), address)
 	must(t, err)
 	content, err := file.Open()
 	must(t, err)
@@ -196,7 +196,7 @@ func TestPlaceIsFound(t *testing.T) {
 
 	_, err = folder.Place(source, "", "")
 	must(t, err)
-	if _, err := folder.Find("http://any/", digest("kernel")); err != nil {
+	if _, err := folder.Find(t.Context(), "http://any/", digest("kernel")); err != nil {
 		t.Errorf("by digest: %v", err)
 	}
 

@@ -1,8 +1,7 @@
 package store
 
 import (
-	"crypto/sha512"
-	"encoding/hex"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,10 +9,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/sidero-appliance/sidero-appliance/assets"
 )
 
-// syncEvery is after how many bytes what was written is made safe. A crash of the machine costs no more than that.
-const syncEvery = 16 << 20
+const (
+	// flushEvery is after how many bytes the kernel has to write them to the disk. The database is on the same disk, and each of
+	// its small writes would wait until a long file is written.
+	flushEvery = 2 << 20
+	// safeEvery is after how many bytes it is noted that they are safe. A crash of the machine costs no more than that.
+	safeEvery = 16 << 20
+)
 
 // Source is what a server says of the content behind a URL.
 type Source struct {
@@ -45,12 +51,14 @@ func parseProgress(text []byte, url string) (progress, error) {
 
 // Partial is a URL's content on its way in. It is not safe for concurrent use.
 type Partial struct {
-	store  *Store
-	file   *os.File
-	path   string
-	state  progress
-	size   int64
-	sealed Blob
+	store *Store
+	file  *os.File
+	path  string
+	state progress
+	size  int64
+	// flushed is how many bytes the kernel was told to write to the disk.
+	flushed int64
+	sealed  Blob
 }
 
 // ErrBusy is the error of Partial while the URL's last one was not closed.
@@ -103,7 +111,7 @@ func (p *Partial) load() error {
 		p.state.Safe, p.state.Source = 0, Source{}
 	}
 	if err == nil {
-		p.size = p.state.Safe
+		p.size, p.flushed = p.state.Safe, p.state.Safe
 		err = p.file.Truncate(p.size)
 	}
 	if err != nil {
@@ -125,7 +133,7 @@ func (p *Partial) Source() Source { return p.state.Source }
 
 // Restart forgets what there is, for content that the source says something else of.
 func (p *Partial) Restart(source Source) error {
-	p.size, p.sealed = 0, Blob{}
+	p.size, p.flushed, p.sealed = 0, 0, Blob{}
 	p.state.Source, p.state.Safe = source, 0
 	// In this order: bytes of the old content must never be taken for some of the new.
 	if err := writeJSON(p.stateName(), p.state); err != nil {
@@ -141,8 +149,12 @@ func (p *Partial) Restart(source Source) error {
 func (p *Partial) Write(piece []byte) (int, error) {
 	n, err := p.file.WriteAt(piece, p.size)
 	p.size += int64(n)
-	if err == nil && p.size-p.state.Safe >= syncEvery {
+	switch {
+	case err != nil:
+	case p.size-p.state.Safe >= safeEvery:
 		err = p.sync()
+	case p.size-p.flushed >= flushEvery:
+		err = p.flush()
 	}
 	if err != nil {
 		return n, fmt.Errorf("write download: %w", err)
@@ -160,24 +172,29 @@ func (p *Partial) sync() error {
 	if p.state.Safe == p.size {
 		return nil
 	}
-	if err := p.file.Sync(); err != nil {
+	if err := p.flush(); err != nil {
 		return err
 	}
 	p.state.Safe = p.size
 	return writeJSON(p.stateName(), p.state)
 }
 
+func (p *Partial) flush() error {
+	p.flushed = p.size
+	return p.file.Sync()
+}
+
 // Seal says what the content is, when it is complete. The digest is taken from the file, so it tells of what was stored, not
 // of what was received.
-func (p *Partial) Seal() (Blob, error) {
+func (p *Partial) Seal(ctx context.Context) (Blob, error) {
 	if err := p.sync(); err != nil {
 		return Blob{}, fmt.Errorf("finish download: %w", err)
 	}
-	sum := sha512.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(p.file, 0, p.size)); err != nil {
+	digest, err := assets.SHA512(ctx, io.NewSectionReader(p.file, 0, p.size))
+	if err != nil {
 		return Blob{}, fmt.Errorf("read download: %w", err)
 	}
-	p.sealed = Blob{Digest: hex.EncodeToString(sum.Sum(nil)), Size: p.size, Version: p.state.Source.Version}
+	p.sealed = Blob{Digest: digest, Size: p.size, Version: p.state.Source.Version}
 	return p.sealed, nil
 }
 
@@ -216,6 +233,9 @@ func (s *Store) keep(p *Partial) error {
 
 // Close keeps what there is for the next attempt.
 func (p *Partial) Close() error {
+	if p.size == 0 {
+		return p.Discard()
+	}
 	err := p.sync()
 	return errors.Join(err, p.done())
 }

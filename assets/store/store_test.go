@@ -40,7 +40,7 @@ func put(t *testing.T, s *store.Store, url, text string) store.Blob {
 	must(t, p.Restart(store.Source{Version: `"1"`, Size: int64(len(text))}))
 	_, err := io.WriteString(p, text)
 	must(t, err)
-	blob, err := p.Seal()
+	blob, err := p.Seal(t.Context())
 	must(t, err)
 	must(t, p.Keep())
 	return blob
@@ -181,7 +181,7 @@ func TestAPartialGoesOn(t *testing.T) {
 	}
 	_, err = io.WriteString(p, "nel")
 	must(t, err)
-	blob, err := p.Seal()
+	blob, err := p.Seal(t.Context())
 	must(t, err)
 	if blob.Digest != digest("kernel") {
 		t.Errorf("got %+v", blob)
@@ -229,7 +229,7 @@ func TestOnlyWhatIsCompleteIsKept(t *testing.T) {
 		t.Error("kept what was not sealed")
 	}
 	p = begin(t, s, address)
-	_, err := p.Seal()
+	_, err := p.Seal(t.Context())
 	must(t, err)
 	if err := p.Keep(); err == nil {
 		t.Error("kept nothing")
@@ -260,7 +260,7 @@ func TestACrashWhileKeeping(t *testing.T) {
 	if p.Size() != 6 {
 		t.Errorf("%d bytes are left", p.Size())
 	}
-	_, err = p.Seal()
+	_, err = p.Seal(t.Context())
 	must(t, err)
 	must(t, p.Keep())
 	if got := content(t, s, store.Ref{URL: address}); got != "kernel" {

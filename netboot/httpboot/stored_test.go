@@ -50,7 +50,7 @@ func stored(t testing.TB, content []byte) (environments, string) {
 	if _, err := partial.Write(content); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := partial.Seal(); err != nil {
+	if _, err := partial.Seal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := partial.Keep(); err != nil {

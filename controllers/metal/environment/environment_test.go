@@ -173,7 +173,7 @@ func TestUnusedFilesGo(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		if _, err := partial.Seal(); err != nil {
+		if _, err := partial.Seal(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 

@@ -80,11 +80,20 @@ func (r *Reconciler) tell(before, e *v1alpha2.Environment) {
 
 	for _, c := range e.Status.Conditions {
 		if c.Status == string(metav1.ConditionFalse) && failed(c.Reason) && reasons[c.Asset] != c.Reason {
-			r.events.Eventf(e, nil, corev1.EventTypeWarning, eventAssets, "Download", "%s: %s", c.Reason, c.Message)
+			r.events.Eventf(e, nil, corev1.EventTypeWarning, eventAssets, action(e, c), "%s: %s", c.Reason, c.Message)
 		}
 	}
 
 	if e.Ready() && !before.Ready() {
 		r.events.Eventf(e, nil, corev1.EventTypeNormal, eventAssets, "Download", "all files are here")
 	}
+}
+
+// action tells the Events of an Environment apart: the recorder counts those of one action as one, whatever they say.
+func action(e *v1alpha2.Environment, c v1alpha2.AssetCondition) string {
+	if c.Asset == e.Spec.Kernel.Asset {
+		return "Kernel" + c.Reason
+	}
+
+	return "Initrd" + c.Reason
 }

@@ -121,11 +121,11 @@ func (d *Downloads) fetch(ctx context.Context, t *transfer) error {
 	parsed, err := url.Parse(t.url)
 	switch {
 	case err != nil:
-		return &Failure{Reason: InvalidURL, Err: errors.New("the URL is malformed")}
+		return &Failure{Reason: InvalidURL, Err: errMalformed}
 	case parsed.Scheme == "file":
 		return t.local(ctx, d.config.Folders)
 	case parsed.Scheme != "http" && parsed.Scheme != "https", parsed.Host == "":
-		return &Failure{Reason: InvalidURL, Err: fmt.Errorf("%s cannot be downloaded from", parsed.Redacted())}
+		return &Failure{Reason: InvalidURL, Err: fmt.Errorf("%s cannot be downloaded from", shown(t.url))}
 	default:
 		return t.http(ctx, d.client)
 	}
@@ -217,10 +217,10 @@ func (d *Downloads) log(url string, o outcome, last, failure *Failure) {
 	case errors.Is(o.err, context.Canceled):
 		return
 	case o.err == nil:
-		d.config.Log.Info("asset downloaded", "url", redacted(url), "bytes", o.kept.Size, "sha512", o.kept.Digest, "duration", o.duration)
+		d.config.Log.Info("asset downloaded", "url", shown(url), "bytes", o.kept.Size, "sha512", o.kept.Digest, "duration", o.duration)
 		return
 	case last != nil && failure != nil && last.Reason == failure.Reason:
 		level = slog.LevelDebug
 	}
-	d.config.Log.Log(context.Background(), level, "asset not downloaded", "url", redacted(url), "reason", classify(o.err).Error())
+	d.config.Log.Log(context.Background(), level, "asset not downloaded", "url", shown(url), "reason", classify(o.err).Error())
 }

@@ -107,6 +107,7 @@ var (
 	errStalled   = errors.New("hardly anything came for a minute")
 	errRedirects = errors.New("the server redirects in a circle")
 	errEmpty     = errors.New("the file is empty")
+	errMalformed = errors.New("the URL is malformed")
 )
 
 // storeError marks what went wrong on this side of the network.
@@ -155,7 +156,7 @@ func isTLS(err error) bool {
 
 // refusal is the failure that an answer stands for.
 func refusal(response *http.Response, now time.Time) *Failure {
-	f := &Failure{Reason: Refused, Err: fmt.Errorf("get %s: the server says %q", response.Request.URL.Redacted(), response.Status)}
+	f := &Failure{Reason: Refused, Err: fmt.Errorf("get %s: the server says %q", shown(response.Request.URL.String()), response.Status)}
 	switch code := response.StatusCode; {
 	case code == http.StatusNotFound, code == http.StatusGone:
 		f.Reason = NotFound

@@ -46,9 +46,13 @@ func transport() *http.Transport {
 	}
 }
 
-// client follows redirects, but not in circles.
+// client follows redirects, but not in circles, and tells nobody where it comes from.
 func client(by http.RoundTripper) *http.Client {
 	return &http.Client{Transport: by, CheckRedirect: func(request *http.Request, via []*http.Request) error {
+		if scheme := request.URL.Scheme; scheme != "http" && scheme != "https" {
+			return &Failure{Reason: Refused, Err: fmt.Errorf("the server redirects to a %s: URL", scheme)}
+		}
+		request.Header.Del("Referer") // its query may be a secret
 		if len(via) >= mostRedirects {
 			return errRedirects
 		}
@@ -95,7 +99,7 @@ func (t *transfer) get(ctx context.Context, c *http.Client, pace *pace) error {
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url, nil)
 	if err != nil {
-		return &Failure{Reason: InvalidURL, Err: err}
+		return &Failure{Reason: InvalidURL, Err: errMalformed}
 	}
 	request.Header.Set("User-Agent", "sidero-appliance")
 	request.Header.Set("Accept-Encoding", "identity")
@@ -105,7 +109,7 @@ func (t *transfer) get(ctx context.Context, c *http.Client, pace *pace) error {
 	}
 	response, err := c.Do(request)
 	if err != nil {
-		return err
+		return shownError(err)
 	}
 	defer response.Body.Close()
 	if err := t.begin(response, from); err != nil {
@@ -137,7 +141,7 @@ func (t *transfer) begin(response *http.Response, from int64) error {
 	asked := response.Request.Header.Get("Range") != ""
 	switch code := response.StatusCode; {
 	case code == http.StatusNotModified && t.refused != "":
-		return &Failure{Reason: DigestMismatch, Err: fmt.Errorf("get %s: it is still the file with the wrong SHA-512", redacted(t.url))}
+		return &Failure{Reason: DigestMismatch, Err: fmt.Errorf("get %s: it is still the file with the wrong SHA-512", shown(t.url))}
 	case code == http.StatusRequestedRangeNotSatisfiable && asked:
 		return errAnew
 	case code == http.StatusPartialContent && asked:
@@ -146,7 +150,7 @@ func (t *transfer) begin(response *http.Response, from int64) error {
 		return refusal(response, time.Now())
 	}
 	if encoding := response.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return &Failure{Reason: Refused, Err: fmt.Errorf("get %s: the server compresses the file (%q) although it is asked not to", redacted(t.url), encoding)}
+		return &Failure{Reason: Refused, Err: fmt.Errorf("get %s: the server compresses the file (%q) although it is asked not to", shown(t.url), encoding)}
 	}
 	source := sourceOf(response)
 	if err := t.partial.Restart(source); err != nil {
@@ -205,7 +209,7 @@ func (t *transfer) cut(err error) error {
 	if total := t.partial.Source().Size; total > 0 {
 		err = fmt.Errorf("%d of %d bytes came: %w", t.partial.Size(), total, err)
 	}
-	return &Failure{Reason: Truncated, Err: fmt.Errorf("get %s: %w", redacted(t.url), err)}
+	return &Failure{Reason: Truncated, Err: fmt.Errorf("get %s: %w", shown(t.url), err)}
 }
 
 func (t *transfer) write(piece []byte) error {
@@ -226,7 +230,7 @@ func (t *transfer) write(piece []byte) error {
 func (t *transfer) complete() error {
 	size, source := t.partial.Size(), t.partial.Source()
 	if size == 0 {
-		return &Failure{Reason: Empty, Err: fmt.Errorf("get %s: %w", redacted(t.url), errEmpty)}
+		return &Failure{Reason: Empty, Err: fmt.Errorf("get %s: %w", shown(t.url), errEmpty)}
 	}
 	if source.Size > 0 && size < source.Size {
 		return t.cut(io.ErrUnexpectedEOF)
@@ -242,13 +246,4 @@ func stored(err error) error {
 		return nil
 	}
 	return storeError{err}
-}
-
-// redacted is a URL without its password.
-func redacted(address string) string {
-	parsed, err := url.Parse(address)
-	if err != nil {
-		return "a malformed URL"
-	}
-	return parsed.Redacted()
 }

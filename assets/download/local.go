@@ -24,10 +24,10 @@ type folders []string
 func (f folders) open(address string) (*os.File, error) {
 	parsed, err := url.Parse(address)
 	if err != nil {
-		return nil, &Failure{Reason: InvalidURL, Err: err}
+		return nil, &Failure{Reason: InvalidURL, Err: errMalformed}
 	}
 	if parsed.Host != "" && parsed.Host != "localhost" || !filepath.IsAbs(parsed.Path) {
-		return nil, &Failure{Reason: InvalidURL, Err: fmt.Errorf("%s names no file of this machine, as file:///FOLDER/FILE does", address)}
+		return nil, &Failure{Reason: InvalidURL, Err: fmt.Errorf("%s names no file of this machine, as file:///FOLDER/FILE does", shown(address))}
 	}
 	for _, folder := range f {
 		name, err := filepath.Rel(folder, filepath.Clean(parsed.Path))

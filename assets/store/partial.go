@@ -68,7 +68,7 @@ var ErrBusy = errors.New("it is being filled already")
 // ends it.
 func (s *Store) Partial(url string) (*Partial, error) {
 	if !s.fill(url) {
-		return nil, fmt.Errorf("open download of %s: %w", url, ErrBusy)
+		return nil, fmt.Errorf("open download: %w", ErrBusy)
 	}
 	p := &Partial{store: s, path: s.partial(url), state: progress{URL: url}}
 	if err := p.load(); err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,22 +76,22 @@ func (s *Store) Find(ref Ref) (Blob, error) {
 	s.mu.Unlock()
 	switch {
 	case ref.SHA512 == "" && !ok:
-		return Blob{}, notExist(ref)
+		return Blob{}, errNotExist
 	case ref.SHA512 != "" && known.SHA512 != ref.SHA512:
 		known = entry{SHA512: ref.SHA512, Size: -1}
 	}
 	if !validDigest(known.SHA512) {
-		return Blob{}, notExist(ref)
+		return Blob{}, errNotExist
 	}
 	info, err := os.Stat(s.blob(known.SHA512))
 	if errors.Is(err, fs.ErrNotExist) {
-		return Blob{}, notExist(ref)
+		return Blob{}, errNotExist
 	}
 	if err != nil {
 		return Blob{}, fmt.Errorf("find asset: %w", err)
 	}
 	if !info.Mode().IsRegular() || known.Size >= 0 && info.Size() != known.Size {
-		return Blob{}, notExist(ref)
+		return Blob{}, errNotExist
 	}
 	return Blob{Digest: known.SHA512, Size: info.Size(), Version: known.Version}, nil
 }
@@ -161,10 +160,5 @@ func validDigest(digest string) bool {
 	return len(digest) == digestLength && strings.Trim(digest, "0123456789abcdef") == ""
 }
 
-func notExist(ref Ref) error {
-	address := "of a malformed URL"
-	if parsed, err := url.Parse(ref.URL); err == nil {
-		address = parsed.Redacted()
-	}
-	return &fs.PathError{Op: "find asset", Path: address, Err: fs.ErrNotExist}
-}
+// errNotExist names no URL, which may have a password in it.
+var errNotExist = fmt.Errorf("find asset: %w", fs.ErrNotExist)

@@ -77,10 +77,6 @@ func (c *Controllers) Ready(context.Context) error {
 	return nil
 }
 
-// settles is how long the controllers take at most from their informers' sync until each has noticed it: they look from
-// time to time, and the garbage collector works through what there is first.
-const settles = 2 * time.Second
-
 // Run runs the controllers until ctx ends, and until they have settled: one that is stopped before complains that its
 // caches could not be synced.
 func (c *Controllers) Run(stop context.Context) error {
@@ -91,10 +87,22 @@ func (c *Controllers) Run(stop context.Context) error {
 	metadataFactory := metadatainformer.NewSharedInformerFactory(c.metadata, resync)
 	started := make(chan struct{})
 
-	runs, err := c.controllers(ctx, factory, metadataFactory, started)
+	served := &settling{ServerResourcesInterface: c.client.Discovery(), news: time.Now()}
+
+	collector, err := c.collector(ctx, informerfactory.NewInformerFactory(factory, metadataFactory), started)
 	if err != nil {
 		return err
 	}
+
+	runs, err := c.controllers(ctx, factory)
+	if err != nil {
+		return err
+	}
+
+	runs = append(runs,
+		func(ctx context.Context) { collector.Run(ctx, collectorWorkers, discoveryPeriod) },
+		func(ctx context.Context) { collector.Sync(ctx, served, discoveryPeriod) },
+	)
 
 	factory.Start(ctx.Done())
 	metadataFactory.Start(ctx.Done())
@@ -108,11 +116,9 @@ func (c *Controllers) Run(stop context.Context) error {
 	factory.WaitForCacheSync(stop.Done())
 	c.synced.Store(stop.Err() == nil)
 
-	settled := time.After(settles)
-
 	<-stop.Done()
 	c.synced.Store(false)
-	<-settled
+	served.settle(func() bool { return collector.IsSynced(klog.Background()) })
 	cancel()
 	running.Wait()
 	factory.Shutdown()
@@ -121,33 +127,34 @@ func (c *Controllers) Run(stop context.Context) error {
 	return nil
 }
 
-// controllers returns what to run.
-func (c *Controllers) controllers(ctx context.Context, factory informers.SharedInformerFactory,
-	metadataFactory metadatainformer.SharedInformerFactory, started <-chan struct{},
-) ([]func(context.Context), error) {
-	discovered := c.client.Discovery()
-	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(discovered))
+// collector returns the garbage collector.
+func (c *Controllers) collector(ctx context.Context, factory informerfactory.InformerFactory, started <-chan struct{},
+) (*garbagecollector.GarbageCollector, error) {
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.client.Discovery()))
 
 	collector, err := garbagecollector.NewGarbageCollector(ctx, c.client, c.metadata, mapper,
-		garbagecollector.DefaultIgnoredResources(), informerfactory.NewInformerFactory(factory, metadataFactory), started)
+		garbagecollector.DefaultIgnoredResources(), factory, started)
 	if err != nil {
 		return nil, fmt.Errorf("make garbage collector: %w", err)
 	}
 
+	return collector, nil
+}
+
+// controllers returns what to run besides the garbage collector.
+func (c *Controllers) controllers(ctx context.Context, factory informers.SharedInformerFactory) ([]func(context.Context), error) {
 	accounts, err := serviceaccount.NewServiceAccountsController(klog.FromContext(ctx), factory.Core().V1().ServiceAccounts(),
 		factory.Core().V1().Namespaces(), c.client, serviceaccount.DefaultServiceAccountsControllerOptions())
 	if err != nil {
 		return nil, fmt.Errorf("make service account controller: %w", err)
 	}
 
-	namespaces := namespace.NewNamespaceController(ctx, c.client, c.metadata, discovered.ServerPreferredNamespacedResources,
+	namespaces := namespace.NewNamespaceController(ctx, c.client, c.metadata, c.client.Discovery().ServerPreferredNamespacedResources,
 		factory.Core().V1().Namespaces(), namespaceResync, corev1.FinalizerKubernetes)
 
 	roles := clusterroleaggregation.NewClusterRoleAggregation(factory.Rbac().V1().ClusterRoles(), c.client.RbacV1())
 
 	return []func(context.Context){
-		func(ctx context.Context) { collector.Run(ctx, collectorWorkers, discoveryPeriod) },
-		func(ctx context.Context) { collector.Sync(ctx, discovered, discoveryPeriod) },
 		func(ctx context.Context) { namespaces.Run(ctx, namespaceWorkers) },
 		func(ctx context.Context) { accounts.Run(ctx, accountWorkers) },
 		func(ctx context.Context) { roles.Run(ctx, roleWorkers) },

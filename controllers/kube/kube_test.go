@@ -54,6 +54,35 @@ func TestControllers(t *testing.T) {
 	}
 }
 
+// TestStopsWhileItStarts stops the controllers before they know what is there.
+func TestStopsWhileItStarts(t *testing.T) {
+	plane := apitest.Start(t)
+
+	for _, ready := range []bool{false, true} {
+		controllers, err := kube.New(plane.Client(t, pki.Owner))
+		must(t, err)
+
+		mark := libraries.Mark()
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+
+		go func() { ended <- controllers.Run(ctx) }()
+
+		if ready {
+			must(t, wait.PollUntilContextTimeout(t.Context(), time.Millisecond, happensWithin, true, func(ctx context.Context) (bool, error) {
+				return controllers.Ready(ctx) == nil, nil
+			}))
+		}
+
+		stop()
+		must(t, <-ended)
+
+		for _, line := range libraries.Errors(mark) {
+			t.Errorf("ready %v: %s", ready, line)
+		}
+	}
+}
+
 func newClient(t *testing.T, plane *apitest.Plane) client.Client {
 	t.Helper()
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,8 +17,12 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/assets/store"
 )
 
-// reserve is how many bytes of the disk downloads leave free: the appliance's database is on it too.
-const reserve = 512 << 20
+const (
+	// reserve is how many bytes of the disk downloads leave free: the appliance's database is on it too.
+	reserve = 512 << 20
+	// largest is how many bytes a file may have: iPXE counts them with 32 bits under BIOS. It ends answers that never end.
+	largest = 4<<30 - 1
+)
 
 // memory is what an attempt leaves to the next one.
 type memory struct {
@@ -45,11 +51,11 @@ func (d *Downloads) attempt(ctx context.Context, j *job, last memory) outcome {
 		o.err = stored(err)
 		return o
 	}
-	t := &transfer{url: j.url, partial: partial, refused: last.refused, report: j.report, room: d.room}
+	t := &transfer{url: j.url, partial: partial, refused: last.refused, report: j.report, room: func(more int64) error { return d.room(j, more) }, largest: d.config.Largest}
 	if file, ok := d.find(ctx, &o, j.url); ok {
 		o.kept, o.err = d.hand(ctx, t, file)
 		o.reason = o.err
-		if o.err != nil && classify(o.err).Reason != DigestMismatch {
+		if o.err != nil && !wrong(classify(o.err)) {
 			o.brought = brought{} // it may do another time
 		}
 	} else if o.err = d.fetch(ctx, t); o.err != nil {
@@ -62,12 +68,14 @@ func (d *Downloads) attempt(ctx context.Context, j *job, last memory) outcome {
 	return o
 }
 
-// leave keeps what there is for the next attempt, except on a full disk, where it would be in the way.
+// leave keeps what there is for the next attempt, except where it would be in the way, or can never be completed.
 func leave(partial *store.Partial, failed error) error {
-	if classify(failed).Reason == DiskFull {
+	switch classify(failed).Reason {
+	case DiskFull, TooLarge:
 		return partial.Discard()
+	default:
+		return partial.Close()
 	}
-	return partial.Close()
 }
 
 // find looks for a file that a person brought and that was not refused before.
@@ -106,6 +114,9 @@ func (d *Downloads) hand(ctx context.Context, t *transfer, file offline.File) (s
 	return blob, nil
 }
 
+// wrong tells whether a file would fail again.
+func wrong(f *Failure) bool { return useless(f) || f.Reason == Refused }
+
 // explain adds to the failure of a download what is wrong with the file that somebody brought in its place.
 func (d *Downloads) explain(o outcome) error {
 	if o.reason == nil || errors.Is(o.err, context.Canceled) {
@@ -131,17 +142,29 @@ func (d *Downloads) fetch(ctx context.Context, t *transfer) error {
 	}
 }
 
-// room is an error when so many bytes more would fill the disk.
-func (d *Downloads) room(more int64) error {
+// room is an error when so many bytes more would fill the disk, beside what the other downloads that run will still need.
+func (d *Downloads) room(j *job, more int64) error {
 	free, err := d.config.Free()
 	if err != nil {
 		return stored(err)
 	}
-	if free-reserve < more {
-		return &Failure{Reason: DiskFull, Err: fmt.Errorf("%d MiB are needed and %d MiB are free, of which %d MiB stay free",
-			max(more, 0)>>20, free>>20, reserve>>20)}
+	if others := d.promised(j); free-others-reserve < more {
+		return &Failure{Reason: DiskFull, Err: fmt.Errorf("%d MiB are needed and %d MiB are free, of which %d MiB stay free and %d MiB are for other downloads",
+			max(more, 0)>>20, free>>20, reserve>>20, others>>20)}
 	}
 	return nil
+}
+
+// promised is how many bytes will still come to the jobs that run, but one.
+func (d *Downloads) promised(but *job) (bytes int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, j := range d.jobs {
+		if j != but && j.running != nil {
+			bytes += max(j.total.Load()-j.received.Load(), 0)
+		}
+	}
+	return bytes
 }
 
 // keep puts complete content into the store, if anybody asks for it.
@@ -151,10 +174,21 @@ func (d *Downloads) keep(ctx context.Context, partial *store.Partial) (store.Blo
 		return store.Blob{}, errors.Join(stored(err), partial.Close())
 	}
 	digests, anything := d.digests(partial.URL())
-	if !anything && !slices.Contains(digests, blob.Digest) {
+	switch known := slices.Contains(digests, blob.Digest); {
+	case !known && isPage(partial):
+		return store.Blob{}, errors.Join(&Failure{Reason: Refused, Err: errPage}, partial.Discard())
+	case !known && !anything:
 		return store.Blob{}, errors.Join(mismatch(blob.Digest, digests), partial.Discard())
 	}
 	return blob, stored(partial.Keep())
+}
+
+// isPage tells whether content is HTML, as servers that want a person to log in first send it, and portals of networks.
+func isPage(content io.ReaderAt) bool {
+	const looksAt = 512 // of DetectContentType
+	start := make([]byte, looksAt)
+	n, _ := content.ReadAt(start, 0)
+	return strings.HasPrefix(http.DetectContentType(start[:n]), "text/html")
 }
 
 // mismatch is the failure of content that is not what was asked for.

@@ -38,6 +38,8 @@ type Config struct {
 	Transport http.RoundTripper
 	// Free replaces the look at the disk, in tests. Optional.
 	Free func() (int64, error)
+	// Largest replaces the limit of a file's size in bytes, in tests. Optional.
+	Largest int64
 }
 
 // Downloads sees that the store holds what is asked for. It is safe for concurrent use.
@@ -60,6 +62,9 @@ func New(config Config) *Downloads {
 	}
 	if config.Free == nil {
 		config.Free = config.Store.Free
+	}
+	if config.Largest == 0 {
+		config.Largest = largest
 	}
 	if config.Changed == nil {
 		config.Changed = func(string) {}

@@ -41,6 +41,8 @@ const (
 	Stalled Reason = "Stalled"
 	// Empty has no bytes.
 	Empty Reason = "Empty"
+	// TooLarge has more bytes than machines can load.
+	TooLarge Reason = "TooLarge"
 	// TLSFailed is about certificates or encryption.
 	TLSFailed Reason = "TLSFailed"
 	// RedirectLoop is a server that sends back and forth.
@@ -79,7 +81,7 @@ func (f *Failure) cure() string {
 	switch f.Reason {
 	case InvalidURL:
 		return "write it as http://, https:// or file://"
-	case NotFound:
+	case NotFound, TooLarge:
 		return "correct the URL"
 	case DigestMismatch:
 		return "correct sha512, or have the right file put there"
@@ -107,6 +109,7 @@ var (
 	errStalled   = errors.New("hardly anything came for a minute")
 	errRedirects = errors.New("the server redirects in a circle")
 	errEmpty     = errors.New("the file is empty")
+	errPage      = errors.New("it is a web page instead of a kernel or an initial RAM disk")
 	errMalformed = errors.New("the URL is malformed")
 )
 

@@ -2,6 +2,7 @@ package download
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ const (
 	overlap = 64 << 10
 	// mostRedirects is what browsers follow.
 	mostRedirects = 20
+	// looksAfter is after how many bytes the disk is looked at again: others write to it too, and some servers do not say
+	// how much will come.
+	looksAfter = 16 << 20
 	// pieceSize is how much is read at once, in bytes.
 	pieceSize = 128 << 10
 )
@@ -75,6 +79,8 @@ type transfer struct {
 	report func(received, total int64)
 	// room is asked before so many more bytes are written.
 	room func(more int64) error
+	// largest is how many bytes may be written at all.
+	largest int64
 }
 
 // http completes the Partial over HTTP, or fails with what is kept for the next attempt.
@@ -156,8 +162,7 @@ func (t *transfer) begin(response *http.Response, from int64) error {
 	if err := t.partial.Restart(source); err != nil {
 		return stored(err)
 	}
-	t.report(0, source.Size)
-	return t.room(source.Size)
+	return t.expect(0, source.Size)
 }
 
 // goOn checks that an answer is the part that was asked for, of the content that was begun.
@@ -172,7 +177,6 @@ func (t *transfer) goOn(response *http.Response, from int64) error {
 	case versionOf(response.Header) != "" && versionOf(response.Header) != source.Version:
 		return errAnew
 	}
-	t.report(held, max(source.Size, got.size))
 	before, again := make([]byte, held-from), make([]byte, held-from)
 	if _, err := t.partial.ReadAt(before, from); err != nil {
 		return stored(err)
@@ -183,7 +187,7 @@ func (t *transfer) goOn(response *http.Response, from int64) error {
 	if !bytes.Equal(before, again) {
 		return errAnew
 	}
-	return t.room(max(source.Size, got.size) - held)
+	return t.expect(held, max(source.Size, got.size))
 }
 
 // copy appends what comes.
@@ -213,9 +217,13 @@ func (t *transfer) cut(err error) error {
 }
 
 func (t *transfer) write(piece []byte) error {
-	total := t.partial.Source().Size
-	if before := t.partial.Size(); total == 0 && before>>24 != (before+int64(len(piece)))>>24 {
-		if err := t.room(1 << 24); err != nil { // nobody said how much will come: a look now and then
+	total, before := t.partial.Source().Size, t.partial.Size()
+	after := before + int64(len(piece))
+	if err := t.limit(after); err != nil {
+		return err
+	}
+	if before/looksAfter != after/looksAfter {
+		if err := t.room(cmp.Or(total, before+looksAfter) - before); err != nil {
 			return err
 		}
 	}
@@ -224,6 +232,26 @@ func (t *transfer) write(piece []byte) error {
 	}
 	t.report(t.partial.Size(), total)
 	return nil
+}
+
+// expect reports what there is and what will come, which is an error when there is no room for it.
+func (t *transfer) expect(held, total int64) error {
+	if err := t.limit(total); err != nil {
+		return err
+	}
+	if err := t.room(total - held); err != nil {
+		return err
+	}
+	t.report(held, total)
+	return nil
+}
+
+// limit is an error when content has too many bytes.
+func (t *transfer) limit(size int64) error {
+	if size <= t.largest {
+		return nil
+	}
+	return &Failure{Reason: TooLarge, Err: fmt.Errorf("get %s: it has more than %d MiB, and no machine can load as much", shown(t.url), t.largest>>20)}
 }
 
 // complete checks that everything is there, as far as the server told.

@@ -18,8 +18,8 @@ const (
 	longestPause = 10 * time.Minute
 	// furtherBytes is how much further an attempt has to come to count as the first again.
 	furtherBytes = 1 << 20
-	// mismatchPauses is how many times longer to wait after content with the wrong digest: it was all downloaded, for nothing.
-	mismatchPauses = 6
+	// uselessPauses is how many times longer to wait after a useless download.
+	uselessPauses = 6
 )
 
 // job is a URL whose content is missing. Its fields, but the counts of bytes, are guarded by the lock of Downloads.
@@ -74,16 +74,21 @@ func (j *job) renew() {
 // fail notes that the attempt ended without the file.
 func (j *job) fail(failure *Failure, now time.Time) {
 	j.running, j.failure = nil, failure
-	if failure.Reason != DigestMismatch && j.received.Load() >= j.begun.Load()+furtherBytes {
+	if !useless(failure) && j.received.Load() >= j.begun.Load()+furtherBytes {
 		j.tries = 0
 	}
 	j.tries++
 	wait := spread(pause(j.tries))
-	if failure.Reason == DigestMismatch {
+	if useless(failure) {
 		j.report(0, 0)
-		wait *= mismatchPauses
+		wait *= uselessPauses
 	}
 	j.next = now.Add(max(wait, failure.After))
+}
+
+// useless tells whether all was downloaded, or as much as could be, for nothing.
+func useless(failure *Failure) bool {
+	return failure.Reason == DigestMismatch || failure.Reason == TooLarge
 }
 
 // pause is how long to wait after so many failures.

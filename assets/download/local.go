@@ -109,7 +109,7 @@ func (t *transfer) take(ctx context.Context, file *os.File) error {
 	if err != nil {
 		return stored(err)
 	}
-	if err := t.room(info.Size()); err != nil {
+	if err := t.expect(0, info.Size()); err != nil {
 		return err
 	}
 	if err := t.partial.Restart(store.Source{Version: fileVersion(info), Size: info.Size()}); err != nil {

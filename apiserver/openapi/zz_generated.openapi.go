@@ -112,6 +112,8 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		metalv1alpha2.Asset{}.OpenAPIModelName():                                        schema_apiserver_apis_metal_v1alpha2_Asset(ref),
 		metalv1alpha2.AssetCondition{}.OpenAPIModelName():                               schema_apiserver_apis_metal_v1alpha2_AssetCondition(ref),
 		metalv1alpha2.BMC{}.OpenAPIModelName():                                          schema_apiserver_apis_metal_v1alpha2_BMC(ref),
+		metalv1alpha2.Boot{}.OpenAPIModelName():                                         schema_apiserver_apis_metal_v1alpha2_Boot(ref),
+		metalv1alpha2.BootStep{}.OpenAPIModelName():                                     schema_apiserver_apis_metal_v1alpha2_BootStep(ref),
 		metalv1alpha2.ComputeInformation{}.OpenAPIModelName():                           schema_apiserver_apis_metal_v1alpha2_ComputeInformation(ref),
 		metalv1alpha2.Condition{}.OpenAPIModelName():                                    schema_apiserver_apis_metal_v1alpha2_Condition(ref),
 		metalv1alpha2.ConfigPatch{}.OpenAPIModelName():                                  schema_apiserver_apis_metal_v1alpha2_ConfigPatch(ref),
@@ -4347,6 +4349,98 @@ func schema_apiserver_apis_metal_v1alpha2_BMC(ref common.ReferenceCallback) comm
 	}
 }
 
+func schema_apiserver_apis_metal_v1alpha2_Boot(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Boot is one start of a machine, as far as the appliance has seen it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"startedAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "StartedAt is when the first step was seen.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+					"steps": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Steps that the machine has taken, the earliest first.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.BootStep{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"startedAt"},
+			},
+		},
+		Dependencies: []string{
+			metalv1alpha2.BootStep{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+	}
+}
+
+func schema_apiserver_apis_metal_v1alpha2_BootStep(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BootStep is something that a machine did on its way from the firmware to its work.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"step": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Step is its name: dhcp, tftp, http, ipxe, kernel, agent, wipe or clean.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Time when it was first seen.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Address that the machine had.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"detail": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Detail tells more for people, such as the file.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"repeated": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Repeated is how often it was seen again.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"step", "time"},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+	}
+}
+
 func schema_apiserver_apis_metal_v1alpha2_ComputeInformation(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -5659,7 +5753,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerClassSpec(ref common.ReferenceCa
 					},
 					"wipe": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Wipe tells what of the disks of machines that were allocated through the class is wiped afterwards, unless the Server says so itself.",
+							Description: "Wipe tells what is wiped of the disks of machines that were taken from the class last, and of those that fit the class and were never in use, unless the Server says so itself.",
 							Ref:         ref(metalv1alpha2.WipePolicy{}.OpenAPIModelName()),
 						},
 					},
@@ -5991,7 +6085,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref common.ReferenceCallb
 					},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Phase sums up the server's life for display: Registered, Waiting, Wiping, Clean, Booting, InUse, Releasing or Deleting. Programs must go by the other fields.",
+							Description: "Phase sums up the server's life for display: Registered, Waiting, Wiping, WipeFailed, Clean, Cordoned, Booting, InUse, Deleting, Duplicate or Paused. Programs must go by the other fields.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -6022,17 +6116,43 @@ func schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref common.ReferenceCallb
 							Format:      "",
 						},
 					},
+					"allocatedFrom": {
+						SchemaProps: spec.SchemaProps{
+							Description: "AllocatedFrom is the ServerClass that the server was last taken from; empty if it was taken by its name, or never.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 					"wipe": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Wipe is what is planned for the machine's disks, and what was done.",
 							Ref:         ref(metalv1alpha2.WipeStatus{}.OpenAPIModelName()),
 						},
 					},
+					"boots": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Boots are the last starts of the machine that the appliance has seen, the latest first.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metalv1alpha2.Boot{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			metalv1alpha2.Condition{}.OpenAPIModelName(), metalv1alpha2.WipeStatus{}.OpenAPIModelName(), "io.k8s.api.core.v1.NodeAddress", "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+			metalv1alpha2.Boot{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName(), metalv1alpha2.WipeStatus{}.OpenAPIModelName(), "io.k8s.api.core.v1.NodeAddress", "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
 	}
 }
 
@@ -6670,6 +6790,19 @@ func schema_apiserver_apis_metal_v1alpha2_WipeStatus(ref common.ReferenceCallbac
 							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
 						},
 					},
+					"policy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Policy is the one that the plan was made by, with its defaults filled in.",
+							Ref:         ref(metalv1alpha2.WipePolicy{}.OpenAPIModelName()),
+						},
+					},
+					"policyFrom": {
+						SchemaProps: spec.SchemaProps{
+							Description: "PolicyFrom tells for people where the policy comes from: the Server, ServerClasses, or the defaults.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 					"problem": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Problem tells why nothing can be wiped, such as a selector that matches no disk.",
@@ -6714,6 +6847,6 @@ func schema_apiserver_apis_metal_v1alpha2_WipeStatus(ref common.ReferenceCallbac
 			},
 		},
 		Dependencies: []string{
-			metalv1alpha2.WipeDiskStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+			metalv1alpha2.WipeDiskStatus{}.OpenAPIModelName(), metalv1alpha2.WipePolicy{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
 	}
 }

@@ -18,8 +18,12 @@ const (
 	Waiting Phase = "Waiting"
 	// Wiping is one whose agent tells that it wipes.
 	Wiping Phase = "Wiping"
+	// WipeFailed is one whose agent could not wipe it, and will try again.
+	WipeFailed Phase = "WipeFailed"
 	// Clean is one that can be allocated.
 	Clean Phase = "Clean"
+	// Cordoned is a clean one that is kept out of classes.
+	Cordoned Phase = "Cordoned"
 	// Booting is one that is allocated, and has no operating system yet.
 	Booting Phase = "Booting"
 	// InUse is one that is allocated and has an operating system.
@@ -31,6 +35,11 @@ const (
 	// Paused is one that is left alone until its pause ends.
 	Paused Phase = "Paused"
 )
+
+// Phases are all of them, in the order of a server's life.
+func Phases() []Phase {
+	return []Phase{Registered, Waiting, Wiping, WipeFailed, Clean, Cordoned, Booting, InUse, Deleting, Duplicate, Paused}
+}
 
 // Action is something to do to a machine's power.
 type Action string
@@ -61,6 +70,7 @@ type Facts struct {
 	Deleting  bool
 	Paused    bool
 	Duplicate bool
+	Cordoned  bool
 
 	// IsClean is what the server's status says.
 	IsClean bool
@@ -81,6 +91,8 @@ type Facts struct {
 	// it, which wipes.
 	Cycling   time.Time
 	Heartbeat bool
+	// WipeFailure tells why the last wipe that has ended did not succeed, and what to do; empty when there is no such.
+	WipeFailure string
 	// RebootTimeout is how long a machine may take to come back.
 	RebootTimeout time.Duration
 }
@@ -195,6 +207,9 @@ func (d *Decision) use(f Facts) {
 // rest keeps a clean machine turned off.
 func (d *Decision) rest(f Facts) {
 	d.Phase, d.Ready = Clean, true
+	if f.Cordoned {
+		d.Phase = Cordoned
+	}
 
 	switch {
 	case !f.Automatic, f.Blind, f.Power == power.Off:
@@ -214,7 +229,11 @@ func (d *Decision) wipe(f Facts) {
 
 	if left := f.RebootTimeout - f.Now.Sub(f.Cycling); !f.Cycling.IsZero() && left > 0 {
 		d.Waiting = fmt.Sprintf("the machine to boot from the network for its wipe; it is restarted after %s", f.RebootTimeout)
-		if f.Heartbeat {
+
+		switch {
+		case f.Heartbeat && f.WipeFailure != "":
+			d.Phase, d.Waiting = WipeFailed, f.WipeFailure
+		case f.Heartbeat:
 			d.Waiting = "the wipe to end"
 		}
 
@@ -249,13 +268,4 @@ func (d *Decision) unknown(f Facts) {
 	if f.Power != "" {
 		d.Unknown, d.Again = true, failedAgain
 	}
-}
-
-// display is the phase as the API has it.
-func (p Phase) display(cordoned bool) string {
-	if p == Clean && cordoned {
-		return "Cordoned"
-	}
-
-	return string(p)
 }

@@ -30,6 +30,8 @@ func notAccepted(f *Facts) { f.Accepted = false }
 func deleting(f *Facts)    { f.Deleting = true }
 func paused(f *Facts)      { f.Paused = true }
 func duplicate(f *Facts)   { f.Duplicate = true }
+func cordoned(f *Facts)    { f.Cordoned = true }
+func failed(f *Facts)      { f.WipeFailure = "a person to replace disk sda" }
 func clean(f *Facts)       { f.IsClean = true }
 func bound(f *Facts)       { f.Bound = true }
 func installed(f *Facts)   { f.Bound, f.Installed = true, true }
@@ -59,6 +61,7 @@ func TestNext(t *testing.T) {
 		"A: un-accepted while in use":  {given(notAccepted, bound), Decision{InUse: true, Phase: Registered}},
 		"A: off":                       {given(notAccepted, off), Decision{Phase: Registered}},
 		"B: clean and on":              {given(clean), Decision{IsClean: true, Ready: true, Action: TurnOff, Phase: Clean}},
+		"B: clean and cordoned":        {given(clean, cordoned, off), Decision{IsClean: true, Ready: true, Phase: Cordoned}},
 		"B: clean and off":             {given(clean, off), Decision{IsClean: true, Ready: true, Phase: Clean}},
 		"B: clean, nobody knows":       {given(clean, unknown), Decision{IsClean: true, Unknown: true, Phase: Clean, Again: failedAgain}},
 		"B: clean, not asked yet":      {given(clean, notAsked), Decision{IsClean: true, Phase: Clean}},
@@ -84,6 +87,9 @@ func TestNext(t *testing.T) {
 		"D: cycled too long ago":       {given(cycled(timeout)), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
 		"D: wiping":                    {given(wiping(time.Minute)), Decision{Phase: Wiping, Again: third}},
 		"D: wiping, by hand":           {given(wiping(time.Minute), byHand), Decision{Phase: Wiping, Again: third}},
+		"D: failed, tried again":       {given(wiping(time.Minute), failed), Decision{Phase: WipeFailed, Again: third}},
+		"D: failed once, cycled":       {given(cycled(time.Minute), failed), Decision{Phase: Waiting, Again: third}},
+		"D: failed, agent is gone":     {given(wiping(timeout), failed), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
 		"D: no heartbeat for too long": {given(wiping(timeout)), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
 		"deleted":                      {given(deleting), Decision{Released: true, Phase: Deleting}},
 		"deleted, clean":               {given(deleting, clean), Decision{Released: true, IsClean: true, Phase: Deleting}},
@@ -155,7 +161,7 @@ func TestNothingUnsafe(t *testing.T) {
 
 // each calls visit with every combination of facts.
 func each(visit func(Facts)) {
-	const flags = 10
+	const flags = 12
 
 	for _, asked := range []Action{NoAction, TurnOn, TurnOff, Restart} {
 		combine(flags, func(f Facts) {
@@ -174,6 +180,7 @@ func combine(flags int, visit func(Facts)) {
 				visit(Facts{
 					Now: noon(), Accepted: bit(0), Deleting: bit(1), Paused: bit(2), Duplicate: bit(3), IsClean: bit(5),
 					Bound: bit(6), Installed: bit(6) && bit(7), Automatic: bit(8), Blind: bit(9) && state == power.Unknown,
+					Cordoned: bit(10), WipeFailure: map[bool]string{true: "a person: a disk is broken"}[bit(11)],
 					Power: state, Cycling: cycling, Heartbeat: bit(7) && !cycling.IsZero(), RebootTimeout: timeout,
 				})
 			}

@@ -341,8 +341,8 @@ func asked(text string) Action {
 func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout time.Duration) Facts {
 	f := Facts{
 		Now: time.Now(), Accepted: s.Spec.Accepted, Deleting: !s.DeletionTimestamp.IsZero(),
-		IsClean: s.Status.IsClean,
-		Power:   v.reading.state, Automatic: v.control != nil, RebootTimeout: timeout,
+		Cordoned: s.Spec.Cordoned, IsClean: s.Status.IsClean, WipeFailure: wipeFailure(s.Status.Wipe),
+		Power: v.reading.state, Automatic: v.control != nil, RebootTimeout: timeout,
 	}
 
 	_, f.Paused = s.Annotations[pausedAnnotation]

@@ -45,7 +45,7 @@ type result struct {
 // record writes a result into the server's status, and tells people what is new.
 func (r *Reconciler) record(ctx context.Context, s *v1alpha2.Server, result result) error {
 	before := s.DeepCopy()
-	result.write(&s.Status, s.Spec.Cordoned)
+	result.write(&s.Status)
 
 	if pin, ok := r.pins.LoadAndDelete(s.Name); ok {
 		s.Status.BMCFingerprint = pin.(string) //nolint:forcetypeassert // nothing else is stored
@@ -99,7 +99,7 @@ func (r *Reconciler) mark(ctx context.Context, s *v1alpha2.Server, t result) err
 }
 
 // write makes a status say what a result is.
-func (t result) write(status *v1alpha2.ServerStatus, cordoned bool) {
+func (t result) write(status *v1alpha2.ServerStatus) {
 	d := t.decision
 	status.InUse, status.IsClean = d.InUse, d.IsClean
 	status.Ready = d.Ready && t.outcome == nil && t.view.problem == nil
@@ -108,7 +108,7 @@ func (t result) write(status *v1alpha2.ServerStatus, cordoned bool) {
 		status.AcceptedAt = &metav1.Time{Time: time.Now()}
 	}
 
-	status.Phase, status.WaitingFor = d.Phase.display(cordoned), t.waiting()
+	status.Phase, status.WaitingFor = string(d.Phase), t.waiting()
 
 	switch {
 	case t.binding == nil:

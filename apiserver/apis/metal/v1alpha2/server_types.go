@@ -41,6 +41,9 @@ const (
 	// ConditionPowerControl is False while the machine's power cannot be controlled, with the reason: its BMC does not answer,
 	// its password is missing, or a person has to do it.
 	ConditionPowerControl ConditionType = "PowerControl"
+	// ConditionPowerRequested tells what became of what somebody has asked for last, by PowerRequestAnnotation: True when it was
+	// done, False when it failed or was refused, and Unknown before.
+	ConditionPowerRequested ConditionType = "PowerRequested"
 	// ConditionDuplicateIdentity is True on servers that claim the identity of another one.
 	ConditionDuplicateIdentity ConditionType = "DuplicateIdentity"
 )
@@ -199,8 +202,8 @@ type ServerStatus struct {
 	// +optional
 	Power string `json:"power,omitempty"`
 
-	// Phase sums up the server's life for display: Registered, Waiting, Wiping, Clean, Booting, InUse, Releasing or Deleting.
-	// Programs must go by the other fields.
+	// Phase sums up the server's life for display: Registered, Waiting, Wiping, WipeFailed, Clean, Cordoned, Booting, InUse,
+	// Deleting, Duplicate or Paused. Programs must go by the other fields.
 	// +optional
 	Phase string `json:"phase,omitempty"`
 
@@ -220,9 +223,18 @@ type ServerStatus struct {
 	// +optional
 	BMCFingerprint string `json:"bmcFingerprint,omitempty"`
 
+	// AllocatedFrom is the ServerClass that the server was last taken from; empty if it was taken by its name, or never.
+	// +optional
+	AllocatedFrom string `json:"allocatedFrom,omitempty"`
+
 	// Wipe is what is planned for the machine's disks, and what was done.
 	// +optional
 	Wipe *WipeStatus `json:"wipe,omitempty"`
+
+	// Boots are the last starts of the machine that the appliance has seen, the latest first.
+	// +optional
+	// +listType=atomic
+	Boots []Boot `json:"boots,omitempty"`
 }
 
 // +genclient

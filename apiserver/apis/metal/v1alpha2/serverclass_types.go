@@ -66,8 +66,8 @@ type ServerClassSpec struct {
 	// +optional
 	Accept bool `json:"accept,omitempty"`
 
-	// Wipe tells what of the disks of machines that were allocated through the class is wiped afterwards, unless the Server
-	// says so itself.
+	// Wipe tells what is wiped of the disks of machines that were taken from the class last, and of those that fit the class
+	// and were never in use, unless the Server says so itself.
 	// +optional
 	Wipe *WipePolicy `json:"wipe,omitempty"`
 }

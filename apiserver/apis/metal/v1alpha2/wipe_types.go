@@ -100,6 +100,14 @@ type WipeStatus struct {
 	// +optional
 	PlannedAt *metav1.Time `json:"plannedAt,omitempty"`
 
+	// Policy is the one that the plan was made by, with its defaults filled in.
+	// +optional
+	Policy *WipePolicy `json:"policy,omitempty"`
+
+	// PolicyFrom tells for people where the policy comes from: the Server, ServerClasses, or the defaults.
+	// +optional
+	PolicyFrom string `json:"policyFrom,omitempty"`
+
 	// Problem tells why nothing can be wiped, such as a selector that matches no disk.
 	// +optional
 	Problem string `json:"problem,omitempty"`

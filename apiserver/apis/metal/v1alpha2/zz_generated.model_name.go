@@ -21,6 +21,16 @@ func (in BMC) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Boot) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.Boot"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BootStep) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.BootStep"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ComputeInformation) OpenAPIModelName() string {
 	return "dev.sidero.metal.v1alpha2.ComputeInformation"
 }

@@ -170,14 +170,19 @@ fuzz: ## run each fuzz target FUZZTIME, such as 10000x
 	done
 
 .PHONY: e2e
-e2e: deps ## run every test in the lab with virtual machines (as root)
+e2e: deps ## run every test in the lab with virtual machines, but for those of e2e-servers (as root)
 	@$(MAKE) --no-print-directory build tools
-	go test -tags e2e -count=1 -p 1 -parallel 2 -timeout 30m ./e2e/...
+	go test -tags e2e -count=1 -p 1 -parallel 2 -timeout 30m -skip '^TestServers' ./e2e/...
 
 .PHONY: e2e-boot
 e2e-boot: deps ## run the network boots only: BIOS, UEFI, UEFI HTTP (as root)
 	@$(MAKE) --no-print-directory build tools
 	go test -tags e2e -count=1 -p 1 -parallel 2 -timeout 20m -run Boot ./e2e/...
+
+.PHONY: e2e-servers
+e2e-servers: deps ## run the life of servers: machines with IPMI, Redfish and neither, kills of the appliance (as root)
+	@$(MAKE) --no-print-directory build tools
+	go test -tags e2e -count=1 -p 1 -parallel 3 -timeout 20m -run '^TestServers' ./e2e
 
 .PHONY: bench
 bench: deps ## measure start, memory, load, polling and boots

@@ -127,6 +127,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		metalv1alpha2.HardwareInformation{}.OpenAPIModelName():                          schema_apiserver_apis_metal_v1alpha2_HardwareInformation(ref),
 		metalv1alpha2.Initrd{}.OpenAPIModelName():                                       schema_apiserver_apis_metal_v1alpha2_Initrd(ref),
 		metalv1alpha2.Kernel{}.OpenAPIModelName():                                       schema_apiserver_apis_metal_v1alpha2_Kernel(ref),
+		metalv1alpha2.MachineIdentity{}.OpenAPIModelName():                              schema_apiserver_apis_metal_v1alpha2_MachineIdentity(ref),
 		metalv1alpha2.ManagementAPI{}.OpenAPIModelName():                                schema_apiserver_apis_metal_v1alpha2_ManagementAPI(ref),
 		metalv1alpha2.MemoryInformation{}.OpenAPIModelName():                            schema_apiserver_apis_metal_v1alpha2_MemoryInformation(ref),
 		metalv1alpha2.MemoryModule{}.OpenAPIModelName():                                 schema_apiserver_apis_metal_v1alpha2_MemoryModule(ref),
@@ -5012,6 +5013,82 @@ func schema_apiserver_apis_metal_v1alpha2_Kernel(ref common.ReferenceCallback) c
 	}
 }
 
+func schema_apiserver_apis_metal_v1alpha2_MachineIdentity(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MachineIdentity is what tells a machine from others with the same UUID. The machine itself has told it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"serialNumber": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SerialNumber of the machine; empty if its firmware has none, or one that many machines share.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"bootMAC": {
+						SchemaProps: spec.SchemaProps{
+							Description: "BootMAC is the address of the interface that the machine booted from last.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"macs": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "MACs are the permanent addresses of the machine's network adapters, without those on USB, which move.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"otherMACs": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "OtherMACs are addresses of which nobody told what kind they are: Sidero's own agent does not.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"toldAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ToldAt is when the machine told it last.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+				},
+				Required: []string{"toldAt"},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+	}
+}
+
 func schema_apiserver_apis_metal_v1alpha2_ManagementAPI(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -6123,6 +6200,12 @@ func schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref common.ReferenceCallb
 							Format:      "",
 						},
 					},
+					"identity": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Identity is what tells the machine from others that claim the same UUID.",
+							Ref:         ref(metalv1alpha2.MachineIdentity{}.OpenAPIModelName()),
+						},
+					},
 					"wipe": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Wipe is what is planned for the machine's disks, and what was done.",
@@ -6152,7 +6235,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref common.ReferenceCallb
 			},
 		},
 		Dependencies: []string{
-			metalv1alpha2.Boot{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName(), metalv1alpha2.WipeStatus{}.OpenAPIModelName(), "io.k8s.api.core.v1.NodeAddress", "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+			metalv1alpha2.Boot{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName(), metalv1alpha2.MachineIdentity{}.OpenAPIModelName(), metalv1alpha2.WipeStatus{}.OpenAPIModelName(), "io.k8s.api.core.v1.NodeAddress", "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
 	}
 }
 

@@ -44,7 +44,8 @@ const (
 	// ConditionPowerRequested tells what became of what somebody has asked for last, by PowerRequestAnnotation: True when it was
 	// done, False when it failed or was refused, and Unknown before.
 	ConditionPowerRequested ConditionType = "PowerRequested"
-	// ConditionDuplicateIdentity is True on servers that claim the identity of another one.
+	// ConditionDuplicateIdentity is True on servers whose UUID several machines claim, until a person decides which machine is
+	// which, and False once one has, by IdentityAnnotation.
 	ConditionDuplicateIdentity ConditionType = "DuplicateIdentity"
 )
 
@@ -226,6 +227,10 @@ type ServerStatus struct {
 	// AllocatedFrom is the ServerClass that the server was last taken from; empty if it was taken by its name, or never.
 	// +optional
 	AllocatedFrom string `json:"allocatedFrom,omitempty"`
+
+	// Identity is what tells the machine from others that claim the same UUID.
+	// +optional
+	Identity *MachineIdentity `json:"identity,omitempty"`
 
 	// Wipe is what is planned for the machine's disks, and what was done.
 	// +optional

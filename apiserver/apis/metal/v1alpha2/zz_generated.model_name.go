@@ -96,6 +96,11 @@ func (in Kernel) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MachineIdentity) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.MachineIdentity"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ManagementAPI) OpenAPIModelName() string {
 	return "dev.sidero.metal.v1alpha2.ManagementAPI"
 }

@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/membership"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/power"
 )
@@ -182,7 +183,7 @@ func again(d Decision, v view, outcome error) reconcile.Result {
 // keepMetadata adds the finalizer, so that a server that is deleted stays while it is in use, and the labels of its hardware.
 func (r *Reconciler) keepMetadata(ctx context.Context, s *v1alpha2.Server) (changed bool, err error) {
 	before := s.DeepCopy()
-	changed = relabel(s)
+	changed = membership.Relabel(s)
 
 	if s.DeletionTimestamp.IsZero() {
 		changed = controllerutil.AddFinalizer(s, v1alpha2.ServerFinalizer) || changed

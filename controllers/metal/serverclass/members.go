@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/membership"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
 
@@ -46,11 +47,11 @@ func (l *Lister) Reconcile(ctx context.Context, request ctrl.Request) (reconcile
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 
-	matcher, err := NewMatcher(class.Spec)
+	matcher, err := membership.NewMatcher(class.Spec)
 	if err != nil { // upstream accepts such a class; it has no servers
 		ctrl.LoggerFrom(ctx).Info("the class cannot be understood", "class", class.Name, "err", err.Error())
 
-		return reconcile.Result{}, l.write(ctx, class, Members{Available: []string{}, InUse: []string{}})
+		return reconcile.Result{}, l.write(ctx, class, membership.Members{Available: []string{}, InUse: []string{}})
 	}
 
 	servers := &v1alpha2.ServerList{}
@@ -65,7 +66,7 @@ func (l *Lister) Reconcile(ctx context.Context, request ctrl.Request) (reconcile
 }
 
 // accept accepts those servers that the class is to accept.
-func (l *Lister) accept(ctx context.Context, class *v1alpha2.ServerClass, matcher *Matcher, servers []v1alpha2.Server) error {
+func (l *Lister) accept(ctx context.Context, class *v1alpha2.ServerClass, matcher *membership.Matcher, servers []v1alpha2.Server) error {
 	var problems []error
 
 	for i := range servers {
@@ -91,7 +92,7 @@ func (l *Lister) accept(ctx context.Context, class *v1alpha2.ServerClass, matche
 	return errors.Join(problems...)
 }
 
-func (l *Lister) write(ctx context.Context, class *v1alpha2.ServerClass, members Members) error {
+func (l *Lister) write(ctx context.Context, class *v1alpha2.ServerClass, members membership.Members) error {
 	before := class.DeepCopy()
 	class.Status.ServersAvailable, class.Status.ServersInUse = members.Available, members.InUse
 
@@ -134,7 +135,7 @@ func (l *Lister) enqueue(ctx context.Context, q queue, before, after client.Obje
 	}
 
 	for i := range classes.Items {
-		matcher, err := NewMatcher(classes.Items[i].Spec)
+		matcher, err := membership.NewMatcher(classes.Items[i].Spec)
 		if err != nil {
 			continue
 		}

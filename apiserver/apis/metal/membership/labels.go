@@ -1,4 +1,4 @@
-package server
+package membership
 
 import (
 	"fmt"
@@ -144,9 +144,9 @@ func labelValue(text string) string {
 	return strings.Trim(short, "-._")
 }
 
-// relabel puts the labels of its hardware on a server, and tells whether that changed anything. A server that has told no
+// Relabel puts the labels of its hardware on a server, and tells whether that changed anything. A server that has told no
 // hardware keeps what it has.
-func relabel(s *v1alpha2.Server) bool {
+func Relabel(s *v1alpha2.Server) bool {
 	if s.Spec.Hardware == nil {
 		return false
 	}

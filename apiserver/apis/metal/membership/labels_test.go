@@ -1,4 +1,4 @@
-package server
+package membership
 
 import (
 	"math"
@@ -57,12 +57,12 @@ func TestHardwareLabels(t *testing.T) {
 func TestRelabel(t *testing.T) {
 	s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"rack": "r1", labelCores: "a person's", labelPrefix + "old": "1"}}}
 
-	if relabel(s) || s.Labels[labelCores] != "a person's" {
+	if Relabel(s) || s.Labels[labelCores] != "a person's" {
 		t.Error("labels change without hardware")
 	}
 
 	s.Spec.Hardware = &v1alpha2.HardwareInformation{Compute: &v1alpha2.ComputeInformation{TotalCoreCount: 4}}
-	if !relabel(s) {
+	if !Relabel(s) {
 		t.Error("nothing changed")
 	}
 
@@ -70,7 +70,7 @@ func TestRelabel(t *testing.T) {
 		t.Error(diff)
 	}
 
-	if relabel(s) {
+	if Relabel(s) {
 		t.Error("changed again")
 	}
 }

@@ -1,4 +1,4 @@
-package serverclass
+package membership
 
 import (
 	"testing"

@@ -1,4 +1,5 @@
-package serverclass
+// Package membership tells which Servers belong to a ServerClass, and labels Servers with what classes may go by.
+package membership
 
 import (
 	"reflect"

@@ -1,0 +1,205 @@
+// Package wipepolicy decides which policy a Server's disks are wiped by.
+//
+// What one policy leaves open the next one says: that of the Server, of the ServerClass that the server was taken from last,
+// of the ServerClasses that it fits, and at last the appliance's default. Where several classes say different things, the one
+// counts that is wiped least by; and what any of them keeps is kept.
+package wipepolicy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/membership"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+)
+
+// Decision is what is wiped of a server's disks.
+type Decision struct {
+	// Policy has the defaults filled in.
+	Policy v1alpha2.WipePolicy
+	// From tells people where its parts come from.
+	From string
+	// Unclear tells why nobody can say which disks are to be wiped; empty when it is clear. The policy wipes none then.
+	Unclear string
+}
+
+// Everything tells whether all disks are wiped that can be: what an agent does that knows no policies.
+func (d Decision) Everything() bool {
+	return d.Unclear == "" && d.Policy.Disks == v1alpha2.WipeAll && len(d.Policy.Keep) == 0
+}
+
+// opinion is a policy, and whose it is.
+type opinion struct {
+	of     string
+	policy v1alpha2.WipePolicy
+}
+
+// Decide decides. The method is that of wipes of which nobody says how.
+func Decide(server *v1alpha2.Server, classes []v1alpha2.ServerClass, method v1alpha2.WipeMethod) Decision {
+	levels := opinions(server, classes)
+
+	d := Decision{Policy: v1alpha2.WipePolicy{Disks: v1alpha2.WipeAll, Method: method}}
+
+	const defaults = "the appliance's default"
+
+	scope, from, unclear := scopeOf(levels)
+	if from == "" {
+		from = defaults
+	} else {
+		d.Policy.Disks, d.Policy.InstallDisk, d.Policy.Selected, d.Unclear = scope.Disks, scope.InstallDisk, scope.Selected, unclear
+	}
+
+	said, methodFrom := methodOf(levels)
+	if methodFrom == "" {
+		methodFrom = defaults
+	} else {
+		d.Policy.Method = said
+	}
+
+	var keepFrom []string
+
+	d.Policy.Keep, keepFrom = keepOf(levels)
+	d.From = "disks: " + from + "; method: " + methodFrom
+
+	if len(keepFrom) > 0 {
+		d.From += "; kept disks: " + strings.Join(keepFrom, ", ")
+	}
+
+	return d
+}
+
+// opinions are those that count, in levels: the first that says something decides.
+func opinions(server *v1alpha2.Server, classes []v1alpha2.ServerClass) [][]opinion {
+	var own, last, fitting []opinion
+
+	if server.Spec.Wipe != nil {
+		own = append(own, opinion{"the Server", *server.Spec.Wipe})
+	}
+
+	for i := range classes {
+		class := &classes[i]
+		if class.Spec.Wipe == nil {
+			continue
+		}
+
+		one := opinion{"ServerClass " + class.Name, *class.Spec.Wipe}
+
+		switch {
+		case class.Name == server.Status.AllocatedFrom:
+			one.of += ", which it was taken from"
+			last = append(last, one)
+		case fits(class, server):
+			fitting = append(fitting, one)
+		}
+	}
+
+	slices.SortFunc(fitting, func(a, b opinion) int { return strings.Compare(a.of, b.of) })
+
+	return [][]opinion{own, last, fitting}
+}
+
+// fits does not ask whether the server is accepted or cordoned: its plan is the same before and after. Nor does it wait for
+// the labels of new hardware.
+func fits(class *v1alpha2.ServerClass, server *v1alpha2.Server) bool {
+	labelled := *server
+	membership.Relabel(&labelled)
+
+	matcher, err := membership.NewMatcher(class.Spec)
+
+	return err == nil && matcher.Fits(&labelled)
+}
+
+// scopeOf is which disks are wiped; from is empty when nobody says.
+func scopeOf(levels [][]opinion) (scope v1alpha2.WipePolicy, from, unclear string) {
+	for _, level := range levels {
+		said := slices.DeleteFunc(slices.Clone(level), func(o opinion) bool { return o.policy.Disks == "" })
+		if len(said) > 0 {
+			return leastOf(said)
+		}
+	}
+
+	return v1alpha2.WipePolicy{}, "", ""
+}
+
+// leastOf is the opinion that wipes least. None is less than some disks, and those are less than all; but which of two choices
+// of some disks is less depends on the machine.
+func leastOf(said []opinion) (scope v1alpha2.WipePolicy, from, unclear string) {
+	rank := func(o opinion) int {
+		return slices.Index([]v1alpha2.WipeDisks{v1alpha2.WipeNone, v1alpha2.WipeInstallDisk, v1alpha2.WipeSelected, v1alpha2.WipeAll}, o.policy.Disks)
+	}
+
+	least := said[0]
+	for _, o := range said {
+		if rank(o) < rank(least) {
+			least = o
+		}
+	}
+
+	var same, more []string
+
+	for _, o := range said {
+		switch {
+		case sameScope(o.policy, least.policy):
+			same = append(same, o.of)
+		case o.policy.Disks == v1alpha2.WipeAll || least.policy.Disks == v1alpha2.WipeNone:
+			more = append(more, o.of)
+		default:
+			return v1alpha2.WipePolicy{Disks: v1alpha2.WipeNone}, "nobody", fmt.Sprintf(
+				"%s and %s choose different disks to wipe: set spec.wipe of the server, or make them agree", least.of, o.of)
+		}
+	}
+
+	from = strings.Join(same, ", ")
+	if len(more) > 0 {
+		from += " (less than " + strings.Join(more, ", ") + ")"
+	}
+
+	return least.policy, from, ""
+}
+
+func sameScope(a, b v1alpha2.WipePolicy) bool {
+	return a.Disks == b.Disks && apiequality.Semantic.DeepEqual(a.InstallDisk, b.InstallDisk) && apiequality.Semantic.DeepEqual(a.Selected, b.Selected)
+}
+
+// methodOf is the most thorough one: what is wiped is lost anyway.
+func methodOf(levels [][]opinion) (method v1alpha2.WipeMethod, from string) {
+	rank := func(m v1alpha2.WipeMethod) int {
+		return slices.Index([]v1alpha2.WipeMethod{v1alpha2.WipeFast, v1alpha2.WipeDiscard, v1alpha2.WipeZero, v1alpha2.WipeSecure}, m)
+	}
+
+	for _, level := range levels {
+		for _, o := range level {
+			if o.policy.Method != "" && (from == "" || rank(o.policy.Method) > rank(method)) {
+				method, from = o.policy.Method, o.of
+			}
+		}
+
+		if from != "" {
+			return method, from
+		}
+	}
+
+	return "", ""
+}
+
+// keepOf is all that anybody keeps.
+func keepOf(levels [][]opinion) (keep []v1alpha2.DiskSelector, from []string) {
+	for _, level := range levels {
+		for _, o := range level {
+			if len(o.policy.Keep) > 0 {
+				from = append(from, o.of)
+			}
+
+			for _, disk := range o.policy.Keep {
+				if !slices.Contains(keep, disk) {
+					keep = append(keep, disk)
+				}
+			}
+		}
+	}
+
+	return keep, from
+}

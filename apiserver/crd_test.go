@@ -72,7 +72,7 @@ func testCustomResourceInNativeGroup(t *testing.T, a api) {
 		a.watchSees(t, schema.GroupVersionKind{Group: "metal.sidero.dev", Version: version, Kind: kind})
 	}
 
-	a.kubectl.Do(t, "delete", "crd", "widgets.metal.sidero.dev")
+	a.deleteDefinition(t, "widgets.metal.sidero.dev")
 	a.reload(t, s) // natives are not swept away with the group's custom resources
 }
 

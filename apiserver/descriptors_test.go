@@ -362,7 +362,7 @@ func testSharedVersionRefused(t *testing.T, a api) {
 	unserved := a.kubectl.With(strings.Replace(shared, "served: true", "served: false", 1))
 	unserved.Do(t, "apply", "-f", "-")
 
-	defer a.kubectl.Do(t, "delete", "crd", "widgets.metal.sidero.dev")
+	defer a.deleteDefinition(t, "widgets.metal.sidero.dev")
 
 	for _, args := range []string{"replace -f -", "apply -f -"} {
 		if out, err := a.kubectl.With(shared).Try(t, strings.Fields(args)...); err == nil || !strings.Contains(out, said) {
@@ -373,6 +373,16 @@ func testSharedVersionRefused(t *testing.T, a api) {
 	out, err := a.kubectl.Try(t, "patch", "crd", "widgets.metal.sidero.dev", "--type=json", "-p", `[{"op":"replace","path":"/spec/versions/0/served","value":true}]`)
 	if err == nil || !strings.Contains(out, said) {
 		t.Errorf("kubectl patch: %v %s", err, out)
+	}
+}
+
+// deleteDefinition deletes a definition of custom resources, and shows it if it does not go.
+func (a api) deleteDefinition(t *testing.T, name string) {
+	t.Helper()
+
+	if out, err := a.kubectl.Try(t, "delete", "crd", name); err != nil {
+		left, _ := a.kubectl.Try(t, "get", "crd", name, "-o", "yaml", "--show-managed-fields") //nolint:errcheck // it may be gone
+		t.Errorf("kubectl delete crd %s: %v\n%s\n%s", name, err, out, left)
 	}
 }
 

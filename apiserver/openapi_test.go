@@ -45,7 +45,7 @@ spec:
   versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}}]
 `).Do(t, "apply", "-f", "-")
 
-	defer a.kubectl.Do(t, "delete", "crd", "describeds.described.example.com")
+	defer a.deleteDefinition(t, "describeds.described.example.com")
 
 	a.kubectl.Do(t, "wait", "crd", "describeds.described.example.com", "--for=condition=Established", "--timeout=10s")
 

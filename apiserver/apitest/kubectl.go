@@ -8,12 +8,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
 // kubectlEndsWithin bounds a command. It is generous: the first one asks for all of OpenAPI.
 const kubectlEndsWithin = time.Minute
+
+// kubectlDumpsWithin bounds how long a command that did not end may take to tell what it was doing.
+const kubectlDumpsWithin = 5 * time.Second
 
 // Kubectl runs kubectl as the plane's administrator.
 type Kubectl struct {
@@ -85,7 +89,12 @@ func (k Kubectl) Try(t testing.TB, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), kubectlEndsWithin)
 	defer cancel()
 
-	out, err := k.Command(ctx, args...).CombinedOutput()
+	command := k.Command(ctx, args...)
+	// It shows on its standard error what it waits for, and ends.
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGQUIT) }
+	command.WaitDelay = kubectlDumpsWithin
+
+	out, err := command.CombinedOutput()
 
 	return string(out), err
 }

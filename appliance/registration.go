@@ -69,6 +69,7 @@ func newRegistrar(s site, config *rest.Config, objects cache.Cache) (*registrar,
 func registrationMapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	m.Add(v1alpha2.GroupVersion.WithKind("Server"), meta.RESTScopeRoot)
+	m.Add(v1alpha2.GroupVersion.WithKind("ServerClass"), meta.RESTScopeRoot)
 	m.Add(v1alpha3.GroupVersion.WithKind("ServerBinding"), meta.RESTScopeRoot)
 	m.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
 	return m

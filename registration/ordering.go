@@ -78,23 +78,31 @@ func (s *Service) next(ctx context.Context, name string) (*api.WaitResponse, err
 	ctx, cancel := context.WithTimeout(ctx, answersWithin)
 	defer cancel()
 
-	next, err := s.nextBy(ctx, s.config.Cache, name)
+	next, err := s.nextBy(ctx, s.config.Cache, s.classes, name)
 	if err == nil && next.GetOrder() == api.Order_STAY {
 		return next, nil
 	}
 
 	// The cache may be behind, and not have a server that has just registered. To stay is safe whatever it missed: its
 	// change is on the way and wakes the machine.
-	return s.nextBy(ctx, s.config.Client, name)
+	return s.nextBy(ctx, s.config.Client, s.currentClasses, name)
 }
 
-func (s *Service) nextBy(ctx context.Context, reader client.Reader, name string) (*api.WaitResponse, error) {
+// classReader lists all ServerClasses.
+type classReader func(context.Context) ([]v1alpha2.ServerClass, error)
+
+func (s *Service) nextBy(ctx context.Context, reader client.Reader, list classReader, name string) (*api.WaitResponse, error) {
 	server, binding, err := read(ctx, reader, name)
 	if err != nil {
 		return nil, err
 	}
 
-	return orders.Next(server, binding, s.settings()), nil
+	classes, err := list(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	return orders.Next(server, binding, classes, s.settings()), nil
 }
 
 func (s *Service) settings() orders.Settings {

@@ -40,6 +40,7 @@ func testOrders(t *testing.T, b bench, plane *apitest.Plane) {
 		{"a machine that nobody has accepted stays, and tells its plan", testPlanBeforeAcceptance},
 		{"its reports of a wipe are refused", testReportsRefused},
 		{"acceptance wakes it", func(t *testing.T, b bench) { testWake(t, b, plane) }},
+		{"classes say what is wiped", func(t *testing.T, b bench) { testClassPolicies(t, b, plane) }},
 		{"nothing new", testHold},
 		{"too many under one name", testCrowd},
 		{"the appliance stops", testStop},
@@ -145,8 +146,10 @@ func testReportsRefused(t *testing.T, b bench) {
 	}
 }
 
-// testWake has a machine wait on a cache of its own, as the appliance's.
-func testWake(t *testing.T, b bench, plane *apitest.Plane) {
+// watching is the service on a cache of its own, as the appliance's.
+func (b bench) watching(t *testing.T, plane *apitest.Plane) bench {
+	t.Helper()
+
 	objects, err := cache.New(plane.Admin, cache.Options{Scheme: b.admin.Scheme()})
 	if err != nil {
 		t.Fatal(err)
@@ -175,6 +178,13 @@ func testWake(t *testing.T, b bench, plane *apitest.Plane) {
 		}
 	})
 
+	return b
+}
+
+// toldWhen is what a machine is told that waits while something is done. Whether it waits already makes no difference to that.
+func (b bench) toldWhen(t *testing.T, done func()) *api.WaitResponse {
+	t.Helper()
+
 	known := b.order(t).GetSequence()
 	told := make(chan *api.WaitResponse, 1)
 
@@ -187,16 +197,24 @@ func testWake(t *testing.T, b bench, plane *apitest.Plane) {
 		told <- next
 	}()
 
-	// Whether the machine waits already makes no difference to what it has to be told.
-	b.patch(t, `{"spec":{"accepted":true}}`)
+	done()
 
 	select {
 	case next := <-told:
-		if next.GetOrder() != api.Order_WIPE {
-			t.Errorf("told %v", next)
-		}
+		return next
 	case <-time.After(20 * time.Second):
 		t.Fatal("the machine was not woken")
+
+		return nil
+	}
+}
+
+func testWake(t *testing.T, b bench, plane *apitest.Plane) {
+	b = b.watching(t, plane)
+
+	next := b.toldWhen(t, func() { b.patch(t, `{"spec":{"accepted":true}}`) })
+	if next.GetOrder() != api.Order_WIPE {
+		t.Errorf("told %v", next)
 	}
 }
 

@@ -73,7 +73,7 @@ type Config struct {
 	// Cache reads from memory: what need not be new.
 	Cache    client.Reader
 	Recorder events.EventRecorder
-	// Informers tell when a Server or a ServerBinding has changed. Run needs them.
+	// Informers tell when a Server, a ServerBinding or a ServerClass has changed. Run needs them.
 	Informers cache.Informers
 	Policy    Policy
 	// Hold is how long a machine that asks for orders waits when there are none: 50 s when it is zero.
@@ -155,7 +155,15 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 			return nil, s.fail(ctx, log, "read binding", err)
 		}
 
-		response.Wipe = orders.MayWipe(server, binding)
+		classes, err := s.currentClasses(ctx)
+		if err != nil {
+			return nil, s.fail(ctx, log, "read classes", err)
+		}
+
+		// By Sidero's protocol all disks are wiped, which the policy may not want.
+		policy := orders.Policy(server, classes, s.settings())
+		response.Wipe = orders.MayWipe(server, binding) && policy.Everything()
+		response.InsecureWipe = response.Wipe && (policy.Policy.Method == v1alpha2.WipeFast || policy.Policy.Method == v1alpha2.WipeDiscard)
 	}
 
 	return response, nil
@@ -184,7 +192,6 @@ func told(server *v1alpha2.Server, policy Policy) *api.CreateServerResponse {
 
 	if !server.Status.IsClean && !server.Status.InUse {
 		response.Wipe = true
-		response.InsecureWipe = policy.InsecureWipe
 		// Upstream's agent divides by it: it must not be zero.
 		response.RebootTimeout = max(policy.RebootTimeout, time.Second).Seconds()
 	}

@@ -3,6 +3,7 @@ package registration
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -74,6 +75,17 @@ func (w *waiters) wake(name string) {
 	}
 }
 
+// wakeAll tells all who wait.
+func (w *waiters) wakeAll() {
+	w.mu.Lock()
+	names := slices.Collect(maps.Keys(w.waiting))
+	w.mu.Unlock()
+
+	for _, name := range names {
+		w.wake(name)
+	}
+}
+
 // Name implements the supervisor's component.
 func (*Service) Name() string { return "orders" }
 
@@ -85,25 +97,13 @@ func (s *Service) Ready(context.Context) error { return nil }
 func (s *Service) Run(ctx context.Context) error {
 	defer s.waiters.stop()
 
-	changed := func(object any) {
-		if gone, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
-			object = gone.Obj
-		}
-
-		if o, ok := object.(client.Object); ok {
-			s.waiters.wake(o.GetName()) // a binding has its server's name
-		}
-	}
-
-	for _, object := range []client.Object{&v1alpha2.Server{}, &v1alpha3.ServerBinding{}} {
+	for object, handler := range s.handlers() {
 		informer, err := s.config.Informers.GetInformer(ctx, object)
 		if err != nil {
 			return fmt.Errorf("watch %T: %w", object, err)
 		}
 
-		handler, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-			AddFunc: changed, UpdateFunc: func(_, now any) { changed(now) }, DeleteFunc: changed,
-		})
+		handler, err := informer.AddEventHandler(handler)
 		if err != nil {
 			return fmt.Errorf("watch %T: %w", object, err)
 		}
@@ -114,4 +114,31 @@ func (s *Service) Run(ctx context.Context) error {
 	<-ctx.Done()
 
 	return nil
+}
+
+// handlers wake those whose orders a change may concern.
+func (s *Service) handlers() map[client.Object]toolscache.ResourceEventHandler {
+	changed := func(object any) {
+		if gone, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+			object = gone.Obj
+		}
+
+		if o, ok := object.(client.Object); ok {
+			s.waiters.wake(o.GetName()) // a binding has its server's name
+		}
+	}
+	one := toolscache.ResourceEventHandlerFuncs{AddFunc: changed, UpdateFunc: func(_, now any) { changed(now) }, DeleteFunc: changed}
+
+	// The policy of a class concerns every server that fits it; its status, which changes often, none.
+	all := toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { s.waiters.wakeAll() }, DeleteFunc: func(any) { s.waiters.wakeAll() },
+		UpdateFunc: func(before, now any) {
+			old, _ := before.(client.Object)
+			if o, ok := now.(client.Object); ok && (old == nil || versionOf(old) != versionOf(o)) {
+				s.waiters.wakeAll()
+			}
+		},
+	}
+
+	return map[client.Object]toolscache.ResourceEventHandler{&v1alpha2.Server{}: one, &v1alpha3.ServerBinding{}: one, &v1alpha2.ServerClass{}: all}
 }

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/wipepolicy"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
 	"github.com/sidero-appliance/sidero-appliance/registration/machine"
 	"github.com/sidero-appliance/sidero-appliance/registration/orders"
@@ -23,9 +24,15 @@ import (
 // report is what a machine said of its wipe, checked.
 type report struct {
 	// record writes it into a status; it returns what an Event tells of it, if anything.
-	record func(*v1alpha2.ServerStatus, time.Time) outcome
+	record func(*v1alpha2.ServerStatus, occasion) outcome
 	// ordered tells that it counts only while the machine is ordered to wipe.
 	ordered bool
+}
+
+// occasion is when a machine reports, and by which policy its disks are wiped.
+type occasion struct {
+	now    time.Time
+	policy wipepolicy.Decision
 }
 
 // outcome is how a wipe ended. The zero value is none: it goes on.
@@ -54,13 +61,18 @@ func (s *Service) Report(ctx context.Context, request *api.ReportRequest) (*api.
 		return nil, s.fail(ctx, log, "read binding", err)
 	}
 
+	classes, err := s.currentClasses(ctx)
+	if err != nil {
+		return nil, s.fail(ctx, log, "read classes", err)
+	}
+
 	var (
 		came outcome
 		of   *v1alpha2.Server
 	)
 
 	err = s.change(ctx, name, func(server *v1alpha2.Server) error {
-		next := orders.Next(server, binding, s.settings())
+		next := orders.Next(server, binding, classes, s.settings())
 
 		switch {
 		case parsed.ordered && (next.GetOrder() != api.Order_WIPE || next.GetSequence() != request.GetSequence()):
@@ -69,7 +81,7 @@ func (s *Service) Report(ctx context.Context, request *api.ReportRequest) (*api.
 			return nil // what was wiped stays on record until it is to be wiped again
 		}
 
-		of, came = server, parsed.record(&server.Status, time.Now())
+		of, came = server, parsed.record(&server.Status, occasion{time.Now(), orders.Policy(server, classes, s.settings())})
 		if parsed.ordered && (!came.ended || came.failure != "") {
 			wipes(server, time.Now())
 		}
@@ -102,12 +114,12 @@ func parseReport(request *api.ReportRequest) (report, error) {
 	case request.GetPlan() != nil:
 		plan, err := machine.ParsePlan(request.GetPlan())
 
-		return report{record: func(to *v1alpha2.ServerStatus, now time.Time) outcome { return recordPlan(to, plan, now) }}, err
+		return report{record: func(to *v1alpha2.ServerStatus, on occasion) outcome { return recordPlan(to, plan, on) }}, err
 	case request.GetProgress() != nil:
 		disks, err := machine.ParseProgress(request.GetProgress().GetDisks())
 
-		return report{ordered: true, record: func(to *v1alpha2.ServerStatus, now time.Time) outcome {
-			recordProgress(to, disks, now)
+		return report{ordered: true, record: func(to *v1alpha2.ServerStatus, on occasion) outcome {
+			recordProgress(to, disks, on.now)
 
 			return outcome{}
 		}}, err
@@ -115,8 +127,8 @@ func parseReport(request *api.ReportRequest) (report, error) {
 		disks, err := machine.ParseProgress(request.GetResult().GetDisks())
 		problem := machine.ParseText(request.GetResult().GetProblem())
 
-		return report{ordered: true, record: func(to *v1alpha2.ServerStatus, now time.Time) outcome {
-			return recordResult(to, disks, problem, now)
+		return report{ordered: true, record: func(to *v1alpha2.ServerStatus, on occasion) outcome {
+			return recordResult(to, disks, problem, on.now)
 		}}, errors.Join(err, machine.Bound(request.GetResult()))
 	default:
 		return report{}, errors.New("the report is none of plan, progress and result")
@@ -124,13 +136,16 @@ func parseReport(request *api.ReportRequest) (report, error) {
 }
 
 // recordPlan replaces what is planned; the times of the last wipe stay.
-func recordPlan(status *v1alpha2.ServerStatus, plan v1alpha2.WipeStatus, now time.Time) outcome {
+func recordPlan(status *v1alpha2.ServerStatus, plan v1alpha2.WipeStatus, on occasion) outcome {
+	plan.Policy, plan.PolicyFrom = &on.policy.Policy, on.policy.From
+	plan.Problem = cmp.Or(on.policy.Unclear, plan.Problem)
+
 	if status.Wipe != nil {
 		plan.PlannedAt, plan.StartedAt, plan.FinishedAt = status.Wipe.PlannedAt, status.Wipe.StartedAt, status.Wipe.FinishedAt
 	}
 
 	if !apiequality.Semantic.DeepEqual(status.Wipe, &plan) {
-		plan.PlannedAt = &metav1.Time{Time: now}
+		plan.PlannedAt = &metav1.Time{Time: on.now}
 		status.Wipe = &plan
 	}
 

@@ -56,6 +56,7 @@ func components() []component {
 			everywhere: rules{
 				allow(v1alpha2.GroupName, "servers")("get", "create", "patch"),
 				allow(v1alpha2.GroupName, "servers/status")("get", "patch"),
+				allow(v1alpha2.GroupName, "serverclasses")("list"), // which disks are wiped
 				allow(v1alpha3.GroupName, "serverbindings")("get"),
 				events,
 			},

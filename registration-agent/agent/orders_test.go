@@ -192,7 +192,7 @@ func TestStayAndPlan(t *testing.T) {
 	}
 	for reason, want := range map[api.Reason]string{
 		api.Reason_CLEAN: "waits to be used", api.Reason_CLEAN_TURNED_OFF: "turns it off", api.Reason_DUPLICATE: "claims to be this one",
-		api.Reason_PAUSED: "paused", api.Reason_LEAVING: "given back", api.Reason(99): "and waits",
+		api.Reason_PAUSED: "paused", api.Reason_LEAVING: "given back", api.Reason_UNCLEAR: "not clear", api.Reason(99): "and waits",
 	} {
 		d.tell(stay(reason))
 		shown.await(t, want)

@@ -117,6 +117,12 @@ func stayText(order *api.WaitResponse) (title string, advice []string) {
 		}
 	case api.Reason_LEAVING:
 		return "This machine is given back, or deleted: it waits for what comes next.", nil
+	case api.Reason_UNCLEAR:
+		return "It is not clear which disks of this machine are to be wiped: none is.", []string{
+			"See who says what, and set spec.wipe of the server, with:",
+			"  kubectl describe server " + server,
+			"  kubectl edit server " + server,
+		}
 	default:
 		return "This machine is registered, and waits.", nil
 	}

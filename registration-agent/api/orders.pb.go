@@ -154,6 +154,8 @@ const (
 	Reason_PAUSED Reason = 5
 	// The server is given back, or deleted.
 	Reason_LEAVING Reason = 6
+	// Policies contradict each other about the disks to wipe.
+	Reason_UNCLEAR Reason = 7
 )
 
 // Enum value maps for Reason.
@@ -166,6 +168,7 @@ var (
 		4: "DUPLICATE",
 		5: "PAUSED",
 		6: "LEAVING",
+		7: "UNCLEAR",
 	}
 	Reason_value = map[string]int32{
 		"NONE":             0,
@@ -175,6 +178,7 @@ var (
 		"DUPLICATE":        4,
 		"PAUSED":           5,
 		"LEAVING":          6,
+		"UNCLEAR":          7,
 	}
 )
 
@@ -345,7 +349,7 @@ func (x *WaitResponse) GetPolicy() *WipePolicy {
 	return nil
 }
 
-// WipePolicy is Server.spec.wipe with its defaults filled in.
+// WipePolicy is what the Server and its classes say, with the defaults filled in.
 type WipePolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// all, installDisk, selected or none.
@@ -1086,7 +1090,7 @@ const file_registration_agent_api_orders_proto_rawDesc = "" +
 	"\x04WIPE\x10\x01\x12\n" +
 	"\n" +
 	"\x06REBOOT\x10\x02\x12\r\n" +
-	"\tPOWER_OFF\x10\x03*m\n" +
+	"\tPOWER_OFF\x10\x03*z\n" +
 	"\x06Reason\x12\b\n" +
 	"\x04NONE\x10\x00\x12\x10\n" +
 	"\fNOT_ACCEPTED\x10\x01\x12\x14\n" +
@@ -1095,7 +1099,8 @@ const file_registration_agent_api_orders_proto_rawDesc = "" +
 	"\tDUPLICATE\x10\x04\x12\n" +
 	"\n" +
 	"\x06PAUSED\x10\x05\x12\v\n" +
-	"\aLEAVING\x10\x062\xa8\x01\n" +
+	"\aLEAVING\x10\x06\x12\v\n" +
+	"\aUNCLEAR\x10\a2\xa8\x01\n" +
 	"\x06Orders\x12K\n" +
 	"\x04Wait\x12 .sidero.appliance.v1.WaitRequest\x1a!.sidero.appliance.v1.WaitResponse\x12Q\n" +
 	"\x06Report\x12\".sidero.appliance.v1.ReportRequest\x1a#.sidero.appliance.v1.ReportResponseBEZCgithub.com/sidero-appliance/sidero-appliance/registration-agent/apib\x06proto3"

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/wipepolicy"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
 )
 
@@ -17,17 +18,32 @@ const pausedAnnotation = "cluster.x-k8s.io/paused"
 
 // Settings are the appliance's.
 type Settings struct {
-	// InsecureWipe makes a wipe fast where the Server does not say how. Otherwise every byte is overwritten.
+	// InsecureWipe makes a wipe fast where neither the Server nor a ServerClass says how. Otherwise every byte is overwritten.
 	InsecureWipe bool
 }
 
-// Next decides. A server without a ServerBinding has a nil one.
-func Next(server *v1alpha2.Server, binding *v1alpha3.ServerBinding, settings Settings) *api.WaitResponse {
-	next := &api.WaitResponse{Server: server.Name, Policy: policy(server.Spec.Wipe, settings)}
-	next.Order, next.Reason = decide(server, binding)
+// Next decides. A server without a ServerBinding has a nil one. The classes are all that there are.
+func Next(server *v1alpha2.Server, binding *v1alpha3.ServerBinding, classes []v1alpha2.ServerClass, settings Settings) *api.WaitResponse {
+	wipe := Policy(server, classes, settings)
+
+	next := &api.WaitResponse{Server: server.Name, Policy: told(wipe.Policy)}
+	if next.Order, next.Reason = decide(server, binding); next.Order == api.Order_WIPE && wipe.Unclear != "" {
+		next.Order, next.Reason = api.Order_STAY, api.Reason_UNCLEAR
+	}
+
 	next.Sequence = sequence(next)
 
 	return next
+}
+
+// Policy is the one that a server's disks are wiped by.
+func Policy(server *v1alpha2.Server, classes []v1alpha2.ServerClass, settings Settings) wipepolicy.Decision {
+	method := v1alpha2.WipeZero
+	if settings.InsecureWipe {
+		method = v1alpha2.WipeFast
+	}
+
+	return wipepolicy.Decide(server, classes, method)
 }
 
 func decide(server *v1alpha2.Server, binding *v1alpha3.ServerBinding) (api.Order, api.Reason) {
@@ -99,34 +115,22 @@ func turnedOff(spec *v1alpha2.ServerSpec) bool {
 	}
 }
 
-// policy fills in what a server does not say.
-func policy(wipe *v1alpha2.WipePolicy, settings Settings) *api.WipePolicy {
-	if wipe == nil {
-		wipe = &v1alpha2.WipePolicy{}
-	}
-
-	method := v1alpha2.WipeZero
-	if settings.InsecureWipe {
-		method = v1alpha2.WipeFast
-	}
-
-	filled := &api.WipePolicy{
-		Disks:  string(cmp.Or(wipe.Disks, v1alpha2.WipeAll)),
-		Method: string(cmp.Or(wipe.Method, method)),
-	}
+// told is a policy in the protocol's words.
+func told(wipe v1alpha2.WipePolicy) *api.WipePolicy {
+	policy := &api.WipePolicy{Disks: string(wipe.Disks), Method: string(wipe.Method)}
 	if wipe.InstallDisk != nil {
-		filled.InstallDisk = selector(*wipe.InstallDisk)
+		policy.InstallDisk = selector(*wipe.InstallDisk)
 	}
 
 	for _, disk := range wipe.Selected {
-		filled.Selected = append(filled.Selected, selector(disk))
+		policy.Selected = append(policy.Selected, selector(disk))
 	}
 
 	for _, disk := range wipe.Keep {
-		filled.Keep = append(filled.Keep, selector(disk))
+		policy.Keep = append(policy.Keep, selector(disk))
 	}
 
-	return filled
+	return policy
 }
 
 func selector(disk v1alpha2.DiskSelector) *api.DiskSelector {

@@ -86,7 +86,7 @@ func TestNext(t *testing.T) {
 
 	every(func(f facts) {
 		server, binding := f.objects()
-		next := orders.Next(server, binding, orders.Settings{})
+		next := orders.Next(server, binding, nil, orders.Settings{})
 		at := slices.IndexFunc(rows, func(r row) bool { return r.when(f) })
 		used[at]++
 
@@ -104,7 +104,7 @@ func TestNext(t *testing.T) {
 func TestInvariants(t *testing.T) {
 	every(func(f facts) {
 		server, binding := f.objects()
-		order := orders.Next(server, binding, orders.Settings{}).GetOrder()
+		order := orders.Next(server, binding, nil, orders.Settings{}).GetOrder()
 		forbidden := !f.accepted || f.bound || f.inUse || f.duplicate || f.paused || f.deleting
 
 		if may := orders.MayWipe(server, binding); may == forbidden {
@@ -152,7 +152,7 @@ func TestPowerControl(t *testing.T) {
 				want = api.Reason_CLEAN_TURNED_OFF
 			}
 
-			if got := orders.Next(server, nil, orders.Settings{}); got.GetOrder() != api.Order_STAY || got.GetReason() != want {
+			if got := orders.Next(server, nil, nil, orders.Settings{}); got.GetOrder() != api.Order_STAY || got.GetReason() != want {
 				t.Errorf("got %v, want %s", got, want)
 			}
 		})
@@ -177,7 +177,7 @@ func TestPolicy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := &v1alpha2.Server{Spec: v1alpha2.ServerSpec{Wipe: test.wipe}}
-			if got := orders.Next(server, nil, orders.Settings{InsecureWipe: test.insecure}).GetPolicy(); !proto.Equal(got, test.want) {
+			if got := orders.Next(server, nil, nil, orders.Settings{InsecureWipe: test.insecure}).GetPolicy(); !proto.Equal(got, test.want) {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
@@ -192,7 +192,7 @@ func TestSequence(t *testing.T) {
 		server, binding := f.objects()
 		for _, method := range []v1alpha2.WipeMethod{"", v1alpha2.WipeFast} {
 			server.Spec.Wipe = &v1alpha2.WipePolicy{Method: method}
-			next := orders.Next(server, binding, orders.Settings{})
+			next := orders.Next(server, binding, nil, orders.Settings{})
 			what := fmt.Sprint(next.GetOrder(), next.GetReason(), next.GetPolicy().GetMethod())
 
 			if told, known := seen[next.GetSequence()]; known && told != what || next.GetSequence() == 0 {
@@ -200,7 +200,7 @@ func TestSequence(t *testing.T) {
 			}
 
 			seen[next.GetSequence()] = what
-			if again := orders.Next(server, binding, orders.Settings{}); again.GetSequence() != next.GetSequence() {
+			if again := orders.Next(server, binding, nil, orders.Settings{}); again.GetSequence() != next.GetSequence() {
 				t.Errorf("%+v has several sequences", f)
 			}
 		}

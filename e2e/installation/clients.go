@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/e2e/lab"
 )
@@ -32,7 +33,7 @@ func (i *Installation) Client() (client.WithWatch, error) {
 	config.QPS = -1 // as fast as the test asks
 
 	types := runtime.NewScheme()
-	if err := errors.Join(v1alpha2.AddToScheme(types), corev1.AddToScheme(types), eventsv1.AddToScheme(types)); err != nil {
+	if err := errors.Join(v1alpha2.AddToScheme(types), v1alpha3.AddToScheme(types), corev1.AddToScheme(types), eventsv1.AddToScheme(types)); err != nil {
 		return nil, fmt.Errorf("register types: %w", err)
 	}
 

@@ -74,6 +74,8 @@ type Machine struct {
 	Interfaces func() ([]inventory.Interface, error)
 	Hostname   func() (string, error)
 	Network    Network
+	// Dial connects to the appliance; over the kernel's own network when nil.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Disks says which disks there are and what is on them.
 	Disks func(ctx context.Context) ([]disk.Disk, error)
 	// Wipe carries a plan out, as wipe.Host.Run does.

@@ -49,7 +49,7 @@ type registrar struct {
 }
 
 func dial(agent *Agent, endpoint string, link network.Link) (*registrar, error) {
-	conn, err := grpc.NewClient("passthrough:///"+endpoint,
+	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
@@ -57,7 +57,11 @@ func dial(agent *Agent, endpoint string, link network.Link) (*registrar, error) 
 			Backoff:           backoff.Config{BaseDelay: agent.Pace.FirstRetry / 2, Multiplier: 1.6, Jitter: 0.2, MaxDelay: agent.Pace.LastRetry},
 			MinConnectTimeout: connectTimeout,
 		}),
-	)
+	}
+	if agent.Machine.Dial != nil {
+		options = append(options, grpc.WithContextDialer(agent.Machine.Dial))
+	}
+	conn, err := grpc.NewClient("passthrough:///"+endpoint, options...)
 	if err != nil {
 		return nil, fmt.Errorf("make connection to %s: %w", endpoint, err)
 	}

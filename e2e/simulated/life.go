@@ -1,0 +1,239 @@
+package simulated
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing/fstest"
+	"time"
+
+	"github.com/siderolabs/go-smbios/smbios"
+
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/agent"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/console"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/disk"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/inventory"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/network"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/pause"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/wipe"
+)
+
+const (
+	// scriptTimeout is for an appliance that was killed while it answered.
+	scriptTimeout = 5 * time.Second
+	// firmwareRetry is how long firmware waits before it asks again.
+	firmwareRetry = 100 * time.Millisecond
+)
+
+// life is a machine from the moment that it gets power until it loses it.
+type life struct {
+	*Machine
+
+	end context.CancelFunc
+	// installed tells that an operating system runs.
+	installed atomic.Bool
+}
+
+// run is what a machine does while it has power: it boots from the network, or from its disk if it may.
+func (l *life) run(ctx context.Context, fromNetwork bool) {
+	if !fromNetwork && l.disk != nil && l.disk.boots() {
+		l.installed.Store(true)
+		<-ctx.Done()
+
+		return
+	}
+
+	arguments, err := l.firmware(ctx)
+	if err != nil {
+		return
+	}
+
+	if l.agent(ctx, arguments) != nil || ctx.Err() != nil {
+		return
+	}
+
+	// Only a machine in use is told to start again. Until the appliance gives it an operating system to boot, it has one.
+	if l.disk != nil {
+		l.disk.install(ctx)
+	}
+
+	l.installed.Store(ctx.Err() == nil)
+	<-ctx.Done()
+}
+
+// firmware asks for a boot script until there is one that starts a kernel, and returns the kernel's arguments. It fails
+// when the machine loses power.
+func (l *life) firmware(ctx context.Context) (string, error) {
+	for {
+		if arguments, err := l.script(ctx); err == nil {
+			return arguments, nil
+		}
+
+		if err := pause.For(ctx, firmwareRetry); err != nil {
+			return "", err
+		}
+	}
+}
+
+// script asks once.
+func (l *life) script(ctx context.Context) (string, error) {
+	query := url.Values{
+		"uuid": {l.Name}, "mac": {strings.ReplaceAll(l.MAC.String(), ":", "-")}, "serial": {l.serial()},
+		"arch": {"x86_64"}, "platform": {"pcbios"}, "version": {"1.21.1"},
+	}
+
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.config.Appliance+"/ipxe?"+query.Encode(), http.NoBody)
+	if err != nil {
+		return "", err
+	}
+
+	response, err := l.web.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		// kernel URL ARGUMENTS || goto failed
+		if rest, ok := strings.CutPrefix(lines.Text(), "kernel "); ok {
+			_, arguments, _ := strings.Cut(rest, " ")
+			arguments, _, _ = strings.Cut(arguments, " ||")
+
+			return arguments, nil
+		}
+	}
+
+	return "", fmt.Errorf("boot: status %d without a kernel", response.StatusCode)
+}
+
+var errPowerOff = errors.New("switched off by order")
+
+// agent runs the agent until the machine is told to start again. It fails when the machine loses power.
+func (l *life) agent(ctx context.Context, arguments string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+
+	restarts := errors.New("starts again")
+	a := agent.Agent{
+		Machine: l.hardware(arguments), Display: noDisplay{}, Pace: l.config.Pace,
+		Logger: slog.New(journal{l.Machine}),
+	}
+	a.Machine.Reboot = func() error { cancel(restarts); return nil }
+	a.Machine.PowerOff = func() error { cancel(errPowerOff); return nil }
+	a.Run(ctx)
+
+	switch err := context.Cause(ctx); {
+	case errors.Is(err, restarts):
+		return nil
+	case errors.Is(err, errPowerOff):
+		go l.Press(false) // not from within its own life, which it ends
+
+		return err
+	default:
+		return err
+	}
+}
+
+// hardware is the machine as its agent sees it.
+func (l *life) hardware(arguments string) agent.Machine {
+	machine := agent.Machine{
+		CommandLine: arguments,
+		Drivers:     func(context.Context) error { return nil },
+		Randomness:  func(context.Context) error { return nil },
+		SMBIOS:      l.tables,
+		Interfaces:  l.interfaces,
+		Hostname:    func() (string, error) { return l.host(), nil },
+		Network:     wire{l.Machine},
+		Dial:        l.dial,
+		Disks:       func(context.Context) ([]disk.Disk, error) { return nil, nil },
+		Wipe:        func(context.Context, wipe.Plan, func(wipe.Progress)) ([]wipe.Progress, error) { return nil, nil },
+		Sys:         fstest.MapFS{"block/vda/size": {Data: fmt.Append(nil, DiskSize/sector)}},
+	}
+
+	if l.disk != nil {
+		machine.Disks = func(context.Context) ([]disk.Disk, error) { return l.disk.list(), nil }
+		machine.Wipe = l.disk.wipe
+	}
+
+	return machine
+}
+
+func (l *life) tables() (*smbios.SMBIOS, error) {
+	return &smbios.SMBIOS{
+		SystemInformation: smbios.SystemInformation{UUID: l.Name, Manufacturer: "Simulated", ProductName: "Box", SerialNumber: l.serial()},
+	}, nil
+}
+
+func (l *life) interfaces() ([]inventory.Interface, error) {
+	return []inventory.Interface{{
+		Interface: net.Interface{Index: 2, MTU: 1500, Name: "eth0", Flags: net.FlagUp, HardwareAddr: l.MAC},
+		// Not the one it has: nobody is reached by an address of loopback.
+		Addresses: []string{netip.PrefixFrom(reachable(l.Address), 8).String()},
+	}}, nil
+}
+
+// reachable is an address of 10.0.0.0/8 in place of one of 127.0.0.0/8.
+func reachable(address netip.Addr) netip.Addr {
+	bytes := address.As4()
+	bytes[0] = 10
+
+	return netip.AddrFrom4(bytes)
+}
+
+// wire is the machine's network, which is up.
+type wire struct{ *Machine }
+
+// Up implements agent.Network.
+func (w wire) Up(context.Context, net.HardwareAddr) (network.Link, error) {
+	return network.Link{
+		Interface: "eth0", MAC: w.MAC, Settings: network.Settings{Address: netip.PrefixFrom(reachable(w.Address), 8)},
+	}, nil
+}
+
+// Keep implements agent.Network.
+func (wire) Keep(ctx context.Context) error {
+	<-ctx.Done()
+
+	return nil
+}
+
+type noDisplay struct{}
+
+// Show implements agent.Display.
+func (noDisplay) Show(console.Screen) {}
+
+// journal hears what an agent logs.
+type journal struct{ *Machine }
+
+// wipeDone is what the agent logs when the appliance has confirmed that it knows of a wipe's end.
+const wipeDone = "wipe done"
+
+// Enabled implements slog.Handler.
+func (journal) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+
+// Handle implements slog.Handler.
+func (j journal) Handle(_ context.Context, record slog.Record) error {
+	if record.Message == wipeDone && j.disk != nil {
+		j.disk.recorded(record.Time)
+	}
+
+	if j.config.Heard != nil {
+		j.config.Heard(record)
+	}
+
+	return nil
+}
+
+// WithAttrs implements slog.Handler.
+func (j journal) WithAttrs([]slog.Attr) slog.Handler { return j }
+
+// WithGroup implements slog.Handler.
+func (j journal) WithGroup(string) slog.Handler { return j }

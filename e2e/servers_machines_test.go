@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,6 +18,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/e2e/bmc"
 	"github.com/sidero-appliance/sidero-appliance/e2e/installation"
 	"github.com/sidero-appliance/sidero-appliance/e2e/lab"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/console"
 )
 
 const (
@@ -30,13 +32,19 @@ const (
 type managed struct {
 	*installation.Installation
 
-	client  client.Client
+	client client.Client
+	// name is the Server's.
+	name    string
 	machine *bmc.Machine
 	// bmc is nil for a machine that only a person can turn on and off.
 	bmc   bmc.BMC
 	disks []*dataDisk
-	// policy is spec.wipe, and power the rest of what a person tells of the machine, both as JSON.
-	policy, power string
+	// policy is spec.wipe as JSON.
+	policy string
+
+	// written are QEMU's counts of writes, and told what the BMC was told, when the disks were filled last.
+	written []int
+	told    []string
 }
 
 // kind makes one machine of a kind.
@@ -50,25 +58,26 @@ type kind struct {
 	power func(bmc.BMC) string
 }
 
-const disksOfSize = serverDiskSize
+// ipmiPower is how a BIOS machine's power is controlled by IPMI.
+func ipmiPower(b bmc.BMC) string {
+	return fmt.Sprintf(`"pxeMode":"bios","bmc":{"endpoint":%q,"port":%d,"user":%q,"pass":%q}`,
+		bmcAddress, b.(*bmc.IPMI).Port(), bmc.User, bmc.Password)
+}
 
 // kinds are one with IPMI, one with Redfish and one without a BMC, each of another firmware.
 func kinds() []kind {
 	return []kind{
 		{
 			machine: lab.Machine{Name: "ipmi", Firmware: lab.BIOS, Disks: []lab.Disk{
-				{Size: disksOfSize, Bus: lab.SATA, Serial: "IPMI0"}, {Size: disksOfSize, Serial: keptSerial},
+				{Size: serverDiskSize, Bus: lab.SATA, Serial: "IPMI0"}, {Size: serverDiskSize, Serial: keptSerial},
 			}},
 			keep: []int{1}, policy: `{"keep":[{"serial":"` + keptSerial + `"}]}`,
-			bmc: func(node *lab.Node, m *bmc.Machine) (bmc.BMC, error) { return bmc.NewIPMI(node, bmcAddress+":0", m) },
-			power: func(b bmc.BMC) string {
-				return fmt.Sprintf(`"pxeMode":"bios","bmc":{"endpoint":%q,"port":%d,"user":%q,"pass":%q}`,
-					bmcAddress, b.(*bmc.IPMI).Port(), bmc.User, bmc.Password)
-			},
+			bmc:   func(node *lab.Node, m *bmc.Machine) (bmc.BMC, error) { return bmc.NewIPMI(node, bmcAddress+":0", m) },
+			power: ipmiPower,
 		},
 		{
 			machine: lab.Machine{Name: "redfish", Firmware: lab.UEFI, Disks: []lab.Disk{
-				{Size: disksOfSize, Bus: lab.NVMe, Serial: "REDFISH0"}, {Size: disksOfSize, Bus: lab.VirtioSCSI, Serial: "REDFISH1"},
+				{Size: serverDiskSize, Bus: lab.NVMe, Serial: "REDFISH0"}, {Size: serverDiskSize, Bus: lab.VirtioSCSI, Serial: "REDFISH1"},
 			}},
 			keep: []int{1}, policy: `{"keep":[{"label":"` + keptLabel + `"}]}`,
 			bmc: func(node *lab.Node, m *bmc.Machine) (bmc.BMC, error) { return bmc.NewRedfish(node, bmcAddress+":0", m) },
@@ -79,9 +88,9 @@ func kinds() []kind {
 		},
 		{
 			machine: lab.Machine{Name: "plain", Firmware: lab.UEFIHTTP, Disks: []lab.Disk{
-				{Size: disksOfSize, Serial: "PLAIN0"}, {Size: disksOfSize, Serial: "PLAIN1"}, {Size: disksOfSize, Bus: lab.NVMe, Serial: "PLAIN2"},
-				{Size: disksOfSize, Bus: lab.SATA, Serial: "PLAIN3"}, {Size: disksOfSize, Bus: lab.VirtioSCSI, Serial: "PLAIN4"},
-				{Size: disksOfSize, Bus: lab.SATA, Serial: keptSerial},
+				{Size: serverDiskSize, Serial: "PLAIN0"}, {Size: serverDiskSize, Serial: "PLAIN1"}, {Size: serverDiskSize, Bus: lab.NVMe, Serial: "PLAIN2"},
+				{Size: serverDiskSize, Bus: lab.SATA, Serial: "PLAIN3"}, {Size: serverDiskSize, Bus: lab.VirtioSCSI, Serial: "PLAIN4"},
+				{Size: serverDiskSize, Bus: lab.SATA, Serial: keptSerial},
 			}},
 			keep: []int{5}, policy: `{"keep":[{"serial":"` + keptSerial + `"}]}`,
 		},
@@ -93,6 +102,8 @@ func (k kind) make(t *testing.T, i *installation.Installation) *managed {
 	t.Helper()
 
 	m := &managed{Installation: i, client: admin(t, i), machine: bmc.NewMachine(i.Lab, k.machine), policy: k.policy}
+	m.name = m.machine.Description().UUID.String()
+
 	t.Cleanup(func() {
 		if m.bmc != nil {
 			if err := m.bmc.Close(); err != nil {
@@ -115,20 +126,37 @@ func (k kind) make(t *testing.T, i *installation.Installation) *managed {
 			d.label = keptLabel
 		}
 
-		d.fill(t)
 		m.disks = append(m.disks, d)
 	}
+
+	m.fill(t.Context(), t)
 
 	return m
 }
 
-// name is the Server's.
-func (m *managed) name() string { return m.machine.Description().UUID.String() }
+// fill puts data on all disks, whatever was done to them before. From here on nothing counts that was before.
+func (m *managed) fill(ctx context.Context, t *testing.T) {
+	t.Helper()
+
+	for _, d := range m.disks {
+		d.fill(t)
+	}
+
+	m.written, m.told = m.writes(ctx, t), m.changes()
+}
+
+func (m *managed) writes(ctx context.Context, t *testing.T) []int {
+	t.Helper()
+
+	writes, err := m.machine.Writes(ctx)
+
+	return must(t, writes, err)
+}
 
 func (m *managed) server(ctx context.Context, t *testing.T) *v1alpha2.Server {
 	t.Helper()
 
-	return server(ctx, t, m.client, m.name())
+	return server(ctx, t, m.client, m.name)
 }
 
 // patch changes the Server's spec, by the JSON of its fields.
@@ -142,7 +170,7 @@ func (m *managed) merge(ctx context.Context, t *testing.T, patch string) {
 	t.Helper()
 
 	s := &v1alpha2.Server{}
-	s.Name = m.name()
+	s.Name = m.name
 
 	if err := m.client.Patch(ctx, s, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
 		t.Fatal(err)
@@ -154,7 +182,7 @@ func (m *managed) mergeStatus(ctx context.Context, t *testing.T, patch string) {
 	t.Helper()
 
 	s := &v1alpha2.Server{}
-	s.Name = m.name()
+	s.Name = m.name
 
 	if err := m.client.Status().Patch(ctx, s, client.RawPatch(types.MergePatchType, []byte(`{"status":`+patch+`}`))); err != nil {
 		t.Fatal(err)
@@ -169,7 +197,7 @@ func (m *managed) until(ctx context.Context, t *testing.T, what string, good fun
 
 	eventually(ctx, t, func() error {
 		if s = m.server(ctx, t); !good(s) {
-			return fmt.Errorf("%s is not %s, but %s, waiting for %q: %w", m.machine.Description().Name, what, s.Status.Phase, s.Status.WaitingFor, errNotYet)
+			return fmt.Errorf("%s is not %s, but %s, waiting for %q: %w", m.name, what, s.Status.Phase, s.Status.WaitingFor, errNotYet)
 		}
 
 		return nil
@@ -184,7 +212,7 @@ func (m *managed) untilOn(ctx context.Context, t *testing.T, on bool) {
 
 	eventually(ctx, t, func() error {
 		if m.machine.On() != on {
-			return fmt.Errorf("%s is not on=%v: %w", m.machine.Description().Name, on, errNotYet)
+			return fmt.Errorf("%s is not on=%v: %w", m.name, on, errNotYet)
 		}
 
 		return nil
@@ -200,9 +228,9 @@ func (m *managed) changes() []string {
 	return m.bmc.Changes()
 }
 
-// checkUntouched sees that not a byte of any disk has changed, that QEMU has seen no write, and that the BMC was told
-// nothing but the given.
-func (m *managed) checkUntouched(ctx context.Context, t *testing.T, changes []string) {
+// checkUntouched sees that not a byte of any disk has changed since they were filled, that QEMU has seen no write, and that
+// the BMC was told to change nothing but what is given.
+func (m *managed) checkUntouched(ctx context.Context, t *testing.T, changes ...string) {
 	t.Helper()
 
 	for _, d := range m.disks {
@@ -211,12 +239,18 @@ func (m *managed) checkUntouched(ctx context.Context, t *testing.T, changes []st
 		}
 	}
 
-	writes, err := m.machine.Writes(ctx)
-	if slices.ContainsFunc(must(t, writes, err), func(count int) bool { return count != 0 }) {
-		t.Errorf("disks were written to: %v", writes)
+	if writes := m.writes(ctx, t); !slices.Equal(writes, m.written) {
+		t.Errorf("disks were written to: %v, before %v", writes, m.written)
 	}
 
-	if got := m.changes(); !slices.Equal(got, changes) {
+	m.checkTold(t, changes...)
+}
+
+// checkTold sees what the BMC was told to change since the disks were filled.
+func (m *managed) checkTold(t *testing.T, changes ...string) {
+	t.Helper()
+
+	if got := m.changes()[len(m.told):]; !slices.Equal(got, changes) {
 		t.Errorf("its BMC was told %q, want %q", got, changes)
 	}
 }
@@ -225,29 +259,95 @@ func (m *managed) checkUntouched(ctx context.Context, t *testing.T, changes []st
 func (m *managed) checkDisks(ctx context.Context, t *testing.T) {
 	t.Helper()
 
-	writes, err := m.machine.Writes(ctx)
-	writes = must(t, writes, err)
+	writes := m.writes(ctx, t)
 
 	for n, d := range m.disks {
 		switch {
 		case !d.keep:
 			d.checkWiped(t)
-		case !d.intact(t) || writes[n] != 0:
-			t.Errorf("%s was to be kept, and has had %d writes", d.Serial, writes[n])
+		case !d.intact(t) || writes[n] != m.written[n]:
+			t.Errorf("%s was to be kept, and has had %d writes", d.Serial, writes[n]-m.written[n])
 		}
 	}
 }
 
-// planned tells whether the plan on the Server is to wipe all disks but those that are kept, none of which is begun.
-func (m *managed) planned(s *v1alpha2.Server) bool {
+// planned tells whether the plan on the Server is to keep those disks, by their serial numbers, and to wipe all others, and
+// none of it is begun.
+func (m *managed) planned(s *v1alpha2.Server, keep ...string) bool {
 	plan := s.Status.Wipe
 	if plan == nil || plan.StartedAt != nil || plan.PlannedAt == nil || len(plan.Disks) != len(m.disks) {
 		return false
 	}
 
 	return !slices.ContainsFunc(m.disks, func(d *dataDisk) bool {
-		at := slices.IndexFunc(plan.Disks, func(p v1alpha2.WipeDiskStatus) bool { return strings.Contains(p.Description, "serial "+d.Serial) })
+		at := slices.IndexFunc(plan.Disks, func(p v1alpha2.WipeDiskStatus) bool { return strings.HasSuffix(p.Description, "serial "+d.Serial) })
 
-		return at < 0 || (plan.Disks[at].Action == "keep") != d.keep
+		return at < 0 || (plan.Disks[at].Action == "keep") != slices.Contains(keep, d.Serial)
 	})
+}
+
+// kept are the serial numbers of the disks that the Server's policy keeps.
+func (m *managed) kept() []string {
+	var serials []string
+
+	for _, d := range m.disks {
+		if d.keep {
+			serials = append(serials, d.Serial)
+		}
+	}
+
+	return serials
+}
+
+// ask is a person who asks for the machine's power, and waits until that is taken up.
+func (m *managed) ask(ctx context.Context, t *testing.T, what string) {
+	t.Helper()
+
+	m.merge(ctx, t, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1alpha2.PowerRequestAnnotation, what))
+	m.until(ctx, t, "asked", func(s *v1alpha2.Server) bool { return s.Annotations[v1alpha2.PowerRequestAnnotation] == "" })
+}
+
+// register is a person who starts the machine from the network, once, and tells the appliance of its BMC, which listens on
+// the node.
+func (m *managed) register(ctx context.Context, t *testing.T, k kind, node *lab.Node) {
+	t.Helper()
+
+	must(t, 0, m.machine.TurnOn(lab.FromNetwork))
+
+	if k.bmc != nil {
+		b, err := k.bmc(node, m.machine)
+		m.bmc = must(t, b, err)
+	}
+
+	m.untilRegistered(ctx, t)
+	t.Logf("registered after %s", m.machine.VM().Elapsed().Round(time.Second))
+
+	if m.bmc != nil {
+		m.patch(ctx, t, k.power(m.bmc))
+		m.until(ctx, t, "known to be on", func(s *v1alpha2.Server) bool { return s.Status.Power == v1alpha2.PowerOn })
+	}
+}
+
+// untilRegistered waits until the machine's agent says so.
+func (m *managed) untilRegistered(ctx context.Context, t *testing.T) {
+	t.Helper()
+
+	if _, err := m.machine.VM().WaitConsole(ctx, console.LineRegistered+m.name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// untilClean waits until the machine is clean, and off if it can be turned off.
+func (m *managed) untilClean(ctx context.Context, t *testing.T) {
+	t.Helper()
+
+	began := time.Now()
+
+	m.until(ctx, t, "clean", func(s *v1alpha2.Server) bool { return s.Status.IsClean })
+
+	if m.bmc != nil {
+		m.untilOn(ctx, t, false)
+	}
+
+	t.Logf("clean after %s, its BMC was told %q", time.Since(began).Round(time.Second), m.changes()[len(m.told):])
 }

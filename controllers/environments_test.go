@@ -456,6 +456,14 @@ func TestDefaultFollowsTheAppliance(t *testing.T) {
 	must(t, l.Update(t.Context(), edited))
 	l.stop()
 
+	missing := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(missing.Close)
+	start(&releases{Server: missing})
+	eventually(t, "an Event tells why it waits", func(context.Context) (bool, error) {
+		return strings.Contains(l.events("default"), "Warning Environment Upgrade: boots "+old.URL+"/talos/"+environment.TalosRelease+"/vmlinuz-amd64 until the new files are here: NotFound: "), nil
+	})
+	l.stop()
+
 	release := next.hold()
 	defer release()
 	start(next)

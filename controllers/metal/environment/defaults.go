@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,8 +18,12 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/existence"
 )
 
-// looksAgain is how often an upgrade looks whether its files have come.
-const looksAgain = 5 * time.Second
+const (
+	// looksAgain is how often an upgrade looks whether its files have come.
+	looksAgain = 5 * time.Second
+	// tellsAgain is how often it tells that they cannot be had: Events do not stay.
+	tellsAgain = time.Hour
+)
 
 // Reasons of Events.
 const (
@@ -37,8 +42,13 @@ type Defaults struct {
 	client       client.Client
 	assets       assets
 	events       events.EventRecorder
+	teller       teller
 	releases     string
 	architecture string
+
+	// told is what was last told of an upgrade that waits, and toldAt when. There is one worker.
+	told   string
+	toldAt time.Time
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -62,11 +72,31 @@ func (d *Defaults) Reconcile(ctx context.Context, _ ctrl.Request) (reconcile.Res
 
 	for _, ref := range refs {
 		if d.assets.State(ref).Blob == nil {
+			d.tell(stored, wanted, time.Now())
+
 			return reconcile.Result{RequeueAfter: looksAgain}, nil
 		}
 	}
 
 	return reconcile.Result{}, d.upgrade(ctx, stored, wanted)
+}
+
+// tell records an Event about an upgrade whose files cannot be had, when the reason is another one, and now and then: the
+// Environment's status is about the files that it boots meanwhile.
+func (d *Defaults) tell(stored, wanted *v1alpha2.Environment, now time.Time) {
+	for _, c := range d.teller.conditions(wanted) {
+		if c.Status == string(metav1.ConditionTrue) || !failed(c.Reason) {
+			continue
+		}
+
+		if what := c.URL + c.Reason; what != d.told || now.Sub(d.toldAt) >= tellsAgain {
+			d.told, d.toldAt = what, now
+			d.events.Eventf(stored, nil, corev1.EventTypeWarning, eventUpgrade, "Wait", "boots %.100s until the new files are here: %s: %.700s",
+				stored.Spec.Kernel.URL, c.Reason, c.Message)
+		}
+
+		return // the other one is told of when this one is here
+	}
 }
 
 // upgrade replaces the spec that was looked at, and no other: the lock sees to it.
@@ -84,7 +114,7 @@ func (d *Defaults) upgrade(ctx context.Context, stored, wanted *v1alpha2.Environ
 		return fmt.Errorf("upgrade environment %s: %w", stored.Name, err)
 	}
 
-	d.events.Eventf(stored, nil, corev1.EventTypeNormal, eventUpgrade, "Upgrade", "boots %s now, instead of %s", stored.Spec.Kernel.URL, before.Spec.Kernel.URL)
+	d.events.Eventf(stored, nil, corev1.EventTypeNormal, eventUpgrade, "Upgrade", "boots %.400s now, instead of %.400s", stored.Spec.Kernel.URL, before.Spec.Kernel.URL)
 
 	return nil
 }

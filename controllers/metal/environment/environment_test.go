@@ -81,9 +81,9 @@ func TestUntouched(t *testing.T) {
 
 func TestRefs(t *testing.T) {
 	e := &v1alpha2.Environment{ObjectMeta: metav1.ObjectMeta{Name: "x"}}
-	e.Spec.Kernel.Asset = v1alpha2.Asset{URL: "http://a/k", SHA512: "ABCD"}
+	e.Spec.Kernel.Asset = v1alpha2.Asset{URL: "http://a/k", SHA512: strings.Repeat("ABCD", 32)}
 
-	if refs := Refs(e); !slices.Equal(refs, []store.Ref{{URL: "http://a/k", SHA512: "abcd"}}) {
+	if refs := Refs(e); !slices.Equal(refs, []store.Ref{{URL: "http://a/k", SHA512: strings.Repeat("abcd", 32)}}) {
 		t.Errorf("refs are %v", refs)
 	}
 
@@ -107,7 +107,7 @@ func TestRefs(t *testing.T) {
 }
 
 func TestConditions(t *testing.T) {
-	kernel, initrd := v1alpha2.Asset{URL: "http://a/k"}, v1alpha2.Asset{URL: "http://a/i", SHA512: "AB"}
+	kernel, initrd := v1alpha2.Asset{URL: "http://a/k"}, v1alpha2.Asset{URL: "http://a/i", SHA512: strings.Repeat("AB", 64)}
 	there := download.State{Blob: &store.Blob{Digest: "ab", Size: 5}}
 	next := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
 

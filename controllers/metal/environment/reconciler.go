@@ -80,7 +80,7 @@ func (r *Reconciler) tell(before, e *v1alpha2.Environment) {
 
 	for _, c := range e.Status.Conditions {
 		if c.Status == string(metav1.ConditionFalse) && failed(c.Reason) && reasons[c.Asset] != c.Reason {
-			r.events.Eventf(e, nil, corev1.EventTypeWarning, eventAssets, action(e, c), "%s: %s", c.Reason, c.Message)
+			r.events.Eventf(e, nil, corev1.EventTypeWarning, eventAssets, action(e, c), "%s: %.900s", c.Reason, c.Message)
 		}
 	}
 

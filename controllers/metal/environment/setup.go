@@ -54,9 +54,9 @@ func SetupWithManager(m ctrl.Manager, config Config) ([]*existence.Keeper, error
 		return nil, fmt.Errorf("add collector of unused assets: %w", err)
 	}
 
+	tells := teller{state: downloads.State, place: config.Downloads.Offline.Path}
 	r := &Reconciler{
-		client: m.GetClient(), assets: downloads, events: m.GetEventRecorder("sidero-controller-manager"),
-		teller: teller{state: downloads.State, place: config.Downloads.Offline.Path},
+		client: m.GetClient(), assets: downloads, events: m.GetEventRecorder("sidero-controller-manager"), teller: tells,
 	}
 
 	err := ctrl.NewControllerManagedBy(m).
@@ -68,11 +68,11 @@ func SetupWithManager(m ctrl.Manager, config Config) ([]*existence.Keeper, error
 		return nil, fmt.Errorf("add environment controller: %w", err)
 	}
 
-	return defaults(m, config, downloads)
+	return defaults(m, config, downloads, tells)
 }
 
 // defaults adds a controller for each architecture's default Environment.
-func defaults(m ctrl.Manager, config Config, downloads *download.Downloads) ([]*existence.Keeper, error) {
+func defaults(m ctrl.Manager, config Config, downloads *download.Downloads, tells teller) ([]*existence.Keeper, error) {
 	architectures := config.Architectures
 	if len(architectures) == 0 {
 		architectures = []string{AMD64}
@@ -86,7 +86,7 @@ func defaults(m ctrl.Manager, config Config, downloads *download.Downloads) ([]*
 	for _, architecture := range architectures {
 		d := &Defaults{
 			client: m.GetClient(), assets: downloads, events: m.GetEventRecorder("sidero-controller-manager"),
-			releases: config.TalosReleases, architecture: architecture,
+			teller: tells, releases: config.TalosReleases, architecture: architecture,
 		}
 		keeper, err := existence.Watch(m, Default(config.TalosReleases, architecture), d)
 		keepers, errs = append(keepers, keeper), append(errs, err)

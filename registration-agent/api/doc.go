@@ -1,6 +1,6 @@
 // Package api is the wire protocol between the registration agent and the
-// appliance: agent.proto, orders.proto and the code generated from them, nothing
-// written by hand.
+// appliance: agent.proto, orders.proto and the code generated from them, and how a call
+// tells which machine makes it.
 //
 // agent.proto follows Sidero Metal's service api.Agent, message by message and number
 // by number, so that either side can be Sidero's. orders.proto is what an appliance

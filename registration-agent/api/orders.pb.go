@@ -1018,6 +1018,71 @@ func (x *WipedDisk) GetError() string {
 	return ""
 }
 
+// Identity is what tells a machine from others with the same UUID. The agent sends it
+// with every call of either service, as metadata under sidero-appliance-identity-bin:
+// a Sidero server does not look at it. A call without it comes from Sidero's agent.
+type Identity struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	SerialNumber string                 `protobuf:"bytes,1,opt,name=serial_number,json=serialNumber,proto3" json:"serial_number,omitempty"`
+	// Of the interface that the machine booted from, with colons.
+	BootMac string `protobuf:"bytes,2,opt,name=boot_mac,json=bootMac,proto3" json:"boot_mac,omitempty"`
+	// The permanent addresses of network adapters that are not on USB.
+	Macs          []string `protobuf:"bytes,3,rep,name=macs,proto3" json:"macs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Identity) Reset() {
+	*x = Identity{}
+	mi := &file_registration_agent_api_orders_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Identity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Identity) ProtoMessage() {}
+
+func (x *Identity) ProtoReflect() protoreflect.Message {
+	mi := &file_registration_agent_api_orders_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Identity.ProtoReflect.Descriptor instead.
+func (*Identity) Descriptor() ([]byte, []int) {
+	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Identity) GetSerialNumber() string {
+	if x != nil {
+		return x.SerialNumber
+	}
+	return ""
+}
+
+func (x *Identity) GetBootMac() string {
+	if x != nil {
+		return x.BootMac
+	}
+	return ""
+}
+
+func (x *Identity) GetMacs() []string {
+	if x != nil {
+		return x.Macs
+	}
+	return nil
+}
+
 var File_registration_agent_api_orders_proto protoreflect.FileDescriptor
 
 const file_registration_agent_api_orders_proto_rawDesc = "" +
@@ -1079,7 +1144,11 @@ const file_registration_agent_api_orders_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04done\x18\x05 \x01(\x03R\x04done\x12\x14\n" +
 	"\x05total\x18\x06 \x01(\x03R\x05total\x12\x14\n" +
-	"\x05error\x18\a \x01(\tR\x05error*+\n" +
+	"\x05error\x18\a \x01(\tR\x05error\"^\n" +
+	"\bIdentity\x12#\n" +
+	"\rserial_number\x18\x01 \x01(\tR\fserialNumber\x12\x19\n" +
+	"\bboot_mac\x18\x02 \x01(\tR\abootMac\x12\x12\n" +
+	"\x04macs\x18\x03 \x03(\tR\x04macs*+\n" +
 	"\x05State\x12\b\n" +
 	"\x04IDLE\x10\x00\x12\n" +
 	"\n" +
@@ -1118,7 +1187,7 @@ func file_registration_agent_api_orders_proto_rawDescGZIP() []byte {
 }
 
 var file_registration_agent_api_orders_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_registration_agent_api_orders_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_registration_agent_api_orders_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_registration_agent_api_orders_proto_goTypes = []any{
 	(State)(0),             // 0: sidero.appliance.v1.State
 	(Order)(0),             // 1: sidero.appliance.v1.Order
@@ -1134,6 +1203,7 @@ var file_registration_agent_api_orders_proto_goTypes = []any{
 	(*Progress)(nil),       // 11: sidero.appliance.v1.Progress
 	(*Result)(nil),         // 12: sidero.appliance.v1.Result
 	(*WipedDisk)(nil),      // 13: sidero.appliance.v1.WipedDisk
+	(*Identity)(nil),       // 14: sidero.appliance.v1.Identity
 }
 var file_registration_agent_api_orders_proto_depIdxs = []int32{
 	0,  // 0: sidero.appliance.v1.WaitRequest.state:type_name -> sidero.appliance.v1.State
@@ -1176,7 +1246,7 @@ func file_registration_agent_api_orders_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_registration_agent_api_orders_proto_rawDesc), len(file_registration_agent_api_orders_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

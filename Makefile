@@ -182,7 +182,7 @@ e2e-boot: deps ## run the network boots only: BIOS, UEFI, UEFI HTTP (as root)
 .PHONY: e2e-servers
 e2e-servers: deps ## run the life of servers: machines with IPMI, Redfish and neither, kills of the appliance (as root)
 	@$(MAKE) --no-print-directory build tools
-	go test -tags e2e -count=1 -p 1 -parallel 3 -timeout 20m -run '^TestServers' ./e2e
+	go test -tags e2e -count=1 -p 1 -parallel 3 -timeout 30m -run '^(TestServers|TestKilledAtAnyMoment)' ./e2e -args -kills 50
 
 .PHONY: bench
 bench: deps ## measure start, memory, load, polling and boots

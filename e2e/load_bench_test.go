@@ -79,6 +79,12 @@ func fromCache() *client.ListOptions {
 
 func createCrowd(ctx context.Context, b *testing.B, i *installation.Installation) {
 	b.Helper()
+	createServers(ctx, b, i, crowded)
+}
+
+// createServers creates as many servers as a crowd has, by many clients.
+func createServers(ctx context.Context, b *testing.B, i *installation.Installation, numbered func(int) *v1alpha2.Server) {
+	b.Helper()
 
 	var (
 		next     atomic.Int64
@@ -91,7 +97,7 @@ func createCrowd(ctx context.Context, b *testing.B, i *installation.Installation
 
 		working.Go(func() {
 			for n := next.Add(1); n <= crowd && problems.Load() == nil; n = next.Add(1) {
-				if err := c.Create(ctx, crowded(int(n))); err != nil {
+				if err := c.Create(ctx, numbered(int(n))); err != nil {
 					problems.Store(&err)
 				}
 			}

@@ -131,6 +131,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		metalv1alpha2.ManagementAPI{}.OpenAPIModelName():                                schema_apiserver_apis_metal_v1alpha2_ManagementAPI(ref),
 		metalv1alpha2.MemoryInformation{}.OpenAPIModelName():                            schema_apiserver_apis_metal_v1alpha2_MemoryInformation(ref),
 		metalv1alpha2.MemoryModule{}.OpenAPIModelName():                                 schema_apiserver_apis_metal_v1alpha2_MemoryModule(ref),
+		metalv1alpha2.Neighbour{}.OpenAPIModelName():                                    schema_apiserver_apis_metal_v1alpha2_Neighbour(ref),
 		metalv1alpha2.NetworkInformation{}.OpenAPIModelName():                           schema_apiserver_apis_metal_v1alpha2_NetworkInformation(ref),
 		metalv1alpha2.NetworkInterface{}.OpenAPIModelName():                             schema_apiserver_apis_metal_v1alpha2_NetworkInterface(ref),
 		metalv1alpha2.PowerControl{}.OpenAPIModelName():                                 schema_apiserver_apis_metal_v1alpha2_PowerControl(ref),
@@ -4449,6 +4450,13 @@ func schema_apiserver_apis_metal_v1alpha2_ComputeInformation(ref common.Referenc
 				Description: "ComputeInformation lists a machine's processors.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
+					"architecture": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Architecture of the machine in the words of Talos and Go: amd64 or arm64. Sidero's own agent does not tell it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 					"totalCoreCount": {
 						SchemaProps: spec.SchemaProps{
 							Description: "TotalCoreCount is the number of cores of all processors.",
@@ -4886,6 +4894,12 @@ func schema_apiserver_apis_metal_v1alpha2_HardwareBounds(ref common.ReferenceCal
 							Ref:         ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 						},
 					},
+					"nicSpeed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "NICSpeed is what the fastest network adapter supports, in bits per second, such as 10G.",
+							Ref:         ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
+						},
+					},
 				},
 			},
 		},
@@ -5213,6 +5227,54 @@ func schema_apiserver_apis_metal_v1alpha2_MemoryModule(ref common.ReferenceCallb
 	}
 }
 
+func schema_apiserver_apis_metal_v1alpha2_Neighbour(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Neighbour is a port of a switch, as the switch announces it by LLDP (IEEE 802.1AB).",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"chassisID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ChassisID names the switch, most often by its MAC address.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"systemName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SystemName is the host name of the switch.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"portID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "PortID names the port, by its number, name or MAC address.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"portDescription": {
+						SchemaProps: spec.SchemaProps{
+							Description: "PortDescription is what a person has called the port, or its name.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"vlan": {
+						SchemaProps: spec.SchemaProps{
+							Description: "VLAN is the one that untagged frames belong to.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_apiserver_apis_metal_v1alpha2_NetworkInformation(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -5315,9 +5377,71 @@ func schema_apiserver_apis_metal_v1alpha2_NetworkInterface(ref common.ReferenceC
 							},
 						},
 					},
+					"permanentMAC": {
+						SchemaProps: spec.SchemaProps{
+							Description: "PermanentMAC is the address that the adapter has from its maker; mac can be another one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"driver": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Driver is the kernel's name of the adapter's driver, for example igb.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"busPath": {
+						SchemaProps: spec.SchemaProps{
+							Description: "BusPath is the adapter's place on its bus: 0000:01:00.0 on PCI, 1-1.2:1.0 on USB.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"link": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Link is up or down; empty if the driver does not tell.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"speed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Speed of the link in megabits per second, 0 without a link and for virtual adapters.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"maximumSpeed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "MaximumSpeed is the highest that the adapter supports, in megabits per second.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"neighbours": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Neighbours are the switches at the other end of the cable, by LLDP (IEEE 802.1AB).",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(metalv1alpha2.Neighbour{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
 				},
 			},
 		},
+		Dependencies: []string{
+			metalv1alpha2.Neighbour{}.OpenAPIModelName()},
 	}
 }
 
@@ -6300,6 +6424,54 @@ func schema_apiserver_apis_metal_v1alpha2_StorageDevice(ref common.ReferenceCall
 							Description: "WWID is the disk's world wide identifier.",
 							Type:        []string{"string"},
 							Format:      "",
+						},
+					},
+					"transport": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Transport is how the disk is connected: nvme, sata, sas, usb, virtio, mmc, iscsi or fc. A RAID controller's volume has none.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"rotational": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Rotational tells that the disk turns.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"removable": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Removable tells that a person can take the medium out.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"busPath": {
+						SchemaProps: spec.SchemaProps{
+							Description: "BusPath is the disk's place in sysfs, in the form of Talos's disk selectors.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"byID": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "ByID are the disk's names below /dev/disk/by-id.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
 						},
 					},
 				},

@@ -138,7 +138,7 @@ func restoreCompute(to *v1alpha2.HardwareInformation, from *v1alpha2.ComputeInfo
 	}
 
 	to.Compute.TotalCoreCount, to.Compute.TotalThreadCount = from.TotalCoreCount, from.TotalThreadCount
-	to.Compute.ProcessorCount = from.ProcessorCount
+	to.Compute.ProcessorCount, to.Compute.Architecture = from.ProcessorCount, from.Architecture
 
 	if len(from.Processors) == 0 {
 		return

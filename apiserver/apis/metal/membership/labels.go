@@ -3,6 +3,7 @@ package membership
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,87 +16,112 @@ const (
 	labelPrefix       = "hardware.sidero.dev/"
 	labelManufacturer = labelPrefix + "manufacturer"
 	labelProduct      = labelPrefix + "product"
+	labelArchitecture = labelPrefix + "architecture"
 	labelProcessor    = labelPrefix + "processor"
 	labelCores        = labelPrefix + "cores"
 	labelMemory       = labelPrefix + "memory"       // in GiB, rounded
 	labelDisks        = labelPrefix + "disks"        // how many
 	labelDiskTypes    = labelPrefix + "disk-types"   // as in HDD-NVMe
 	labelLargestDisk  = labelPrefix + "largest-disk" // in GB of the maker's, rounded down
+	labelAllDisks     = labelPrefix + "all-disks"    // their sizes together, likewise
 	labelNICs         = labelPrefix + "nics"         // how many
+	labelNICSpeed     = labelPrefix + "nic-speed"    // what the fastest supports, in Mb/s
 )
+
+// labelCounts has a label for each type of disk: how many there are.
+func labelCounts() map[string]string {
+	return map[string]string{
+		"HDD": labelPrefix + "hdd-disks", "NVMe": labelPrefix + "nvme-disks", "SD": labelPrefix + "sd-disks", "SSD": labelPrefix + "ssd-disks",
+	}
+}
 
 // longestLabel is the length of a label's value; see Kubernetes's syntax of labels.
 const longestLabel = 63
 
-// hardwareLabels are a machine's. What it did not tell has no label.
-func hardwareLabels(hardware *v1alpha2.HardwareInformation) map[string]string {
-	labels := map[string]string{}
-	if hardware == nil {
-		return labels
-	}
+// labelSet is a machine's. What is empty or zero has none.
+type labelSet map[string]string
 
-	text := func(name, value string) {
-		if value = labelValue(value); value != "" {
-			labels[name] = value
-		}
+func (l labelSet) text(name, value string) {
+	if value = labelValue(value); value != "" {
+		l[name] = value
 	}
-	number := func(name string, value int64) {
-		if value > 0 {
-			labels[name] = strconv.FormatInt(value, 10)
-		}
+}
+
+func (l labelSet) number(name string, value int64) {
+	if value > 0 {
+		l[name] = strconv.FormatInt(value, 10)
+	}
+}
+
+// hardwareLabels are a machine's. What it did not tell has no label.
+func hardwareLabels(hardware *v1alpha2.HardwareInformation) labelSet {
+	l := labelSet{}
+	if hardware == nil {
+		return l
 	}
 
 	if s := hardware.System; s != nil {
-		text(labelManufacturer, s.Manufacturer)
-		text(labelProduct, s.ProductName)
+		l.text(labelManufacturer, s.Manufacturer)
+		l.text(labelProduct, s.ProductName)
 	}
 
 	if c := hardware.Compute; c != nil {
-		number(labelCores, c.TotalCoreCount)
+		l.text(labelArchitecture, c.Architecture)
+		l.number(labelCores, c.TotalCoreCount)
 
 		if len(c.Processors) > 0 && c.Processors[0] != nil {
-			text(labelProcessor, c.Processors[0].ProductName)
+			l.text(labelProcessor, c.Processors[0].ProductName)
 		}
 	}
 
-	number(labelMemory, gibibytes(hardware.Memory))
+	l.number(labelMemory, gibibytes(hardware.Memory))
 
 	if s := hardware.Storage; s != nil {
-		types, largest := disksOf(s.Devices)
-		number(labelDisks, int64(len(s.Devices)))
-		number(labelLargestDisk, largest/1e9)
-		text(labelDiskTypes, types)
+		l.disks(s.Devices)
 	}
 
 	if n := hardware.Network; n != nil {
-		number(labelNICs, int64(len(n.Interfaces)))
+		l.number(labelNICs, int64(len(n.Interfaces)))
+		l.number(labelNICSpeed, megabits(n))
 	}
 
-	return labels
+	return l
 }
 
-// disksOf sums up disks: their types in the alphabet's order, and the size of the largest.
-func disksOf(disks []*v1alpha2.StorageDevice) (types string, largest int64) {
-	var present []string
+// disks sums up disks: how many of which type there are, and their sizes.
+func (l labelSet) disks(disks []*v1alpha2.StorageDevice) {
+	var largest, all int64
 
-	for _, kind := range []string{"HDD", "NVMe", "SD", "SSD"} {
-		for _, disk := range disks {
-			if disk != nil && disk.Type == kind {
-				present = append(present, kind)
-
-				break
-			}
-		}
-	}
+	counts := map[string]int64{}
 
 	for _, disk := range disks {
 		if disk != nil {
+			counts[disk.Type]++
 			largest = max(largest, disk.Size)
+			all += disk.Size / gigabyte // before they are added up: their bytes can be more than the number has room for
 		}
 	}
 
-	return strings.Join(present, "-"), largest
+	var types []string
+
+	for kind, label := range labelCounts() {
+		l.number(label, counts[kind])
+
+		if counts[kind] > 0 {
+			types = append(types, kind)
+		}
+	}
+
+	slices.Sort(types)
+
+	l.text(labelDiskTypes, strings.Join(types, "-"))
+	l.number(labelDisks, int64(len(disks)))
+	l.number(labelLargestDisk, largest/gigabyte)
+	l.number(labelAllDisks, all)
 }
+
+// gigabyte is the disk makers'.
+const gigabyte = 1e9
 
 // gibibytes is the machine's memory. Some firmware keeps some of a module for itself, so it is rounded.
 func gibibytes(memory *v1alpha2.MemoryInformation) int64 {
@@ -151,19 +177,19 @@ func Relabel(s *v1alpha2.Server) bool {
 		return false
 	}
 
-	labels := maps.Clone(s.Labels)
-	if labels == nil {
-		labels = map[string]string{}
+	all := maps.Clone(s.Labels)
+	if all == nil {
+		all = map[string]string{}
 	}
 
-	maps.DeleteFunc(labels, func(name, _ string) bool { return strings.HasPrefix(name, labelPrefix) })
-	maps.Copy(labels, hardwareLabels(s.Spec.Hardware))
+	maps.DeleteFunc(all, func(name, _ string) bool { return strings.HasPrefix(name, labelPrefix) })
+	maps.Copy(all, hardwareLabels(s.Spec.Hardware))
 
-	if maps.Equal(labels, s.Labels) || len(labels) == 0 && len(s.Labels) == 0 {
+	if maps.Equal(all, s.Labels) || len(all) == 0 && len(s.Labels) == 0 {
 		return false
 	}
 
-	s.Labels = labels
+	s.Labels = all
 
 	return true
 }

@@ -22,18 +22,19 @@ func TestHardwareLabels(t *testing.T) {
 		"a server": {
 			&v1alpha2.HardwareInformation{
 				System: &v1alpha2.SystemInformation{Manufacturer: " Dell Inc. ", ProductName: "PowerEdge R640 (SKU=NotProvided)"},
-				Compute: &v1alpha2.ComputeInformation{TotalCoreCount: 32, Processors: []*v1alpha2.Processor{
+				Compute: &v1alpha2.ComputeInformation{Architecture: "amd64", TotalCoreCount: 32, Processors: []*v1alpha2.Processor{
 					{ProductName: "Intel(R) Xeon(R) Gold 6130 CPU @ 2.10GHz"}, {ProductName: "another"},
 				}},
 				Memory: &v1alpha2.MemoryInformation{Modules: []*v1alpha2.MemoryModule{{Size: 32768}, {Size: 32600}, nil}},
 				Storage: &v1alpha2.StorageInformation{Devices: []*v1alpha2.StorageDevice{
 					{Type: "SSD", Size: 480e9}, {Type: "NVMe", Size: 3_840_755_982_336}, {Type: "SSD"}, nil, {Type: "Unknown"},
 				}},
-				Network: &v1alpha2.NetworkInformation{Interfaces: []*v1alpha2.NetworkInterface{{}, {}}},
+				Network: &v1alpha2.NetworkInformation{Interfaces: []*v1alpha2.NetworkInterface{{Speed: 1000, MaximumSpeed: 10_000}, {Speed: 1000}, nil}},
 			},
 			map[string]string{
 				labelManufacturer: "Dell-Inc", labelProduct: "PowerEdge-R640-SKU-NotProvided", labelProcessor: "Intel-R-Xeon-R-Gold-6130-CPU-2.10GHz",
-				labelCores: "32", labelMemory: "64", labelDisks: "5", labelDiskTypes: "NVMe-SSD", labelLargestDisk: "3840", labelNICs: "2",
+				labelCores: "32", labelMemory: "64", labelDisks: "5", labelDiskTypes: "NVMe-SSD", labelLargestDisk: "3840", labelAllDisks: "4320", labelNICs: "3",
+				labelArchitecture: "amd64", labelNICSpeed: "10000", labelPrefix + "nvme-disks": "1", labelPrefix + "ssd-disks": "2",
 			},
 		},
 		"memory in words":    {&v1alpha2.HardwareInformation{Memory: &v1alpha2.MemoryInformation{TotalSize: "32 GB"}}, map[string]string{labelMemory: "32"}},
@@ -43,14 +44,38 @@ func TestHardwareLabels(t *testing.T) {
 				Compute: &v1alpha2.ComputeInformation{TotalCoreCount: math.MaxInt64},
 				Storage: &v1alpha2.StorageInformation{Devices: []*v1alpha2.StorageDevice{{Size: math.MaxInt64}}},
 			},
-			map[string]string{labelCores: "9223372036854775807", labelDisks: "1", labelLargestDisk: "9223372036"},
+			map[string]string{labelCores: "9223372036854775807", labelDisks: "1", labelLargestDisk: "9223372036", labelAllDisks: "9223372036"},
 		},
+		"a virtual adapter": {&v1alpha2.HardwareInformation{Network: &v1alpha2.NetworkInformation{Interfaces: []*v1alpha2.NetworkInterface{{}}}}, map[string]string{labelNICs: "1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, hardwareLabels(c.hardware)); diff != "" {
+			if diff := cmp.Diff(labelSet(c.want), hardwareLabels(c.hardware)); diff != "" {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestLabelValue(t *testing.T) {
+	for text, want := range map[string]string{
+		"Dell Inc.":                      "Dell-Inc",
+		"ASUSTeK COMPUTER INC.":          "ASUSTeK-COMPUTER-INC",
+		"Micro-Star International (MSI)": "Micro-Star-International-MSI",
+		"To be filled by O.E.M.":         "To-be-filled-by-O.E.M",
+		"  -- $(hostname) --  ":          "hostname",
+		"VMware, Inc.":                   "VMware-Inc",
+		"株式会社":                           "",
+		"Fujitsu™ 富士通 Ltd":               "Fujitsu-Ltd",
+		"a/b:c=d,e;f":                    "a-b-c-d-e-f",
+		"_._":                            "",
+		"\x00\x00QEMU\x00":               "QEMU",
+		"\xff\xfe":                       "",
+		strings.Repeat("a", 62) + "--b":  strings.Repeat("a", 62),
+		strings.Repeat("é", 100) + "Z":   "Z",
+	} {
+		if got := labelValue(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
 	}
 }
 

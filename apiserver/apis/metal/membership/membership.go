@@ -184,15 +184,16 @@ func within(least, most *v1alpha2.HardwareBounds, has *v1alpha2.HardwareInformat
 
 	return between(least.Cores, most.Cores, size.cores) &&
 		between(least.Disks, most.Disks, size.disks) &&
-		between(bytes(least.Memory), bytes(most.Memory), size.memory) &&
-		between(bytes(least.DiskSize), bytes(most.DiskSize), size.largest)
+		between(whole(least.Memory), whole(most.Memory), size.memory) &&
+		between(whole(least.DiskSize), whole(most.DiskSize), size.largest) &&
+		between(whole(least.NICSpeed), whole(most.NICSpeed), size.nicSpeed)
 }
 
 func between(least, most *int64, value int64) bool {
 	return (least == nil || value >= *least) && (most == nil || value <= *most)
 }
 
-func bytes(q *resource.Quantity) *int64 {
+func whole(q *resource.Quantity) *int64 {
 	if q == nil {
 		return nil
 	}
@@ -202,8 +203,8 @@ func bytes(q *resource.Quantity) *int64 {
 	return &value
 }
 
-// size is what bounds are about; memory and the largest disk in bytes.
-type size struct{ cores, disks, memory, largest int64 }
+// size is what bounds are about; memory and the largest disk in bytes, the fastest adapter's speed in bits per second.
+type size struct{ cores, disks, memory, largest, nicSpeed int64 }
 
 func sizeOf(has *v1alpha2.HardwareInformation) size {
 	var s size
@@ -229,7 +230,28 @@ func sizeOf(has *v1alpha2.HardwareInformation) size {
 		}
 	}
 
+	s.nicSpeed = megabits(has.Network) * bitsPerMegabit
+
 	return s
+}
+
+const bitsPerMegabit = 1_000_000
+
+// megabits is what the fastest adapter supports. One that does not tell is as fast as its link.
+func megabits(network *v1alpha2.NetworkInformation) int64 {
+	var fastest int64
+
+	if network == nil {
+		return 0
+	}
+
+	for _, adapter := range network.Interfaces {
+		if adapter != nil {
+			fastest = max(fastest, adapter.Speed, adapter.MaximumSpeed)
+		}
+	}
+
+	return fastest
 }
 
 // parseGigabytes reads a size as upstream writes it: "32 GB", in powers of two.

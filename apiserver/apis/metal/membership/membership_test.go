@@ -47,6 +47,13 @@ func pool() []v1alpha2.Server {
 	b.Compute.TotalCoreCount = 16
 	b.Memory = &v1alpha2.MemoryInformation{Modules: []*v1alpha2.MemoryModule{{Size: 32768}, {Size: 32768}}}
 
+	adapters := func(of ...*v1alpha2.NetworkInterface) *v1alpha2.NetworkInformation {
+		return &v1alpha2.NetworkInformation{Interfaces: of}
+	}
+	a.Network = adapters(&v1alpha2.NetworkInterface{Driver: "igb", Speed: 100, MaximumSpeed: 1000}, &v1alpha2.NetworkInterface{Speed: 10})
+	b.Network = adapters(&v1alpha2.NetworkInterface{Driver: "atlantic", Speed: 10_000})
+	pool[0].Spec.Hardware.Network = adapters(&v1alpha2.NetworkInterface{Driver: "mlx5_core", MaximumSpeed: 25_000})
+
 	return pool
 }
 
@@ -60,6 +67,19 @@ func labelled(selectors ...map[string]string) v1alpha2.ServerClassSpec {
 
 func selecting(labels map[string]string, expressions ...metav1.LabelSelectorRequirement) v1alpha2.ServerClassSpec {
 	return v1alpha2.ServerClassSpec{Selector: metav1.LabelSelector{MatchLabels: labels, MatchExpressions: expressions}}
+}
+
+// bounds are a class's for the speed of adapters.
+func bounds(least, most string) (spec v1alpha2.ServerClassSpec) {
+	if least != "" {
+		spec.Minimum = &v1alpha2.HardwareBounds{NICSpeed: ptr.To(resource.MustParse(least))}
+	}
+
+	if most != "" {
+		spec.Maximum = &v1alpha2.HardwareBounds{NICSpeed: ptr.To(resource.MustParse(most))}
+	}
+
+	return spec
 }
 
 // TestMembers has upstream's unit-tested cases (sidero-behaviour.md §2.3), and what the appliance adds.
@@ -77,37 +97,42 @@ func TestMembers(t *testing.T) {
 		spec v1alpha2.ServerClassSpec
 		want []string
 	}{
-		"everything":                     {v1alpha2.ServerClassSpec{}, []string{"a", "b", "c", "d", "e"}},
-		"a processor":                    {hardware(intel), []string{"a", "b"}},
-		"one of two":                     {hardware(intel, v1alpha2.HardwareInformation{Compute: cpu("AMD", "")}), []string{"a", "b", "c"}},
-		"a system":                       {hardware(dell), []string{"b", "c"}},
-		"both in one":                    {hardware(v1alpha2.HardwareInformation{System: dell.System, Compute: cpu("Intel", "X1")}), []string{"b"}},
-		"in another case":                {hardware(v1alpha2.HardwareInformation{Compute: cpu("intel", "")}), []string{}},
-		"nothing said":                   {hardware(v1alpha2.HardwareInformation{}), []string{"a", "b", "c", "d"}},
-		"an empty list":                  {hardware(v1alpha2.HardwareInformation{Compute: &v1alpha2.ComputeInformation{Processors: []*v1alpha2.Processor{}}}), []string{"a", "b", "c", "d"}},
-		"a list is compared by place":    {hardware(v1alpha2.HardwareInformation{Compute: cpu("Other", "")}), []string{}},
-		"the second place":               {hardware(v1alpha2.HardwareInformation{Compute: &v1alpha2.ComputeInformation{Processors: []*v1alpha2.Processor{{}, {Manufacturer: "Other"}}}}), []string{"a"}},
-		"numbers are exact":              {hardware(v1alpha2.HardwareInformation{Compute: &v1alpha2.ComputeInformation{TotalCoreCount: 8}}), []string{"a"}},
-		"what no machine has":            {hardware(v1alpha2.HardwareInformation{Memory: &v1alpha2.MemoryInformation{TotalSize: "1 GB"}}), []string{}},
-		"a label":                        {labelled(map[string]string{"env": "prod"}), []string{"b", "c"}},
-		"any label of a map is enough":   {labelled(map[string]string{"env": "test", "zone": "east"}), []string{"a", "c", "d"}},
-		"any map is enough":              {labelled(map[string]string{"env": "test"}, map[string]string{"zone": "east"}), []string{"a", "c", "d"}},
-		"no such label":                  {labelled(map[string]string{"env": ""}), []string{}},
-		"selector":                       {selecting(map[string]string{"env": "prod", "zone": "east"}), []string{"c"}},
-		"selector that wants a label":    {selecting(nil, metav1.LabelSelectorRequirement{Key: "zone", Operator: metav1.LabelSelectorOpExists}), []string{"a", "c", "d"}},
-		"selector with alternatives":     {selecting(nil, metav1.LabelSelectorRequirement{Key: "env", Operator: metav1.LabelSelectorOpIn, Values: []string{"prod", "x"}}), []string{"b", "c"}},
-		"selector that excludes":         {selecting(nil, metav1.LabelSelectorRequirement{Key: "env", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"prod"}}), []string{"a", "d", "e"}},
-		"selector and hardware":          {both, []string{"b"}},
-		"labels and hardware":            {three, []string{"b", "c"}},
-		"an expression":                  {v1alpha2.ServerClassSpec{Expression: `server.spec.hardware.system.manufacturer in ["HP", "QEMU"]`}, []string{"a", "d"}},
-		"an expression that never holds": {v1alpha2.ServerClassSpec{Expression: `server.spec.nothing == 1`}, []string{}},
-		"at least so many cores":         {v1alpha2.ServerClassSpec{Minimum: &v1alpha2.HardwareBounds{Cores: ptr.To[int64](8)}}, []string{"a", "b"}},
-		"between":                        {v1alpha2.ServerClassSpec{Minimum: &v1alpha2.HardwareBounds{Cores: ptr.To[int64](8)}, Maximum: &v1alpha2.HardwareBounds{Cores: ptr.To[int64](8)}}, []string{"a"}},
-		"at most":                        {v1alpha2.ServerClassSpec{Maximum: &v1alpha2.HardwareBounds{Cores: ptr.To[int64](8)}}, []string{"a", "c", "d"}},
-		"memory in words or modules":     {v1alpha2.ServerClassSpec{Minimum: &v1alpha2.HardwareBounds{Memory: ptr.To(resource.MustParse("32Gi"))}}, []string{"a", "b"}},
-		"more memory":                    {v1alpha2.ServerClassSpec{Minimum: &v1alpha2.HardwareBounds{Memory: ptr.To(resource.MustParse("33Gi"))}}, []string{"b"}},
-		"disks":                          {v1alpha2.ServerClassSpec{Minimum: &v1alpha2.HardwareBounds{Disks: ptr.To[int64](2), DiskSize: ptr.To(resource.MustParse("1Ti"))}}, []string{"a"}},
-		"a larger disk":                  {v1alpha2.ServerClassSpec{Minimum: &v1alpha2.HardwareBounds{DiskSize: ptr.To(resource.MustParse("2Ti"))}}, []string{}},
+		"everything":                              {v1alpha2.ServerClassSpec{}, []string{"a", "b", "c", "d", "e"}},
+		"a processor":                             {hardware(intel), []string{"a", "b"}},
+		"one of two":                              {hardware(intel, v1alpha2.HardwareInformation{Compute: cpu("AMD", "")}), []string{"a", "b", "c"}},
+		"a system":                                {hardware(dell), []string{"b", "c"}},
+		"both in one":                             {hardware(v1alpha2.HardwareInformation{System: dell.System, Compute: cpu("Intel", "X1")}), []string{"b"}},
+		"in another case":                         {hardware(v1alpha2.HardwareInformation{Compute: cpu("intel", "")}), []string{}},
+		"nothing said":                            {hardware(v1alpha2.HardwareInformation{}), []string{"a", "b", "c", "d"}},
+		"an empty list":                           {hardware(v1alpha2.HardwareInformation{Compute: &v1alpha2.ComputeInformation{Processors: []*v1alpha2.Processor{}}}), []string{"a", "b", "c", "d"}},
+		"a list is compared by place":             {hardware(v1alpha2.HardwareInformation{Compute: cpu("Other", "")}), []string{}},
+		"the second place":                        {hardware(v1alpha2.HardwareInformation{Compute: &v1alpha2.ComputeInformation{Processors: []*v1alpha2.Processor{{}, {Manufacturer: "Other"}}}}), []string{"a"}},
+		"numbers are exact":                       {hardware(v1alpha2.HardwareInformation{Compute: &v1alpha2.ComputeInformation{TotalCoreCount: 8}}), []string{"a"}},
+		"what no machine has":                     {hardware(v1alpha2.HardwareInformation{Memory: &v1alpha2.MemoryInformation{TotalSize: "1 GB"}}), []string{}},
+		"a label":                                 {labelled(map[string]string{"env": "prod"}), []string{"b", "c"}},
+		"any label of a map is enough":            {labelled(map[string]string{"env": "test", "zone": "east"}), []string{"a", "c", "d"}},
+		"any map is enough":                       {labelled(map[string]string{"env": "test"}, map[string]string{"zone": "east"}), []string{"a", "c", "d"}},
+		"no such label":                           {labelled(map[string]string{"env": ""}), []string{}},
+		"selector":                                {selecting(map[string]string{"env": "prod", "zone": "east"}), []string{"c"}},
+		"selector that wants a label":             {selecting(nil, metav1.LabelSelectorRequirement{Key: "zone", Operator: metav1.LabelSelectorOpExists}), []string{"a", "c", "d"}},
+		"selector with alternatives":              {selecting(nil, metav1.LabelSelectorRequirement{Key: "env", Operator: metav1.LabelSelectorOpIn, Values: []string{"prod", "x"}}), []string{"b", "c"}},
+		"selector that excludes":                  {selecting(nil, metav1.LabelSelectorRequirement{Key: "env", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"prod"}}), []string{"a", "d", "e"}},
+		"selector and hardware":                   {both, []string{"b"}},
+		"labels and hardware":                     {three, []string{"b", "c"}},
+		"an expression":                           {v1alpha2.ServerClassSpec{Expression: `server.spec.hardware.system.manufacturer in ["HP", "QEMU"]`}, []string{"a", "d"}},
+		"an expression that never holds":          {v1alpha2.ServerClassSpec{Expression: `server.spec.nothing == 1`}, []string{}},
+		"at least so many cores":                  {v1alpha2.ServerClassSpec{Minimum: &v1alpha2.HardwareBounds{Cores: ptr.To[int64](8)}}, []string{"a", "b"}},
+		"between":                                 {v1alpha2.ServerClassSpec{Minimum: &v1alpha2.HardwareBounds{Cores: ptr.To[int64](8)}, Maximum: &v1alpha2.HardwareBounds{Cores: ptr.To[int64](8)}}, []string{"a"}},
+		"at most":                                 {v1alpha2.ServerClassSpec{Maximum: &v1alpha2.HardwareBounds{Cores: ptr.To[int64](8)}}, []string{"a", "c", "d"}},
+		"memory in words or modules":              {v1alpha2.ServerClassSpec{Minimum: &v1alpha2.HardwareBounds{Memory: ptr.To(resource.MustParse("32Gi"))}}, []string{"a", "b"}},
+		"more memory":                             {v1alpha2.ServerClassSpec{Minimum: &v1alpha2.HardwareBounds{Memory: ptr.To(resource.MustParse("33Gi"))}}, []string{"b"}},
+		"disks":                                   {v1alpha2.ServerClassSpec{Minimum: &v1alpha2.HardwareBounds{Disks: ptr.To[int64](2), DiskSize: ptr.To(resource.MustParse("1Ti"))}}, []string{"a"}},
+		"a fast network":                          {bounds("10G", ""), []string{"b", "d"}},
+		"a slow network, or one that is not told": {bounds("", "1G"), []string{"a", "c"}},
+		"a network in between":                    {bounds("2500M", "10G"), []string{"b"}},
+		"an expression over adapters": {v1alpha2.ServerClassSpec{
+			Expression: `server.spec.hardware.network.interfaces.exists(i, i.driver == "mlx5_core" && i.maximumSpeed >= 25000)`}, []string{"d"}},
+		"a larger disk": {v1alpha2.ServerClassSpec{Minimum: &v1alpha2.HardwareBounds{DiskSize: ptr.To(resource.MustParse("2Ti"))}}, []string{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := NewMatcher(c.spec)

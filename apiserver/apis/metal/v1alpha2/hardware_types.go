@@ -73,6 +73,9 @@ type Processor struct {
 
 // ComputeInformation lists a machine's processors.
 type ComputeInformation struct {
+	// Architecture of the machine in the words of Talos and Go: amd64 or arm64. Sidero's own agent does not tell it.
+	// +optional
+	Architecture string `json:"architecture,omitempty"`
 	// TotalCoreCount is the number of cores of all processors.
 	// +optional
 	TotalCoreCount int64 `json:"totalCoreCount,omitempty"`
@@ -150,6 +153,22 @@ type StorageDevice struct {
 	// WWID is the disk's world wide identifier.
 	// +optional
 	WWID string `json:"wwid,omitempty"`
+	// Transport is how the disk is connected: nvme, sata, sas, usb, virtio, mmc, iscsi or fc. A RAID controller's volume has none.
+	// +optional
+	Transport string `json:"transport,omitempty"`
+	// Rotational tells that the disk turns.
+	// +optional
+	Rotational bool `json:"rotational,omitempty"`
+	// Removable tells that a person can take the medium out.
+	// +optional
+	Removable bool `json:"removable,omitempty"`
+	// BusPath is the disk's place in sysfs, in the form of Talos's disk selectors.
+	// +optional
+	BusPath string `json:"busPath,omitempty"`
+	// ByID are the disk's names below /dev/disk/by-id.
+	// +optional
+	// +listType=atomic
+	ByID []string `json:"byID,omitempty"`
 }
 
 // StorageInformation lists a machine's disks.
@@ -187,6 +206,47 @@ type NetworkInterface struct {
 	// +optional
 	// +listType=atomic
 	Addresses []string `json:"addresses,omitempty"`
+	// PermanentMAC is the address that the adapter has from its maker; mac can be another one.
+	// +optional
+	PermanentMAC string `json:"permanentMAC,omitempty"`
+	// Driver is the kernel's name of the adapter's driver, for example igb.
+	// +optional
+	Driver string `json:"driver,omitempty"`
+	// BusPath is the adapter's place on its bus: 0000:01:00.0 on PCI, 1-1.2:1.0 on USB.
+	// +optional
+	BusPath string `json:"busPath,omitempty"`
+	// Link is up or down; empty if the driver does not tell.
+	// +optional
+	Link string `json:"link,omitempty"`
+	// Speed of the link in megabits per second, 0 without a link and for virtual adapters.
+	// +optional
+	Speed int64 `json:"speed,omitempty"`
+	// MaximumSpeed is the highest that the adapter supports, in megabits per second.
+	// +optional
+	MaximumSpeed int64 `json:"maximumSpeed,omitempty"`
+	// Neighbours are the switches at the other end of the cable, by LLDP (IEEE 802.1AB).
+	// +optional
+	// +listType=atomic
+	Neighbours []*Neighbour `json:"neighbours,omitempty"`
+}
+
+// Neighbour is a port of a switch, as the switch announces it by LLDP (IEEE 802.1AB).
+type Neighbour struct {
+	// ChassisID names the switch, most often by its MAC address.
+	// +optional
+	ChassisID string `json:"chassisID,omitempty"`
+	// SystemName is the host name of the switch.
+	// +optional
+	SystemName string `json:"systemName,omitempty"`
+	// PortID names the port, by its number, name or MAC address.
+	// +optional
+	PortID string `json:"portID,omitempty"`
+	// PortDescription is what a person has called the port, or its name.
+	// +optional
+	PortDescription string `json:"portDescription,omitempty"`
+	// VLAN is the one that untagged frames belong to.
+	// +optional
+	VLAN int64 `json:"vlan,omitempty"`
 }
 
 // NetworkInformation lists a machine's network interfaces.

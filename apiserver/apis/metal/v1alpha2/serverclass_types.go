@@ -89,6 +89,10 @@ type HardwareBounds struct {
 	// DiskSize of the largest disk, such as 500Gi.
 	// +optional
 	DiskSize *resource.Quantity `json:"diskSize,omitempty"`
+
+	// NICSpeed is what the fastest network adapter supports, in bits per second, such as 10G.
+	// +optional
+	NICSpeed *resource.Quantity `json:"nicSpeed,omitempty"`
 }
 
 // ServerClassStatus lists the servers of a class.

@@ -116,6 +116,11 @@ func (in MemoryModule) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Neighbour) OpenAPIModelName() string {
+	return "dev.sidero.metal.v1alpha2.Neighbour"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in NetworkInformation) OpenAPIModelName() string {
 	return "dev.sidero.metal.v1alpha2.NetworkInformation"
 }

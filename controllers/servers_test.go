@@ -167,6 +167,7 @@ func (p pool) bind(s *v1alpha2.Server) *v1alpha3.ServerBinding {
 
 	b := &v1alpha3.ServerBinding{ObjectMeta: metav1.ObjectMeta{Name: s.Name}}
 	b.Spec.MetalMachineRef = corev1.ObjectReference{Kind: "MetalMachine", Namespace: metav1.NamespaceDefault, Name: "m"}
+	b.Spec.ServerClassRef = &corev1.ObjectReference{Kind: "ServerClass", Name: v1alpha2.ServerClassAny}
 	must(p.t, p.Create(p.t.Context(), b))
 
 	return b
@@ -190,6 +191,8 @@ func TestServers(t *testing.T) {
 		"its Secret is missing":       testMissingSecret,
 		"its power API is dead":       testDeadPower,
 		"a person may change isClean": testDeclaredClean,
+		"its wipe fails":              testFailedWipe,
+		"its classes disagree":        testContradiction,
 	} {
 		t.Run(name, func(t *testing.T) { run(t, pool{p.Client, t}) })
 	}
@@ -219,7 +222,7 @@ func testLife(t *testing.T, p pool) {
 
 	binding := p.bind(s)
 	p.becomes(s, "in use and on", func(s *v1alpha2.Server) bool {
-		return s.Status.InUse && !s.Status.IsClean && s.Status.Power == v1alpha2.PowerOn && s.Status.Ready
+		return s.Status.InUse && !s.Status.IsClean && s.Status.Power == v1alpha2.PowerOn && s.Status.Ready && s.Status.AllocatedFrom == v1alpha2.ServerClassAny
 	})
 	expect(t, m, "/pxeboot", "/poweron")
 	p.listed(s.Name, false, true)

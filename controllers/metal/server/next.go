@@ -93,6 +93,8 @@ type Facts struct {
 	Heartbeat bool
 	// WipeFailure tells why the last wipe that has ended did not succeed, and what to do; empty when there is no such.
 	WipeFailure string
+	// Unclear tells why nobody can say which disks are to be wiped; empty when it is clear.
+	Unclear string
 	// RebootTimeout is how long a machine may take to come back.
 	RebootTimeout time.Duration
 }
@@ -223,6 +225,12 @@ func (d *Decision) rest(f Facts) {
 // wipe brings a machine into its agent, which wipes it.
 func (d *Decision) wipe(f Facts) {
 	d.Phase, d.Again = Waiting, f.RebootTimeout/wipeRetries
+	if f.Unclear != "" {
+		d.Waiting = "a person: " + f.Unclear
+
+		return
+	}
+
 	if f.Heartbeat {
 		d.Phase = Wiping
 	}

@@ -32,6 +32,7 @@ func paused(f *Facts)      { f.Paused = true }
 func duplicate(f *Facts)   { f.Duplicate = true }
 func cordoned(f *Facts)    { f.Cordoned = true }
 func failed(f *Facts)      { f.WipeFailure = "a person to replace disk sda" }
+func unclear(f *Facts)     { f.Unclear = "classes contradict each other" }
 func clean(f *Facts)       { f.IsClean = true }
 func bound(f *Facts)       { f.Bound = true }
 func installed(f *Facts)   { f.Bound, f.Installed = true, true }
@@ -87,6 +88,8 @@ func TestNext(t *testing.T) {
 		"D: cycled too long ago":       {given(cycled(timeout)), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
 		"D: wiping":                    {given(wiping(time.Minute)), Decision{Phase: Wiping, Again: third}},
 		"D: wiping, by hand":           {given(wiping(time.Minute), byHand), Decision{Phase: Wiping, Again: third}},
+		"D: nobody knows what to wipe": {given(unclear), Decision{Phase: Waiting, Again: third}},
+		"D: and it wipes":              {given(wiping(time.Minute), unclear), Decision{Phase: Waiting, Again: third}},
 		"D: failed, tried again":       {given(wiping(time.Minute), failed), Decision{Phase: WipeFailed, Again: third}},
 		"D: failed once, cycled":       {given(cycled(time.Minute), failed), Decision{Phase: Waiting, Again: third}},
 		"D: failed, agent is gone":     {given(wiping(timeout), failed), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
@@ -141,6 +144,10 @@ func TestNothingUnsafe(t *testing.T) {
 			t.Fatalf("takes power that may not be there: %s", name)
 		}
 
+		if d.Marks && f.Unclear != "" {
+			t.Fatalf("starts a wipe of nobody knows which disks: %s", name)
+		}
+
 		if d.IsClean && !f.IsClean {
 			t.Fatalf("calls a server clean that nobody has wiped: %s", name)
 		}
@@ -161,7 +168,7 @@ func TestNothingUnsafe(t *testing.T) {
 
 // each calls visit with every combination of facts.
 func each(visit func(Facts)) {
-	const flags = 12
+	const flags = 13
 
 	for _, asked := range []Action{NoAction, TurnOn, TurnOff, Restart} {
 		combine(flags, func(f Facts) {
@@ -181,7 +188,8 @@ func combine(flags int, visit func(Facts)) {
 					Now: noon(), Accepted: bit(0), Deleting: bit(1), Paused: bit(2), Duplicate: bit(3), IsClean: bit(5),
 					Bound: bit(6), Installed: bit(6) && bit(7), Automatic: bit(8), Blind: bit(9) && state == power.Unknown,
 					Cordoned: bit(10), WipeFailure: map[bool]string{true: "a person: a disk is broken"}[bit(11)],
-					Power: state, Cycling: cycling, Heartbeat: bit(7) && !cycling.IsZero(), RebootTimeout: timeout,
+					Unclear: map[bool]string{true: "classes contradict each other"}[bit(12)],
+					Power:   state, Cycling: cycling, Heartbeat: bit(7) && !cycling.IsZero(), RebootTimeout: timeout,
 				})
 			}
 		}

@@ -18,12 +18,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -104,6 +106,7 @@ func SetupWithManager(m ctrl.Manager, config Config) error {
 		Named("server").
 		For(&v1alpha2.Server{}).
 		Watches(&v1alpha3.ServerBinding{}, binding).
+		Watches(&v1alpha2.ServerClass{}, handler.EnqueueRequestsFromMapFunc(r.toWipe), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Channel(r.changes, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
 		Complete(r)
@@ -146,7 +149,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 	}
 
 	view := r.look(ctx, s)
-	decision := Next(facts(s, binding, view, r.config.RebootTimeout))
+	known := facts(s, binding, view, r.config.RebootTimeout)
+
+	if known.Unclear, err = r.unclear(ctx, s, binding); err != nil {
+		return reconcile.Result{}, err
+	}
+
+	decision := Next(known)
 
 	// First, so that it is done once at most, whatever happens in between.
 	if taken, err := r.takeRequest(ctx, s); err != nil || !taken {

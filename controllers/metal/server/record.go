@@ -110,6 +110,10 @@ func (t result) write(status *v1alpha2.ServerStatus) {
 
 	status.Phase, status.WaitingFor = string(d.Phase), t.waiting()
 
+	if t.binding != nil {
+		status.AllocatedFrom = classOf(t.binding)
+	}
+
 	switch {
 	case t.binding == nil:
 		drop(status, v1alpha2.ConditionPXEBooted)
@@ -118,6 +122,15 @@ func (t result) write(status *v1alpha2.ServerStatus) {
 	}
 
 	t.writeControl(status)
+}
+
+// classOf is the class that a server was taken from, empty if it was taken by its name.
+func classOf(binding *v1alpha3.ServerBinding) string {
+	if binding.Spec.ServerClassRef == nil {
+		return ""
+	}
+
+	return binding.Spec.ServerClassRef.Name
 }
 
 // power is the state as the API has it. What nobody can ask is on, as upstream has it: the machine has made itself heard.

@@ -5,7 +5,6 @@ import (
 	"hash/fnv"
 
 	"google.golang.org/protobuf/proto"
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
@@ -69,12 +68,15 @@ func MayWipe(server *v1alpha2.Server, binding *v1alpha3.ServerBinding) bool {
 	return untouchable(server) == api.Reason_NONE && binding == nil && !leaving(server)
 }
 
+// MayTouch tells whether anything at all may be done to a server.
+func MayTouch(server *v1alpha2.Server) bool { return untouchable(server) == api.Reason_NONE }
+
 // untouchable tells why nothing at all is done to a server.
 func untouchable(server *v1alpha2.Server) api.Reason {
 	_, paused := server.Annotations[pausedAnnotation]
 
 	switch {
-	case duplicate(server):
+	case server.Duplicate():
 		return api.Reason_DUPLICATE
 	case !server.Spec.Accepted:
 		return api.Reason_NOT_ACCEPTED
@@ -88,16 +90,6 @@ func untouchable(server *v1alpha2.Server) api.Reason {
 // leaving tells that a server is given back, which the controller has not seen yet, or deleted.
 func leaving(server *v1alpha2.Server) bool {
 	return server.Status.InUse || !server.DeletionTimestamp.IsZero()
-}
-
-func duplicate(server *v1alpha2.Server) bool {
-	for _, c := range server.Status.Conditions {
-		if c.Type == v1alpha2.ConditionDuplicateIdentity && c.Status == corev1.ConditionTrue {
-			return true
-		}
-	}
-
-	return false
 }
 
 // turnedOff tells whether the controller can turn the machine off: by a BMC that it can log in to, or by something else that

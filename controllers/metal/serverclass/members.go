@@ -149,6 +149,6 @@ func (l *Lister) enqueue(ctx context.Context, q queue, before, after client.Obje
 // sameToClasses tells whether nothing of a server has changed that a class without an expression could go by, and nothing
 // of its spec at all.
 func sameToClasses(old, now *v1alpha2.Server) bool {
-	return old.Status.InUse == now.Status.InUse && old.Generation == now.Generation &&
+	return old.Status.InUse == now.Status.InUse && old.Duplicate() == now.Duplicate() && old.Generation == now.Generation &&
 		apiequality.Semantic.DeepEqual(old.Labels, now.Labels)
 }

@@ -55,6 +55,7 @@ func (m *Matcher) Members(servers []v1alpha2.Server) Members {
 		case !m.Matches(s):
 		case s.Status.InUse:
 			members.InUse = append(members.InUse, s.Name)
+		case s.Duplicate(): // nobody knows which machine would be taken
 		default:
 			members.Available = append(members.Available, s.Name)
 		}
@@ -73,7 +74,7 @@ func (m *Matcher) Matches(s *v1alpha2.Server) bool {
 
 // Accepts tells whether the class accepts a server that nobody has accepted yet.
 func (m *Matcher) Accepts(s *v1alpha2.Server) bool {
-	return m.spec.Accept && !s.Spec.Accepted && s.Status.AcceptedAt == nil && s.DeletionTimestamp.IsZero() && m.Fits(s)
+	return m.spec.Accept && !s.Spec.Accepted && s.Status.AcceptedAt == nil && s.DeletionTimestamp.IsZero() && !s.Duplicate() && m.Fits(s)
 }
 
 // Fits tells whether a server is what the class asks for. All of it must be true.

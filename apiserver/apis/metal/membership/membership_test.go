@@ -161,6 +161,32 @@ func TestInUse(t *testing.T) {
 	}
 }
 
+// TestDuplicates: a server whose machine is not known for certain is given to nobody, from the moment it is made.
+func TestDuplicates(t *testing.T) {
+	duplicate := v1alpha2.Conditions{{Type: v1alpha2.ConditionDuplicateIdentity, Status: "True"}}
+	servers := pool()
+	servers[0].Status.InUse, servers[0].Status.Conditions = true, duplicate
+	servers[1].Status.Conditions = duplicate
+	servers[2].Annotations = map[string]string{v1alpha2.IdentityAnnotation: v1alpha2.IdentityUndecided}
+	servers[3].Status.Conditions = v1alpha2.Conditions{{Type: v1alpha2.ConditionDuplicateIdentity, Status: "False"}}
+
+	m, err := NewMatcher(v1alpha2.ServerClassSpec{Accept: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if diff := cmp.Diff(Members{Available: []string{"a", "e"}, InUse: []string{"d"}}, m.Members(servers)); diff != "" {
+		t.Error(diff)
+	}
+
+	for i, want := range []bool{false, false, false, true} {
+		servers[i].Spec.Accepted = false
+		if m.Accepts(&servers[i]) != want {
+			t.Errorf("%s: accepted is not %t", servers[i].Name, want)
+		}
+	}
+}
+
 func TestClassesThatCannotBeUnderstood(t *testing.T) {
 	for _, spec := range []v1alpha2.ServerClassSpec{
 		{Expression: "("},

@@ -19,6 +19,7 @@ TEST_PACKAGES  := \
 	atftp curl kea-admin kmod tcpdump tftp-hpa util-linux \
 	protobuf-compiler \
 	ipmitool openipmi freeipmi-tools redfishtool python3-sushy \
+	ethtool lldpd linux-libc-dev \
 	cpio udev mdadm xfsprogs btrfs-progs lvm2 cryptsetup-bin gdisk fdisk ntfs-3g genisoimage bcache-tools \
 	f2fs-tools dosfstools exfatprogs jfsutils nilfs-tools udftools reiserfsprogs squashfs-tools e2fsprogs \
 	systemd

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Generates *.pb.go from agent.proto and orders.proto. The plugins are the
+# Generates *.pb.go from agent.proto, facts.proto and orders.proto. The plugins are the
 # tools pinned in go.mod; protoc (Debian: protobuf-compiler) only parses, so its
 # version, the one thing that differs between machines, is dropped from the output.
 set -eu
@@ -17,6 +17,6 @@ done
 protoc --plugin="$plugins/protoc-gen-go" --plugin="$plugins/protoc-gen-go-grpc" \
 	--go_out=. --go_opt=paths=source_relative \
 	--go-grpc_out=. --go-grpc_opt=paths=source_relative \
-	registration-agent/api/agent.proto registration-agent/api/orders.proto
+	registration-agent/api/agent.proto registration-agent/api/facts.proto registration-agent/api/orders.proto
 
 sed -i '/^\/\/ .*\<protoc  *v[0-9]/d' registration-agent/api/*.pb.go

@@ -279,7 +279,11 @@ type WaitResponse struct {
 	Server string `protobuf:"bytes,3,opt,name=server,proto3" json:"server,omitempty"`
 	Reason Reason `protobuf:"varint,4,opt,name=reason,proto3,enum=sidero.appliance.v1.Reason" json:"reason,omitempty"`
 	// What a wipe is to do. It is told always, so that the machine can plan.
-	Policy        *WipePolicy `protobuf:"bytes,5,opt,name=policy,proto3" json:"policy,omitempty"`
+	Policy *WipePolicy `protobuf:"bytes,5,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Make an account on the BMC, and report it by Agent.UpdateBMCInfo. Absent when there
+	// is nothing to make. While a machine wipes, its coming and going leaves the sequence
+	// as it is.
+	BmcSetup      *BMCSetup `protobuf:"bytes,6,opt,name=bmc_setup,json=bmcSetup,proto3" json:"bmc_setup,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -349,6 +353,69 @@ func (x *WaitResponse) GetPolicy() *WipePolicy {
 	return nil
 }
 
+func (x *WaitResponse) GetBmcSetup() *BMCSetup {
+	if x != nil {
+		return x.BmcSetup
+	}
+	return nil
+}
+
+// BMCSetup is what account the appliance wants on the BMC.
+type BMCSetup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The user whose password the appliance has, which must stay valid until it has
+	// another one's. Empty when it has none.
+	UserInUse string `protobuf:"bytes,1,opt,name=user_in_use,json=userInUse,proto3" json:"user_in_use,omitempty"`
+	// A person has told where the BMC is.
+	EndpointKnown bool `protobuf:"varint,2,opt,name=endpoint_known,json=endpointKnown,proto3" json:"endpoint_known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BMCSetup) Reset() {
+	*x = BMCSetup{}
+	mi := &file_registration_agent_api_orders_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BMCSetup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BMCSetup) ProtoMessage() {}
+
+func (x *BMCSetup) ProtoReflect() protoreflect.Message {
+	mi := &file_registration_agent_api_orders_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BMCSetup.ProtoReflect.Descriptor instead.
+func (*BMCSetup) Descriptor() ([]byte, []int) {
+	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *BMCSetup) GetUserInUse() string {
+	if x != nil {
+		return x.UserInUse
+	}
+	return ""
+}
+
+func (x *BMCSetup) GetEndpointKnown() bool {
+	if x != nil {
+		return x.EndpointKnown
+	}
+	return false
+}
+
 // WipePolicy is what the Server and its classes say, with the defaults filled in.
 type WipePolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -365,7 +432,7 @@ type WipePolicy struct {
 
 func (x *WipePolicy) Reset() {
 	*x = WipePolicy{}
-	mi := &file_registration_agent_api_orders_proto_msgTypes[2]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -377,7 +444,7 @@ func (x *WipePolicy) String() string {
 func (*WipePolicy) ProtoMessage() {}
 
 func (x *WipePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_registration_agent_api_orders_proto_msgTypes[2]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -390,7 +457,7 @@ func (x *WipePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WipePolicy.ProtoReflect.Descriptor instead.
 func (*WipePolicy) Descriptor() ([]byte, []int) {
-	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{2}
+	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *WipePolicy) GetDisks() string {
@@ -447,7 +514,7 @@ type DiskSelector struct {
 
 func (x *DiskSelector) Reset() {
 	*x = DiskSelector{}
-	mi := &file_registration_agent_api_orders_proto_msgTypes[3]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -459,7 +526,7 @@ func (x *DiskSelector) String() string {
 func (*DiskSelector) ProtoMessage() {}
 
 func (x *DiskSelector) ProtoReflect() protoreflect.Message {
-	mi := &file_registration_agent_api_orders_proto_msgTypes[3]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -472,7 +539,7 @@ func (x *DiskSelector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskSelector.ProtoReflect.Descriptor instead.
 func (*DiskSelector) Descriptor() ([]byte, []int) {
-	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{3}
+	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DiskSelector) GetName() string {
@@ -548,6 +615,7 @@ type ReportRequest struct {
 	//	*ReportRequest_Plan
 	//	*ReportRequest_Progress
 	//	*ReportRequest_Result
+	//	*ReportRequest_BmcProblem
 	Report        isReportRequest_Report `protobuf_oneof:"report"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -555,7 +623,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_registration_agent_api_orders_proto_msgTypes[4]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -567,7 +635,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_registration_agent_api_orders_proto_msgTypes[4]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -580,7 +648,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{4}
+	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ReportRequest) GetUuid() string {
@@ -631,6 +699,15 @@ func (x *ReportRequest) GetResult() *Result {
 	return nil
 }
 
+func (x *ReportRequest) GetBmcProblem() *BMCProblem {
+	if x != nil {
+		if x, ok := x.Report.(*ReportRequest_BmcProblem); ok {
+			return x.BmcProblem
+		}
+	}
+	return nil
+}
+
 type isReportRequest_Report interface {
 	isReportRequest_Report()
 }
@@ -647,11 +724,17 @@ type ReportRequest_Result struct {
 	Result *Result `protobuf:"bytes,5,opt,name=result,proto3,oneof"`
 }
 
+type ReportRequest_BmcProblem struct {
+	BmcProblem *BMCProblem `protobuf:"bytes,6,opt,name=bmc_problem,json=bmcProblem,proto3,oneof"`
+}
+
 func (*ReportRequest_Plan) isReportRequest_Report() {}
 
 func (*ReportRequest_Progress) isReportRequest_Report() {}
 
 func (*ReportRequest_Result) isReportRequest_Report() {}
+
+func (*ReportRequest_BmcProblem) isReportRequest_Report() {}
 
 type ReportResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -661,7 +744,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_registration_agent_api_orders_proto_msgTypes[5]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -673,7 +756,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_registration_agent_api_orders_proto_msgTypes[5]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -686,7 +769,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{5}
+	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{6}
 }
 
 // Plan is what a wipe would do.
@@ -701,7 +784,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_registration_agent_api_orders_proto_msgTypes[6]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +796,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_registration_agent_api_orders_proto_msgTypes[6]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +809,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{6}
+	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Plan) GetProblem() string {
@@ -759,7 +842,7 @@ type PlannedDisk struct {
 
 func (x *PlannedDisk) Reset() {
 	*x = PlannedDisk{}
-	mi := &file_registration_agent_api_orders_proto_msgTypes[7]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -771,7 +854,7 @@ func (x *PlannedDisk) String() string {
 func (*PlannedDisk) ProtoMessage() {}
 
 func (x *PlannedDisk) ProtoReflect() protoreflect.Message {
-	mi := &file_registration_agent_api_orders_proto_msgTypes[7]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -784,7 +867,7 @@ func (x *PlannedDisk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlannedDisk.ProtoReflect.Descriptor instead.
 func (*PlannedDisk) Descriptor() ([]byte, []int) {
-	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{7}
+	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PlannedDisk) GetName() string {
@@ -833,7 +916,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_registration_agent_api_orders_proto_msgTypes[8]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +928,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_registration_agent_api_orders_proto_msgTypes[8]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +941,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{8}
+	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Progress) GetDisks() []*WipedDisk {
@@ -880,7 +963,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_registration_agent_api_orders_proto_msgTypes[9]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +975,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_registration_agent_api_orders_proto_msgTypes[9]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +988,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{9}
+	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Result) GetDisks() []*WipedDisk {
@@ -916,6 +999,51 @@ func (x *Result) GetDisks() []*WipedDisk {
 }
 
 func (x *Result) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// BMCProblem is why no account could be made on the BMC. It is tried again.
+type BMCProblem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Problem       string                 `protobuf:"bytes,1,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BMCProblem) Reset() {
+	*x = BMCProblem{}
+	mi := &file_registration_agent_api_orders_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BMCProblem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BMCProblem) ProtoMessage() {}
+
+func (x *BMCProblem) ProtoReflect() protoreflect.Message {
+	mi := &file_registration_agent_api_orders_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BMCProblem.ProtoReflect.Descriptor instead.
+func (*BMCProblem) Descriptor() ([]byte, []int) {
+	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *BMCProblem) GetProblem() string {
 	if x != nil {
 		return x.Problem
 	}
@@ -941,7 +1069,7 @@ type WipedDisk struct {
 
 func (x *WipedDisk) Reset() {
 	*x = WipedDisk{}
-	mi := &file_registration_agent_api_orders_proto_msgTypes[10]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1081,7 @@ func (x *WipedDisk) String() string {
 func (*WipedDisk) ProtoMessage() {}
 
 func (x *WipedDisk) ProtoReflect() protoreflect.Message {
-	mi := &file_registration_agent_api_orders_proto_msgTypes[10]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1094,7 @@ func (x *WipedDisk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WipedDisk.ProtoReflect.Descriptor instead.
 func (*WipedDisk) Descriptor() ([]byte, []int) {
-	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{10}
+	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WipedDisk) GetName() string {
@@ -1034,7 +1162,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_registration_agent_api_orders_proto_msgTypes[11]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1174,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_registration_agent_api_orders_proto_msgTypes[11]
+	mi := &file_registration_agent_api_orders_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1187,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{11}
+	return file_registration_agent_api_orders_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Identity) GetSerialNumber() string {
@@ -1091,13 +1219,17 @@ const file_registration_agent_api_orders_proto_rawDesc = "" +
 	"\vWaitRequest\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x120\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1a.sidero.appliance.v1.StateR\x05state\x12\x1a\n" +
-	"\bsequence\x18\x03 \x01(\x06R\bsequence\"\xe2\x01\n" +
+	"\bsequence\x18\x03 \x01(\x06R\bsequence\"\x9e\x02\n" +
 	"\fWaitResponse\x120\n" +
 	"\x05order\x18\x01 \x01(\x0e2\x1a.sidero.appliance.v1.OrderR\x05order\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x06R\bsequence\x12\x16\n" +
 	"\x06server\x18\x03 \x01(\tR\x06server\x123\n" +
 	"\x06reason\x18\x04 \x01(\x0e2\x1b.sidero.appliance.v1.ReasonR\x06reason\x127\n" +
-	"\x06policy\x18\x05 \x01(\v2\x1f.sidero.appliance.v1.WipePolicyR\x06policy\"\xf6\x01\n" +
+	"\x06policy\x18\x05 \x01(\v2\x1f.sidero.appliance.v1.WipePolicyR\x06policy\x12:\n" +
+	"\tbmc_setup\x18\x06 \x01(\v2\x1d.sidero.appliance.v1.BMCSetupR\bbmcSetup\"Q\n" +
+	"\bBMCSetup\x12\x1e\n" +
+	"\vuser_in_use\x18\x01 \x01(\tR\tuserInUse\x12%\n" +
+	"\x0eendpoint_known\x18\x02 \x01(\bR\rendpointKnown\"\xf6\x01\n" +
 	"\n" +
 	"WipePolicy\x12\x14\n" +
 	"\x05disks\x18\x01 \x01(\tR\x05disks\x12\x16\n" +
@@ -1114,13 +1246,15 @@ const file_registration_agent_api_orders_proto_rawDesc = "" +
 	"\bbus_path\x18\x06 \x01(\tR\abusPath\x12\x14\n" +
 	"\x05label\x18\a \x01(\tR\x05label\x12\x19\n" +
 	"\bmin_size\x18\b \x01(\x03R\aminSize\x12\x19\n" +
-	"\bmax_size\x18\t \x01(\x03R\amaxSize\"\xee\x01\n" +
+	"\bmax_size\x18\t \x01(\x03R\amaxSize\"\xb2\x02\n" +
 	"\rReportRequest\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x06R\bsequence\x12/\n" +
 	"\x04plan\x18\x03 \x01(\v2\x19.sidero.appliance.v1.PlanH\x00R\x04plan\x12;\n" +
 	"\bprogress\x18\x04 \x01(\v2\x1d.sidero.appliance.v1.ProgressH\x00R\bprogress\x125\n" +
-	"\x06result\x18\x05 \x01(\v2\x1b.sidero.appliance.v1.ResultH\x00R\x06resultB\b\n" +
+	"\x06result\x18\x05 \x01(\v2\x1b.sidero.appliance.v1.ResultH\x00R\x06result\x12B\n" +
+	"\vbmc_problem\x18\x06 \x01(\v2\x1f.sidero.appliance.v1.BMCProblemH\x00R\n" +
+	"bmcProblemB\b\n" +
 	"\x06report\"\x10\n" +
 	"\x0eReportResponse\"X\n" +
 	"\x04Plan\x12\x18\n" +
@@ -1136,7 +1270,10 @@ const file_registration_agent_api_orders_proto_rawDesc = "" +
 	"\x05disks\x18\x01 \x03(\v2\x1e.sidero.appliance.v1.WipedDiskR\x05disks\"X\n" +
 	"\x06Result\x124\n" +
 	"\x05disks\x18\x01 \x03(\v2\x1e.sidero.appliance.v1.WipedDiskR\x05disks\x12\x18\n" +
-	"\aproblem\x18\x02 \x01(\tR\aproblem\"\xa5\x01\n" +
+	"\aproblem\x18\x02 \x01(\tR\aproblem\"&\n" +
+	"\n" +
+	"BMCProblem\x12\x18\n" +
+	"\aproblem\x18\x01 \x01(\tR\aproblem\"\xa5\x01\n" +
 	"\tWipedDisk\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x16\n" +
@@ -1187,47 +1324,51 @@ func file_registration_agent_api_orders_proto_rawDescGZIP() []byte {
 }
 
 var file_registration_agent_api_orders_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_registration_agent_api_orders_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_registration_agent_api_orders_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_registration_agent_api_orders_proto_goTypes = []any{
 	(State)(0),             // 0: sidero.appliance.v1.State
 	(Order)(0),             // 1: sidero.appliance.v1.Order
 	(Reason)(0),            // 2: sidero.appliance.v1.Reason
 	(*WaitRequest)(nil),    // 3: sidero.appliance.v1.WaitRequest
 	(*WaitResponse)(nil),   // 4: sidero.appliance.v1.WaitResponse
-	(*WipePolicy)(nil),     // 5: sidero.appliance.v1.WipePolicy
-	(*DiskSelector)(nil),   // 6: sidero.appliance.v1.DiskSelector
-	(*ReportRequest)(nil),  // 7: sidero.appliance.v1.ReportRequest
-	(*ReportResponse)(nil), // 8: sidero.appliance.v1.ReportResponse
-	(*Plan)(nil),           // 9: sidero.appliance.v1.Plan
-	(*PlannedDisk)(nil),    // 10: sidero.appliance.v1.PlannedDisk
-	(*Progress)(nil),       // 11: sidero.appliance.v1.Progress
-	(*Result)(nil),         // 12: sidero.appliance.v1.Result
-	(*WipedDisk)(nil),      // 13: sidero.appliance.v1.WipedDisk
-	(*Identity)(nil),       // 14: sidero.appliance.v1.Identity
+	(*BMCSetup)(nil),       // 5: sidero.appliance.v1.BMCSetup
+	(*WipePolicy)(nil),     // 6: sidero.appliance.v1.WipePolicy
+	(*DiskSelector)(nil),   // 7: sidero.appliance.v1.DiskSelector
+	(*ReportRequest)(nil),  // 8: sidero.appliance.v1.ReportRequest
+	(*ReportResponse)(nil), // 9: sidero.appliance.v1.ReportResponse
+	(*Plan)(nil),           // 10: sidero.appliance.v1.Plan
+	(*PlannedDisk)(nil),    // 11: sidero.appliance.v1.PlannedDisk
+	(*Progress)(nil),       // 12: sidero.appliance.v1.Progress
+	(*Result)(nil),         // 13: sidero.appliance.v1.Result
+	(*BMCProblem)(nil),     // 14: sidero.appliance.v1.BMCProblem
+	(*WipedDisk)(nil),      // 15: sidero.appliance.v1.WipedDisk
+	(*Identity)(nil),       // 16: sidero.appliance.v1.Identity
 }
 var file_registration_agent_api_orders_proto_depIdxs = []int32{
 	0,  // 0: sidero.appliance.v1.WaitRequest.state:type_name -> sidero.appliance.v1.State
 	1,  // 1: sidero.appliance.v1.WaitResponse.order:type_name -> sidero.appliance.v1.Order
 	2,  // 2: sidero.appliance.v1.WaitResponse.reason:type_name -> sidero.appliance.v1.Reason
-	5,  // 3: sidero.appliance.v1.WaitResponse.policy:type_name -> sidero.appliance.v1.WipePolicy
-	6,  // 4: sidero.appliance.v1.WipePolicy.install_disk:type_name -> sidero.appliance.v1.DiskSelector
-	6,  // 5: sidero.appliance.v1.WipePolicy.selected:type_name -> sidero.appliance.v1.DiskSelector
-	6,  // 6: sidero.appliance.v1.WipePolicy.keep:type_name -> sidero.appliance.v1.DiskSelector
-	9,  // 7: sidero.appliance.v1.ReportRequest.plan:type_name -> sidero.appliance.v1.Plan
-	11, // 8: sidero.appliance.v1.ReportRequest.progress:type_name -> sidero.appliance.v1.Progress
-	12, // 9: sidero.appliance.v1.ReportRequest.result:type_name -> sidero.appliance.v1.Result
-	10, // 10: sidero.appliance.v1.Plan.disks:type_name -> sidero.appliance.v1.PlannedDisk
-	13, // 11: sidero.appliance.v1.Progress.disks:type_name -> sidero.appliance.v1.WipedDisk
-	13, // 12: sidero.appliance.v1.Result.disks:type_name -> sidero.appliance.v1.WipedDisk
-	3,  // 13: sidero.appliance.v1.Orders.Wait:input_type -> sidero.appliance.v1.WaitRequest
-	7,  // 14: sidero.appliance.v1.Orders.Report:input_type -> sidero.appliance.v1.ReportRequest
-	4,  // 15: sidero.appliance.v1.Orders.Wait:output_type -> sidero.appliance.v1.WaitResponse
-	8,  // 16: sidero.appliance.v1.Orders.Report:output_type -> sidero.appliance.v1.ReportResponse
-	15, // [15:17] is the sub-list for method output_type
-	13, // [13:15] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	6,  // 3: sidero.appliance.v1.WaitResponse.policy:type_name -> sidero.appliance.v1.WipePolicy
+	5,  // 4: sidero.appliance.v1.WaitResponse.bmc_setup:type_name -> sidero.appliance.v1.BMCSetup
+	7,  // 5: sidero.appliance.v1.WipePolicy.install_disk:type_name -> sidero.appliance.v1.DiskSelector
+	7,  // 6: sidero.appliance.v1.WipePolicy.selected:type_name -> sidero.appliance.v1.DiskSelector
+	7,  // 7: sidero.appliance.v1.WipePolicy.keep:type_name -> sidero.appliance.v1.DiskSelector
+	10, // 8: sidero.appliance.v1.ReportRequest.plan:type_name -> sidero.appliance.v1.Plan
+	12, // 9: sidero.appliance.v1.ReportRequest.progress:type_name -> sidero.appliance.v1.Progress
+	13, // 10: sidero.appliance.v1.ReportRequest.result:type_name -> sidero.appliance.v1.Result
+	14, // 11: sidero.appliance.v1.ReportRequest.bmc_problem:type_name -> sidero.appliance.v1.BMCProblem
+	11, // 12: sidero.appliance.v1.Plan.disks:type_name -> sidero.appliance.v1.PlannedDisk
+	15, // 13: sidero.appliance.v1.Progress.disks:type_name -> sidero.appliance.v1.WipedDisk
+	15, // 14: sidero.appliance.v1.Result.disks:type_name -> sidero.appliance.v1.WipedDisk
+	3,  // 15: sidero.appliance.v1.Orders.Wait:input_type -> sidero.appliance.v1.WaitRequest
+	8,  // 16: sidero.appliance.v1.Orders.Report:input_type -> sidero.appliance.v1.ReportRequest
+	4,  // 17: sidero.appliance.v1.Orders.Wait:output_type -> sidero.appliance.v1.WaitResponse
+	9,  // 18: sidero.appliance.v1.Orders.Report:output_type -> sidero.appliance.v1.ReportResponse
+	17, // [17:19] is the sub-list for method output_type
+	15, // [15:17] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_registration_agent_api_orders_proto_init() }
@@ -1235,10 +1376,11 @@ func file_registration_agent_api_orders_proto_init() {
 	if File_registration_agent_api_orders_proto != nil {
 		return
 	}
-	file_registration_agent_api_orders_proto_msgTypes[4].OneofWrappers = []any{
+	file_registration_agent_api_orders_proto_msgTypes[5].OneofWrappers = []any{
 		(*ReportRequest_Plan)(nil),
 		(*ReportRequest_Progress)(nil),
 		(*ReportRequest_Result)(nil),
+		(*ReportRequest_BmcProblem)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1246,7 +1388,7 @@ func file_registration_agent_api_orders_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_registration_agent_api_orders_proto_rawDesc), len(file_registration_agent_api_orders_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

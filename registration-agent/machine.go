@@ -43,6 +43,7 @@ func thisMachine(logger *slog.Logger) (agent.Machine, error) {
 		return agent.Machine{}, err
 	}
 	sys, proc := os.DirFS("/sys"), os.DirFS("/proc")
+	inspector := disk.NewInspector()
 	loader := modules.NewLoader(modules.Config{
 		Index: index, Sys: sys, Insert: modules.InsertFrom("/" + modules.Dir),
 		Patience: driverPatience, Quiet: busQuiet, Logger: logger,
@@ -62,7 +63,7 @@ func thisMachine(logger *slog.Logger) (agent.Machine, error) {
 		}),
 		Disks: func(ctx context.Context) ([]disk.Disk, error) {
 			disks, err := disk.List(sys, proc)
-			return disk.Inspect(ctx, disks), err
+			return inspector.Inspect(ctx, disks), err
 		},
 		Wipe:     wipe.ThisMachine(logger).Run,
 		Reboot:   func() error { return leave(unix.LINUX_REBOOT_CMD_RESTART) },

@@ -180,7 +180,8 @@ func clearDisks(method wipe.Method) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	began := time.Now()
-	disks = disk.Inspect(ctx, disks)
+	inspector := disk.NewInspector()
+	disks = inspector.Inspect(ctx, disks)
 	say("disks", disks)
 	plan, err := wipe.PlanFor(disks, wipe.Policy{Method: method})
 	if err != nil {
@@ -196,7 +197,7 @@ func clearDisks(method wipe.Method) error {
 	if disks, err = host.Disks(); err != nil {
 		return err
 	}
-	say("left", disk.Inspect(ctx, disks))
+	say("left", inspector.Inspect(ctx, disks))
 	volumes, err := disk.Volumes(os.DirFS("/sys"))
 	say("volumes", volumes)
 	return err

@@ -10,6 +10,7 @@ import (
 	"github.com/bougou/go-ipmi/pkg/types"
 
 	"github.com/sidero-appliance/sidero-appliance/power/ipmi/lan"
+	"github.com/sidero-appliance/sidero-appliance/power/ipmi/openipmi"
 )
 
 // link is a way to a BMC.
@@ -76,7 +77,7 @@ func (d *Driver) begin(ctx context.Context) (*conversation, error) {
 
 func (d *Driver) connect(ctx context.Context) error {
 	if d.config.Interface == Open {
-		device, err := openDevice(ctx)
+		device, err := openipmi.Open(ctx)
 		if err != nil {
 			return err
 		}

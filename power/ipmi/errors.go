@@ -6,10 +6,11 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/power"
 	"github.com/sidero-appliance/sidero-appliance/power/ipmi/lan"
+	"github.com/sidero-appliance/sidero-appliance/power/ipmi/openipmi"
 )
 
 // ErrNoDevice is in the error of a driver with interface Open when the kernel has no IPMI device.
-var ErrNoDevice = errors.New("the kernel has no IPMI device")
+var ErrNoDevice = openipmi.ErrNoDevice
 
 // explain says what can be done about an error, and what it means for trying again.
 func explain(err error) error {

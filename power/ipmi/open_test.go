@@ -11,6 +11,7 @@ import (
 	"github.com/bougou/go-ipmi/pkg/open"
 
 	"github.com/sidero-appliance/sidero-appliance/power"
+	"github.com/sidero-appliance/sidero-appliance/power/ipmi/openipmi"
 )
 
 // kernel is an IPMI device whose answers the test gives.
@@ -38,7 +39,7 @@ func inBand(t *testing.T, k *kernel) *Driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	driver.link, driver.used = newDevice(k), time.Now()
+	driver.link, driver.used = openipmi.New(k), time.Now()
 	return driver
 }
 

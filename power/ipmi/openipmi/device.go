@@ -1,4 +1,4 @@
-package ipmi
+package openipmi
 
 import (
 	"context"
@@ -15,28 +15,33 @@ import (
 // long.
 const deviceTimeout = 15 * time.Second
 
-// device is the kernel's IPMI device, by which a machine reaches its own BMC.
-type device struct {
+// ErrNoDevice is in the error of Open when the kernel has no IPMI device.
+var ErrNoDevice = errors.New("the kernel has no IPMI device")
+
+// Device is the kernel's IPMI device, by which a machine reaches its own BMC.
+type Device struct {
 	backend open.Backend
 	// busy is held by the command that the kernel has.
 	busy chan struct{}
 }
 
-func openDevice(ctx context.Context) (*device, error) {
+// Open opens the first device.
+func Open(ctx context.Context) (*Device, error) {
 	backend := &open.DeviceBackend{}
 	if err := backend.Connect(ctx, 0); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoDevice, err)
 	}
-	return newDevice(backend), nil
+	return New(backend), nil
 }
 
-func newDevice(backend open.Backend) *device {
-	return &device{backend, make(chan struct{}, 1)}
+// New is the device of a backend that is connected.
+func New(backend open.Backend) *Device {
+	return &Device{backend, make(chan struct{}, 1)}
 }
 
 // Exchange sends a command. The kernel does not give it back before it is done, so when the context ends it is left behind
 // and the device is of no use until then.
-func (d *device) Exchange(ctx context.Context, request lan.Request) ([]byte, error) {
+func (d *Device) Exchange(ctx context.Context, request lan.Request) ([]byte, error) {
 	select {
 	case d.busy <- struct{}{}:
 	case <-ctx.Done():
@@ -71,7 +76,7 @@ func (d *device) Exchange(ctx context.Context, request lan.Request) ([]byte, err
 }
 
 // Close closes the device, when the kernel has given back what it has.
-func (d *device) Close(ctx context.Context) error {
+func (d *Device) Close(ctx context.Context) error {
 	select {
 	case d.busy <- struct{}{}:
 		return d.backend.Close(ctx)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/console"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/disk"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/inventory"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/network"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/pause"
@@ -37,6 +38,8 @@ type registrar struct {
 	conn     *grpc.ClientConn
 	client   api.AgentClient
 
+	// sources are of the last description of the machine.
+	sources inventory.Sources
 	// hardware is what was registered last; registered says that the last try worked.
 	hardware   *api.HardwareInformation
 	registered bool
@@ -82,6 +85,7 @@ func (r *registrar) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		r.tellMore(ctx)
 		until := time.Now().Add(r.agent.Pace.Refresh)
 		err = o.follow(ctx, until)
 		if errors.Is(err, errNoOrders) {
@@ -135,20 +139,16 @@ func (r *registrar) describe() (*api.HardwareInformation, []*api.Address, error)
 	if err != nil {
 		return nil, nil, step.Failed(named, err, "nothing on site: the kernel does not list its interfaces")
 	}
-	hardware, err := inventory.Collect(inventory.Sources{Sys: machine.Sys, SMBIOS: tables, Interfaces: interfaces})
+	disks, err := disk.List(machine.Sys, nil)
 	if err != nil {
 		return nil, nil, step.Failed(named, err, "nothing on site: the kernel does not describe its devices")
 	}
-	return hardware, inventory.Addresses(interfaces), nil
+	r.sources = inventory.Sources{Sys: machine.Sys, SMBIOS: tables, Interfaces: interfaces, Disks: disks}
+	return inventory.Collect(r.sources), inventory.Addresses(interfaces), nil
 }
 
 func (r *registrar) register(ctx context.Context, hardware *api.HardwareInformation, addresses []*api.Address) (*api.CreateServerResponse, error) {
-	// A machine without a name is registered without one.
-	hostname, err := r.agent.Machine.Hostname()
-	if err != nil {
-		hostname = ""
-	}
-	reply, err := call(ctx, r.client.CreateServer, &api.CreateServerRequest{Hardware: hardware, Hostname: hostname})
+	reply, err := call(ctx, r.client.CreateServer, r.registration(hardware))
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +156,26 @@ func (r *registrar) register(ctx context.Context, hardware *api.HardwareInformat
 		return nil, err
 	}
 	return reply, nil
+}
+
+func (r *registrar) registration(hardware *api.HardwareInformation) *api.CreateServerRequest {
+	// A machine without a name is registered without one.
+	hostname, err := r.agent.Machine.Hostname()
+	if err != nil {
+		hostname = ""
+	}
+	return &api.CreateServerRequest{Hardware: hardware, Hostname: hostname}
+}
+
+// tellMore tells what Sidero's protocol has no words for. A server that does not take it
+// knows the machine without.
+func (r *registrar) tellMore(ctx context.Context) {
+	request := inventory.More(r.sources)
+	request.Registration = r.registration(r.hardware)
+	_, err := call(ctx, api.NewFactsClient(r.conn).Tell, request)
+	if err != nil && ctx.Err() == nil && status.Code(err) != codes.Unimplemented {
+		r.agent.Logger.Warn("the appliance does not take more facts; they are told again", "remote", r.endpoint, "error", status.Convert(err).Message())
+	}
 }
 
 // call makes one call within its time.

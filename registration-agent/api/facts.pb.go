@@ -146,9 +146,10 @@ type AdapterFacts struct {
 	// up, down, or empty if the driver does not tell.
 	Link string `protobuf:"bytes,6,opt,name=link,proto3" json:"link,omitempty"`
 	// Megabits per second, 0 if the driver does not tell.
-	Speed         uint32            `protobuf:"varint,7,opt,name=speed,proto3" json:"speed,omitempty"`
-	MaximumSpeed  uint32            `protobuf:"varint,8,opt,name=maximum_speed,json=maximumSpeed,proto3" json:"maximum_speed,omitempty"`
-	Neighbours    []*NeighbourFacts `protobuf:"bytes,9,rep,name=neighbours,proto3" json:"neighbours,omitempty"`
+	Speed        uint32 `protobuf:"varint,7,opt,name=speed,proto3" json:"speed,omitempty"`
+	MaximumSpeed uint32 `protobuf:"varint,8,opt,name=maximum_speed,json=maximumSpeed,proto3" json:"maximum_speed,omitempty"`
+	// Absent until switches have had the time to announce themselves.
+	Neighbourhood *Neighbourhood `protobuf:"bytes,9,opt,name=neighbourhood,proto3" json:"neighbourhood,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -239,7 +240,51 @@ func (x *AdapterFacts) GetMaximumSpeed() uint32 {
 	return 0
 }
 
-func (x *AdapterFacts) GetNeighbours() []*NeighbourFacts {
+func (x *AdapterFacts) GetNeighbourhood() *Neighbourhood {
+	if x != nil {
+		return x.Neighbourhood
+	}
+	return nil
+}
+
+type Neighbourhood struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Neighbours    []*NeighbourFacts      `protobuf:"bytes,1,rep,name=neighbours,proto3" json:"neighbours,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Neighbourhood) Reset() {
+	*x = Neighbourhood{}
+	mi := &file_registration_agent_api_facts_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Neighbourhood) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Neighbourhood) ProtoMessage() {}
+
+func (x *Neighbourhood) ProtoReflect() protoreflect.Message {
+	mi := &file_registration_agent_api_facts_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Neighbourhood.ProtoReflect.Descriptor instead.
+func (*Neighbourhood) Descriptor() ([]byte, []int) {
+	return file_registration_agent_api_facts_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Neighbourhood) GetNeighbours() []*NeighbourFacts {
 	if x != nil {
 		return x.Neighbours
 	}
@@ -261,7 +306,7 @@ type NeighbourFacts struct {
 
 func (x *NeighbourFacts) Reset() {
 	*x = NeighbourFacts{}
-	mi := &file_registration_agent_api_facts_proto_msgTypes[3]
+	mi := &file_registration_agent_api_facts_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -273,7 +318,7 @@ func (x *NeighbourFacts) String() string {
 func (*NeighbourFacts) ProtoMessage() {}
 
 func (x *NeighbourFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_registration_agent_api_facts_proto_msgTypes[3]
+	mi := &file_registration_agent_api_facts_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -286,7 +331,7 @@ func (x *NeighbourFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NeighbourFacts.ProtoReflect.Descriptor instead.
 func (*NeighbourFacts) Descriptor() ([]byte, []int) {
-	return file_registration_agent_api_facts_proto_rawDescGZIP(), []int{3}
+	return file_registration_agent_api_facts_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *NeighbourFacts) GetChassisId() string {
@@ -342,7 +387,7 @@ type DiskFacts struct {
 
 func (x *DiskFacts) Reset() {
 	*x = DiskFacts{}
-	mi := &file_registration_agent_api_facts_proto_msgTypes[4]
+	mi := &file_registration_agent_api_facts_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -354,7 +399,7 @@ func (x *DiskFacts) String() string {
 func (*DiskFacts) ProtoMessage() {}
 
 func (x *DiskFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_registration_agent_api_facts_proto_msgTypes[4]
+	mi := &file_registration_agent_api_facts_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -367,7 +412,7 @@ func (x *DiskFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskFacts.ProtoReflect.Descriptor instead.
 func (*DiskFacts) Descriptor() ([]byte, []int) {
-	return file_registration_agent_api_facts_proto_rawDescGZIP(), []int{4}
+	return file_registration_agent_api_facts_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DiskFacts) GetDeviceName() string {
@@ -422,7 +467,7 @@ const file_registration_agent_api_facts_proto_rawDesc = "" +
 	"\farchitecture\x18\x02 \x01(\tR\farchitecture\x12=\n" +
 	"\badapters\x18\x03 \x03(\v2!.sidero.appliance.v1.AdapterFactsR\badapters\x124\n" +
 	"\x05disks\x18\x04 \x03(\v2\x1e.sidero.appliance.v1.DiskFactsR\x05disks\"\x0e\n" +
-	"\fTellResponse\"\xa0\x02\n" +
+	"\fTellResponse\"\xa5\x02\n" +
 	"\fAdapterFacts\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03mac\x18\x02 \x01(\tR\x03mac\x12#\n" +
@@ -431,9 +476,11 @@ const file_registration_agent_api_facts_proto_rawDesc = "" +
 	"\bbus_path\x18\x05 \x01(\tR\abusPath\x12\x12\n" +
 	"\x04link\x18\x06 \x01(\tR\x04link\x12\x14\n" +
 	"\x05speed\x18\a \x01(\rR\x05speed\x12#\n" +
-	"\rmaximum_speed\x18\b \x01(\rR\fmaximumSpeed\x12C\n" +
+	"\rmaximum_speed\x18\b \x01(\rR\fmaximumSpeed\x12H\n" +
+	"\rneighbourhood\x18\t \x01(\v2\".sidero.appliance.v1.NeighbourhoodR\rneighbourhood\"T\n" +
+	"\rNeighbourhood\x12C\n" +
 	"\n" +
-	"neighbours\x18\t \x03(\v2#.sidero.appliance.v1.NeighbourFactsR\n" +
+	"neighbours\x18\x01 \x03(\v2#.sidero.appliance.v1.NeighbourFactsR\n" +
 	"neighbours\"\xa8\x01\n" +
 	"\x0eNeighbourFacts\x12\x1d\n" +
 	"\n" +
@@ -468,27 +515,29 @@ func file_registration_agent_api_facts_proto_rawDescGZIP() []byte {
 	return file_registration_agent_api_facts_proto_rawDescData
 }
 
-var file_registration_agent_api_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_registration_agent_api_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_registration_agent_api_facts_proto_goTypes = []any{
 	(*TellRequest)(nil),         // 0: sidero.appliance.v1.TellRequest
 	(*TellResponse)(nil),        // 1: sidero.appliance.v1.TellResponse
 	(*AdapterFacts)(nil),        // 2: sidero.appliance.v1.AdapterFacts
-	(*NeighbourFacts)(nil),      // 3: sidero.appliance.v1.NeighbourFacts
-	(*DiskFacts)(nil),           // 4: sidero.appliance.v1.DiskFacts
-	(*CreateServerRequest)(nil), // 5: api.CreateServerRequest
+	(*Neighbourhood)(nil),       // 3: sidero.appliance.v1.Neighbourhood
+	(*NeighbourFacts)(nil),      // 4: sidero.appliance.v1.NeighbourFacts
+	(*DiskFacts)(nil),           // 5: sidero.appliance.v1.DiskFacts
+	(*CreateServerRequest)(nil), // 6: api.CreateServerRequest
 }
 var file_registration_agent_api_facts_proto_depIdxs = []int32{
-	5, // 0: sidero.appliance.v1.TellRequest.registration:type_name -> api.CreateServerRequest
+	6, // 0: sidero.appliance.v1.TellRequest.registration:type_name -> api.CreateServerRequest
 	2, // 1: sidero.appliance.v1.TellRequest.adapters:type_name -> sidero.appliance.v1.AdapterFacts
-	4, // 2: sidero.appliance.v1.TellRequest.disks:type_name -> sidero.appliance.v1.DiskFacts
-	3, // 3: sidero.appliance.v1.AdapterFacts.neighbours:type_name -> sidero.appliance.v1.NeighbourFacts
-	0, // 4: sidero.appliance.v1.Facts.Tell:input_type -> sidero.appliance.v1.TellRequest
-	1, // 5: sidero.appliance.v1.Facts.Tell:output_type -> sidero.appliance.v1.TellResponse
-	5, // [5:6] is the sub-list for method output_type
-	4, // [4:5] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	5, // 2: sidero.appliance.v1.TellRequest.disks:type_name -> sidero.appliance.v1.DiskFacts
+	3, // 3: sidero.appliance.v1.AdapterFacts.neighbourhood:type_name -> sidero.appliance.v1.Neighbourhood
+	4, // 4: sidero.appliance.v1.Neighbourhood.neighbours:type_name -> sidero.appliance.v1.NeighbourFacts
+	0, // 5: sidero.appliance.v1.Facts.Tell:input_type -> sidero.appliance.v1.TellRequest
+	1, // 6: sidero.appliance.v1.Facts.Tell:output_type -> sidero.appliance.v1.TellResponse
+	6, // [6:7] is the sub-list for method output_type
+	5, // [5:6] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_registration_agent_api_facts_proto_init() }
@@ -503,7 +552,7 @@ func file_registration_agent_api_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_registration_agent_api_facts_proto_rawDesc), len(file_registration_agent_api_facts_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

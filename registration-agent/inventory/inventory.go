@@ -7,6 +7,7 @@ import (
 	"github.com/siderolabs/go-smbios/smbios"
 
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/disk"
 )
 
 // Sources is where the facts come from.
@@ -17,21 +18,19 @@ type Sources struct {
 	SMBIOS *smbios.SMBIOS
 	// Interfaces are all interfaces, the loopback included.
 	Interfaces []Interface
+	// Disks are as disk.List returns them.
+	Disks []disk.Disk
 }
 
-// Collect describes the machine.
-func Collect(sources Sources) (*api.HardwareInformation, error) {
-	storage, err := Storage(sources.Sys)
-	if err != nil {
-		return nil, err
-	}
+// Collect describes the machine in the terms of Sidero's protocol.
+func Collect(sources Sources) *api.HardwareInformation {
 	return &api.HardwareInformation{
 		System:  System(sources.SMBIOS),
 		Compute: Compute(sources.SMBIOS),
 		Memory:  Memory(sources.SMBIOS),
-		Storage: storage,
+		Storage: Storage(sources.Sys, sources.Disks),
 		Network: Network(sources.Interfaces),
-	}, nil
+	}
 }
 
 // Addresses are the addresses by which others can reach the machine: global unicast,

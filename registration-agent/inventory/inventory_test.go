@@ -3,7 +3,9 @@ package inventory
 import (
 	"bytes"
 	"encoding/binary"
+	"io/fs"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -13,6 +15,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/disk"
 )
 
 // field is a value at an offset of a structure, as DSP0134 counts them.
@@ -203,37 +206,49 @@ func TestStorage(t *testing.T) {
 		"sr0/size": "100\n", "sg0/size": "100\n", "loop0/size": "100\n", "md0/size": "100\n", "dm-0/size": "100\n", "ram0/size": "100\n",
 		"sdc/size": "nonsense\n",
 	})
-	got, err := Storage(tree)
+	// A disk in a USB enclosure, which has the serial number that udev and wipes know it by.
+	const place = "devices/pci0000:00/0000:00:14.0/usb2/2-1/2-1:1.0/host4/target4:0:0/4:0:0:0/block/sdd"
+	tree["block/sdd"] = &fstest.MapFile{Data: []byte("../" + place), Mode: fs.ModeSymlink}
+	tree[place+"/size"] = &fstest.MapFile{Data: []byte("8\n")}
+	tree["devices/pci0000:00/0000:00:14.0/usb2/2-1/idVendor"] = &fstest.MapFile{Data: []byte("152d\n")}
+	tree["devices/pci0000:00/0000:00:14.0/usb2/2-1/serial"] = &fstest.MapFile{Data: []byte("USB1\n")}
+	disks, err := disk.List(tree, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &api.StorageInformation{TotalSize: (4194304 + 6291456 + 2048 + 100) * 512, DeviceCount: 4, Devices: []*api.StorageDevice{
+	got := Storage(tree, disks)
+	want := &api.StorageInformation{TotalSize: (4194304 + 6291456 + 2048 + 100 + 8) * 512, DeviceCount: 5, Devices: []*api.StorageDevice{
 		{Type: api.StorageType_SD, Size: 100 * 512, Serial: "0xabc", Name: "SD64G", DeviceName: "/dev/mmcblk0"},
 		{Type: api.StorageType_NVMe, Size: 2 << 30, Model: "Samsung SSD 980", Serial: "S1", DeviceName: "/dev/nvme0n1", Uuid: "12345678-0000", Wwid: "eui.0025"},
 		{Type: api.StorageType_HDD, Size: 3 << 30, Model: "QEMU HARDDISK", Serial: "ATA1", DeviceName: "/dev/sda", Wwid: "t10.ATA     QEMU HARDDISK                           ATA1"},
+		{Type: api.StorageType_SSD, Size: 8 * 512, Serial: "USB1", DeviceName: "/dev/sdd"},
 		{Type: api.StorageType_HDD, Size: 1 << 20, Serial: "VIRT1", DeviceName: "/dev/vda"},
 	}}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := Storage(fstest.MapFS{}); err == nil {
-		t.Error("no error without /sys/block")
-	}
 }
 
-func TestSerialOfPage(t *testing.T) {
-	for page, want := range map[string]string{
-		"\x00\x80\x00\x08  ABC   ": "ABC",
-		"\x00\x80\x00\x04ABCDEFGH": "ABCD",
-		"\x00\x80\x00\xffshort":    "short",
-		"\x00\x83\x00\x04ABCD":     "",
-		"\x00\x80":                 "",
-		"\x00\x80\x00\x02\xff\xfe": "",
-		"":                         "",
-	} {
-		if got := serialOfPage([]byte(page)); got != want {
-			t.Errorf("%q: got %q, want %q", page, got, want)
-		}
+func TestMore(t *testing.T) {
+	got := More(Sources{
+		Interfaces: []Interface{
+			{Interface: net.Interface{Name: "lo"}},
+			{
+				Interface: net.Interface{Name: "eth0", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}},
+				Adapter:   Adapter{Permanent: net.HardwareAddr{2, 0, 0, 0, 0, 2}, Driver: "igb", BusPath: "0000:02:00.0", Link: "up", Speed: 1000, MaximumSpeed: 2500},
+			},
+		},
+		Disks: []disk.Disk{{Path: "/dev/sdd", Transport: disk.USB, Removable: true, Rotational: true, BusPath: "/b", ByID: []string{"usb-X"}}},
+	})
+	want := &api.TellRequest{
+		Architecture: runtime.GOARCH,
+		Adapters: []*api.AdapterFacts{{
+			Name: "eth0", Mac: "02:00:00:00:00:01", PermanentMac: "02:00:00:00:00:02", Driver: "igb", BusPath: "0000:02:00.0", Link: "up", Speed: 1000, MaximumSpeed: 2500,
+		}},
+		Disks: []*api.DiskFacts{{DeviceName: "/dev/sdd", Transport: "usb", Removable: true, Rotational: true, BusPath: "/b", ById: []string{"usb-X"}}},
+	}
+	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 // ParseTold checks what a machine tells of itself beyond Sidero's protocol, and makes one picture of that and of what it
-// registered with. What fits no part of that is dropped.
-func ParseTold(request *api.TellRequest) (Machine, error) {
+// registered with. What fits no part of that is dropped. What the machine cannot know yet is as it is stored.
+func ParseTold(request *api.TellRequest, stored *v1alpha2.HardwareInformation) (Machine, error) {
 	if err := Bound(request); err != nil {
 		return Machine{}, err
 	}
@@ -30,16 +30,21 @@ func ParseTold(request *api.TellRequest) (Machine, error) {
 		hardware.Compute.Architecture = architecture
 	}
 
-	adapters := byKey(adapters(hardware), adapterKey)
+	known, before := byKey(adapters(hardware), adapterKey), byKey(adapters(stored), adapterKey)
 	for _, told := range request.GetAdapters() {
-		if adapter, known := adapters[[2]string{clean(told.GetName()), clean(told.GetMac())}]; known {
+		key := [2]string{clean(told.GetName()), clean(told.GetMac())}
+		if adapter, ok := known[key]; ok {
 			fillAdapter(adapter, told)
+
+			if last, ok := before[key]; ok && told.GetNeighbourhood() == nil {
+				adapter.Neighbours = last.Neighbours
+			}
 		}
 	}
 
-	disks := byKey(disks(hardware), func(d *v1alpha2.StorageDevice) string { return d.DeviceName })
+	byDevice := byKey(disks(hardware), func(d *v1alpha2.StorageDevice) string { return d.DeviceName })
 	for _, told := range request.GetDisks() {
-		if disk, known := disks[clean(told.GetDeviceName())]; known {
+		if disk, ok := byDevice[clean(told.GetDeviceName())]; ok {
 			fillDisk(disk, told)
 		}
 	}
@@ -54,7 +59,7 @@ func fillAdapter(adapter *v1alpha2.NetworkInterface, told *api.AdapterFacts) {
 	adapter.Link = clean(told.GetLink())
 	adapter.Speed = int64(told.GetSpeed())
 	adapter.MaximumSpeed = int64(told.GetMaximumSpeed())
-	adapter.Neighbours = each(told.GetNeighbours(), func(n *api.NeighbourFacts) *v1alpha2.Neighbour {
+	adapter.Neighbours = each(told.GetNeighbourhood().GetNeighbours(), func(n *api.NeighbourFacts) *v1alpha2.Neighbour {
 		return &v1alpha2.Neighbour{
 			ChassisID:       clean(n.GetChassisId()),
 			SystemName:      clean(n.GetSystemName()),
@@ -123,7 +128,7 @@ func byKey[Item any, Key comparable](list []*Item, key func(*Item) Key) map[Key]
 
 // adapters and disks are those of a machine, without places that hold nothing.
 func adapters(hardware *v1alpha2.HardwareInformation) []*v1alpha2.NetworkInterface {
-	if hardware.Network == nil {
+	if hardware == nil || hardware.Network == nil {
 		return nil
 	}
 
@@ -131,7 +136,7 @@ func adapters(hardware *v1alpha2.HardwareInformation) []*v1alpha2.NetworkInterfa
 }
 
 func disks(hardware *v1alpha2.HardwareInformation) []*v1alpha2.StorageDevice {
-	if hardware.Storage == nil {
+	if hardware == nil || hardware.Storage == nil {
 		return nil
 	}
 

@@ -21,7 +21,7 @@ func told() *api.TellRequest {
 		Adapters: []*api.AdapterFacts{
 			{
 				Name: "eno2", Mac: "52:54:00:00:00:02", Driver: "igb", Speed: 1000, MaximumSpeed: 10_000, Link: "up", BusPath: "0000:02:00.0",
-				Neighbours: []*api.NeighbourFacts{{SystemName: "sw\x1b1", PortId: "ge-0/0/7", Vlan: 7}},
+				Neighbourhood: &api.Neighbourhood{Neighbours: []*api.NeighbourFacts{{SystemName: "sw\x1b1", PortId: "ge-0/0/7", Vlan: 7}}},
 			},
 			{Name: "eno1", Mac: "another", Driver: "of nothing"},
 		},
@@ -30,7 +30,7 @@ func told() *api.TellRequest {
 }
 
 func TestParseTold(t *testing.T) {
-	m, err := machine.ParseTold(told())
+	m, err := machine.ParseTold(told(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,17 +59,42 @@ func TestParseTold(t *testing.T) {
 	for name, bad := range map[string]*api.TellRequest{
 		"nothing":            {},
 		"too many disks":     {Registration: request(), Disks: make([]*api.DiskFacts, 1025)},
-		"too many neighbors": {Registration: request(), Adapters: []*api.AdapterFacts{{Neighbours: make([]*api.NeighbourFacts, 1025)}}},
+		"too many neighbors": {Registration: request(), Adapters: []*api.AdapterFacts{{Neighbourhood: &api.Neighbourhood{Neighbours: make([]*api.NeighbourFacts, 1025)}}}},
 	} {
-		if m, err := machine.ParseTold(bad); err == nil {
+		if m, err := machine.ParseTold(bad, nil); err == nil {
 			t.Errorf("%s: got %+v", name, m)
+		}
+	}
+}
+
+// TestNeighboursThatAreNotKnownYet has a machine tell more when it has just started.
+func TestNeighboursThatAreNotKnownYet(t *testing.T) {
+	before, err := machine.ParseTold(told(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for name, test := range map[string]struct {
+		now  *api.Neighbourhood
+		want int
+	}{"not known": {nil, 1}, "none": {&api.Neighbourhood{}, 0}} {
+		request := told()
+		request.Adapters[0].Neighbourhood = test.now
+
+		m, err := machine.ParseTold(request, &before.Hardware)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if got := m.Hardware.Network.Interfaces[1].Neighbours; len(got) != test.want {
+			t.Errorf("%s: got %+v, want %d", name, got, test.want)
 		}
 	}
 }
 
 // TestKeep has a machine register again by Sidero's protocol.
 func TestKeep(t *testing.T) {
-	first, err := machine.ParseTold(told())
+	first, err := machine.ParseTold(told(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +150,7 @@ func FuzzParseTold(f *testing.F) {
 			return
 		}
 
-		if m, err := machine.ParseTold(request); err == nil {
+		if m, err := machine.ParseTold(request, nil); err == nil {
 			m.Keep(&m.Hardware)
 		}
 	})

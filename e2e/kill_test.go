@@ -6,6 +6,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
@@ -34,6 +35,8 @@ const (
 	cyclists, bystanders = 6, 3
 	// slowDisk makes a wipe of ten writes and their reading back take about half a second.
 	slowDisk = 40 * time.Millisecond
+	// longestMoment is how long after something has happened the appliance is killed, when it is because of that.
+	longestMoment = 30 * time.Millisecond
 	// longestLife is how long the appliance is left alone at most, a start included, which takes 1.3 s.
 	longestLife = 6 * time.Second
 )
@@ -50,7 +53,10 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	t.Logf("-seed %d -kills %d", seed, *cycleKills)
 
 	ctx, i := start(t, 3*time.Minute+time.Duration(*cycleKills)*2*longestLife)
-	r := &roundabout{installation: i, api: admin(t, i), random: rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // to repeat it
+	r := &roundabout{
+		installation: i, api: admin(t, i), random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // to repeat it
+		events: make(chan struct{}, 1),
+	}
 
 	for n := range cyclists + bystanders {
 		r.add(ctx, t, n, n < cyclists)
@@ -80,6 +86,9 @@ type roundabout struct {
 	cyclists   []*cyclist
 	bystanders []*bystander
 
+	// events has one when something has happened to a machine, or a machine has said something.
+	events chan struct{}
+
 	stop    context.CancelFunc
 	working sync.WaitGroup
 	kills   []time.Time
@@ -99,6 +108,7 @@ func (r *roundabout) add(ctx context.Context, t *testing.T, n int, accepted bool
 	made, err := simulated.New(simulated.Config{
 		Number: n, Place: r.installation.Lab, Appliance: installation.Endpoint,
 		Disk: filepath.Join(t.TempDir(), "disk"), Slow: slowDisk,
+		Switched: func(bool) { r.happened() }, Heard: func(slog.Record) { r.happened() },
 	})
 	m := must(t, made, err)
 
@@ -142,17 +152,45 @@ func (r *roundabout) end() {
 	r.working.Wait()
 }
 
-// live leaves the appliance alone for a while: half of the times it may also be killed before it is ready.
+func (r *roundabout) happened() {
+	select {
+	case r.events <- struct{}{}:
+	default:
+	}
+}
+
+// live leaves the appliance alone for a while: in one of four cases it may also be killed before it is ready. In two it is
+// killed right after something has happened: when it has switched a machine and perhaps not written that down, when a wipe
+// begins, or ends.
 func (r *roundabout) live(ctx context.Context, t *testing.T, n int) {
 	t.Helper()
 
-	if n%2 == 0 {
+	if n%4 != 0 {
 		if err := r.installation.WaitReady(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
 
-	<-time.After(time.Duration(r.random.Int64N(int64(longestLife))))
+	const most = 30
+
+	if n%2 == 0 {
+		<-time.After(r.atMost(longestLife))
+
+		return
+	}
+
+	for range r.random.IntN(most) {
+		select {
+		case <-r.events:
+		case <-time.After(longestLife):
+		}
+	}
+
+	<-time.After(r.atMost(longestMoment))
+}
+
+func (r *roundabout) atMost(longest time.Duration) time.Duration {
+	return time.Duration(r.random.Int64N(int64(longest)))
 }
 
 func (r *roundabout) kill(t *testing.T) {
@@ -258,10 +296,16 @@ func (c *cyclist) use(ctx context.Context) {
 
 		return nil
 	})
-	c.persist(ctx, c.tellInstalled)
+
+	if c.random.IntN(3) > 0 { // otherwise it is given back before anybody knows
+		c.persist(ctx, c.tellInstalled)
+	}
 
 	digest, err := c.Digest()
-	<-time.After(time.Duration(c.random.Int64N(int64(longest))))
+
+	if c.random.IntN(3) > 0 { // otherwise it is given back at once
+		<-time.After(time.Duration(c.random.Int64N(int64(longest))))
+	}
 
 	now.to = time.Now()
 	c.uses = append(c.uses, now)

@@ -43,6 +43,8 @@ type Config struct {
 	Pace agent.Pace
 	// Heard is told what the agent logs. It must not block. Optional.
 	Heard func(slog.Record)
+	// Switched is told when the machine gets or loses power. It must not block, nor call the machine. Optional.
+	Switched func(on bool)
 }
 
 // Machine is one simulated machine. It is off at first.
@@ -199,6 +201,10 @@ func (m *Machine) Close() error {
 
 // power begins or ends a life. It must not call the BMC, which calls it.
 func (m *Machine) power(on, network bool) {
+	if m.config.Switched != nil {
+		m.config.Switched(on)
+	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 

@@ -11,11 +11,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sidero-appliance/sidero-appliance/power/ipmi/openipmi"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/agent"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/disk"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/inventory"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/modules"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/network"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/pause"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/wipe"
 )
 
@@ -65,6 +67,7 @@ func thisMachine(logger *slog.Logger) (agent.Machine, error) {
 			disks, err := disk.List(sys, proc)
 			return inspector.Inspect(ctx, disks), err
 		},
+		BMC:      func(ctx context.Context) (agent.BMC, error) { return openBMC(ctx, loader) },
 		Wipe:     wipe.ThisMachine(logger).Run,
 		Reboot:   func() error { return leave(unix.LINUX_REBOOT_CMD_RESTART) },
 		PowerOff: func() error { return leave(unix.LINUX_REBOOT_CMD_POWER_OFF) },
@@ -88,6 +91,31 @@ const driverPatience = 2 * time.Minute
 // a device that is plugged in (hub.c), a stick a second before its disk is asked for
 // (usb-storage's delay_use).
 const busQuiet = 2 * time.Second
+
+// bmcPatience is how long the kernel may take to find the BMC: its driver asks for the BMC's
+// identity before there is a device, and tries again when it is slow.
+const bmcPatience = 5 * time.Second
+
+// openBMC opens the kernel's way to the BMC. Machines whose firmware does not tell of their
+// BMC have not had its drivers loaded.
+func openBMC(ctx context.Context, loader *modules.Loader) (agent.BMC, error) {
+	var failed error
+	for _, module := range []string{"ipmi_si", "ipmi_devintf"} {
+		failed = errors.Join(failed, loader.Load(module))
+	}
+	for end := time.Now().Add(bmcPatience); ; {
+		device, err := openipmi.Open(ctx)
+		switch {
+		case err == nil:
+			return device, nil
+		case time.Now().After(end):
+			return nil, errors.Join(err, failed)
+		}
+		if err := pause.For(ctx, bmcPatience/20); err != nil {
+			return nil, err
+		}
+	}
+}
 
 // noName is what the kernel calls a machine that nobody has named.
 const noName = "(none)"

@@ -12,6 +12,7 @@ import (
 	"github.com/siderolabs/go-smbios/smbios"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/bmc"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/bootargs"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/console"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/disk"
@@ -37,6 +38,9 @@ type Pace struct {
 	// FirstWipeRetry and LastWipeRetry bound the pause after a failed wipe, which
 	// doubles.
 	FirstWipeRetry, LastWipeRetry time.Duration
+	// FirstBMCRetry and LastBMCRetry bound the pause after no account could be made on the
+	// BMC, which doubles; one try takes BMCTry at most.
+	FirstBMCRetry, LastBMCRetry, BMCTry time.Duration
 	// Leave is how long the screen says that the machine restarts or goes off before it
 	// does.
 	Leave time.Duration
@@ -47,7 +51,8 @@ type Pace struct {
 func DefaultPace() Pace {
 	return Pace{
 		Restart: 10 * time.Second, FirstRetry: time.Second, LastRetry: 30 * time.Second, Refresh: 5 * time.Minute,
-		Progress: 10 * time.Second, FirstWipeRetry: time.Minute, LastWipeRetry: 30 * time.Minute, Leave: 5 * time.Second,
+		Progress: 10 * time.Second, FirstWipeRetry: time.Minute, LastWipeRetry: 30 * time.Minute,
+		FirstBMCRetry: time.Minute, LastBMCRetry: 30 * time.Minute, BMCTry: time.Minute, Leave: 5 * time.Second,
 	}
 }
 
@@ -58,6 +63,12 @@ type Network interface {
 	// Keep holds on to the lease; it returns nil when ctx ends and an error when the
 	// lease is lost.
 	Keep(ctx context.Context) error
+}
+
+// BMC is the way to the machine's own BMC.
+type BMC interface {
+	bmc.Device
+	Close(ctx context.Context) error
 }
 
 // Machine is the machine the agent runs on.
@@ -80,6 +91,9 @@ type Machine struct {
 	Disks func(ctx context.Context) ([]disk.Disk, error)
 	// Wipe carries a plan out, as wipe.Host.Run does.
 	Wipe func(ctx context.Context, plan wipe.Plan, progress func(wipe.Progress)) ([]wipe.Progress, error)
+	// BMC opens the way to the machine's own BMC. Its error is openipmi.ErrNoDevice for a
+	// machine that has none. The BMC may hang, and every call with it.
+	BMC func(ctx context.Context) (BMC, error)
 	// Reboot and PowerOff end everything; they return only when they fail.
 	Reboot, PowerOff func() error
 }

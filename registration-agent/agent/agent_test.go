@@ -40,6 +40,7 @@ type appliance struct {
 
 	created   chan *api.CreateServerRequest
 	addressed chan *api.ReconcileServerAddressesRequest
+	accounts  chan *api.BMCInfo
 }
 
 func (a *appliance) next() error {
@@ -66,6 +67,14 @@ func (a *appliance) ReconcileServerAddresses(_ context.Context, request *api.Rec
 	return &api.ReconcileServerAddressesResponse{}, nil
 }
 
+func (a *appliance) UpdateBMCInfo(_ context.Context, request *api.UpdateBMCInfoRequest) (*api.UpdateBMCInfoResponse, error) {
+	if err := a.next(); err != nil {
+		return nil, err
+	}
+	a.accounts <- request.GetBmcInfo()
+	return &api.UpdateBMCInfoResponse{}, nil
+}
+
 // serve returns the endpoint.
 func (a *appliance) serve(t *testing.T, address string) string {
 	t.Helper()
@@ -74,6 +83,7 @@ func (a *appliance) serve(t *testing.T, address string) string {
 	}
 	a.created = make(chan *api.CreateServerRequest, 64)
 	a.addressed = make(chan *api.ReconcileServerAddressesRequest, 64)
+	a.accounts = make(chan *api.BMCInfo, 64)
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)

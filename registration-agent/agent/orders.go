@@ -156,10 +156,18 @@ func (o *orders) obey(ctx context.Context, order *api.WaitResponse) error {
 		if o.mayBegin() {
 			o.job, o.retryAt = o.begin(ctx, o.order), time.Time{}
 		}
+		// An appliance that knows no account gets none before the machine is clean: with one it
+		// might restart the machine to have it wiped, as Sidero does.
+		if wanted := wishOf(order); wanted == nil || wanted.UserInUse != "" {
+			o.bmc.grant(ctx, wanted, o.client)
+		}
 		return nil
 	case api.Order_REBOOT, api.Order_POWER_OFF:
+		o.bmc.grant(ctx, wishOf(order), o.client)
+		o.bmc.await(ctx)
 		return o.leave(ctx)
 	default:
+		o.bmc.grant(ctx, wishOf(order), o.client)
 		o.tellPlan(ctx)
 		o.display(orderScreen(o.facts(o.hardware), o.order, o.planned))
 		return nil

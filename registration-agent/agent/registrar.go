@@ -37,6 +37,7 @@ type registrar struct {
 	link     network.Link
 	conn     *grpc.ClientConn
 	client   api.AgentClient
+	bmc      *bmcSetup
 
 	// sources are of the last description of the machine.
 	sources inventory.Sources
@@ -68,7 +69,9 @@ func dial(agent *Agent, endpoint string, link network.Link) (*registrar, error) 
 	if err != nil {
 		return nil, fmt.Errorf("make connection to %s: %w", endpoint, err)
 	}
-	return &registrar{agent: agent, endpoint: endpoint, link: link, conn: conn, client: api.NewAgentClient(conn)}, nil
+	r := &registrar{agent: agent, endpoint: endpoint, link: link, conn: conn, client: api.NewAgentClient(conn)}
+	r.bmc = &bmcSetup{registrar: r}
+	return r, nil
 }
 
 func (r *registrar) close() { _ = r.conn.Close() }
@@ -80,6 +83,11 @@ func (r *registrar) close() { _ = r.conn.Close() }
 func (r *registrar) run(ctx context.Context) error {
 	o := &orders{registrar: r, client: api.NewOrdersClient(r.conn)}
 	defer o.stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		r.bmc.await(context.Background())
+	}()
 	for {
 		reply, err := r.persist(ctx)
 		if err != nil {
@@ -89,6 +97,7 @@ func (r *registrar) run(ctx context.Context) error {
 		until := time.Now().Add(r.agent.Pace.Refresh)
 		err = o.follow(ctx, until)
 		if errors.Is(err, errNoOrders) {
+			r.bmc.grant(ctx, repliedWish(reply), nil)
 			r.display(r.screen(r.hardware, reply))
 			err = pause.For(ctx, time.Until(until))
 		}

@@ -21,6 +21,7 @@ func (r *registrar) facts(hardware *api.HardwareInformation) facts {
 		nic:       r.link.Interface + "  " + r.link.MAC.String(),
 		address:   r.link.Address.String(),
 		appliance: r.endpoint,
+		bmc:       r.bmc.shown(),
 	}
 }
 
@@ -30,6 +31,8 @@ type facts struct {
 	nic       string
 	address   string
 	appliance string
+	// bmc is how it stands with the account on the BMC, "" when nothing was done.
+	bmc string
 }
 
 // registeredScreen is what a registered machine shows while it waits. A reply that asks
@@ -57,7 +60,7 @@ func registeredScreen(f facts) console.Screen {
 
 // rows tell which machine this is.
 func (f facts) rows(server string) []console.Row {
-	return []console.Row{
+	rows := []console.Row{
 		{Label: "server", Value: server},
 		{Label: "machine", Value: machineName(f.hardware.GetSystem())},
 		{Label: "hardware", Value: summary(f.hardware)},
@@ -65,6 +68,10 @@ func (f facts) rows(server string) []console.Row {
 		{Label: "address", Value: f.address},
 		{Label: "appliance", Value: f.appliance},
 	}
+	if f.bmc != "" {
+		rows = append(rows, console.Row{Label: "bmc", Value: f.bmc})
+	}
+	return rows
 }
 
 // orderScreen is what a machine shows that is told what to do, but for a wipe.

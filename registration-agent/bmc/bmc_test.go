@@ -2,7 +2,6 @@ package bmc
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"slices"
@@ -12,154 +11,35 @@ import (
 	"github.com/bougou/go-ipmi/pkg/types"
 
 	"github.com/sidero-appliance/sidero-appliance/power/ipmi/lan"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/bmc/bmctest"
 )
 
-// account is a user of the fake BMC.
-type account struct {
-	name, password string
-	enabled        bool
-	access         [2]byte // channel and privilege as set
-}
-
-// fake is a BMC of the test's making: what the specification says of these commands, and
-// what a test changes about it.
-type fake struct {
-	lans  map[byte]netip.Addr
-	port  uint16
-	users map[byte]*account
-	last  byte
-	fixed byte
-	// mode is the access mode of the channels.
-	mode byte
-	// change answers in place of the BMC, nil for as usual.
-	change func(lan.Request) []byte
-	fails  error
-	asked  []string
-}
-
-func newFake() *fake {
-	return &fake{
-		lans: map[byte]netip.Addr{1: netip.MustParseAddr("10.0.9.7")}, port: 623, last: 10, fixed: 1, mode: allowedAlways,
-		users: map[byte]*account{2: {name: "ADMIN", password: "theirs", enabled: true}},
-	}
-}
-
-func (f *fake) Exchange(ctx context.Context, request lan.Request) ([]byte, error) {
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	f.asked = append(f.asked, request.Command.Name)
-	if f.change != nil {
-		if answer := f.change(request); answer != nil {
-			return answer, nil
-		}
-	}
-	if f.fails != nil {
-		return nil, f.fails
-	}
-	return f.answer(request.Command.Key(), request.Data), nil
-}
-
-func (f *fake) answer(command any, data []byte) []byte {
-	switch command {
-	case types.CommandGetChannelInfo.Key():
-		if _, is := f.lans[data[0]]; is {
-			return []byte{0, data[0], 0x80 | mediumLAN, 1, 0, 0, 0, 0, 0, 0}
-		}
-		return []byte{codeFieldInvalid}
-	case types.CommandGetChannelAccess.Key():
-		return []byte{0, f.mode, 4}
-	case types.CommandGetLanConfigParam.Key():
-		return f.lanParameter(data[0], data[1])
-	case types.CommandGetUserAccess.Key():
-		enabled := byte(0x80)
-		if user := f.users[data[1]]; user != nil && user.enabled {
-			enabled = 0x40
-		}
-		return []byte{0, f.last, enabled | 1, f.fixed, 0}
-	case types.CommandGetUsername.Key():
-		if user := f.users[data[0]]; user != nil {
-			return append([]byte{0}, padded(user.name, nameBytes)...)
-		}
-		return append([]byte{0}, make([]byte, nameBytes)...)
-	case types.CommandSetUsername.Key():
-		f.user(data[0]).name = parseName(data[1:])
-	case types.CommandSetUserAccess.Key():
-		f.user(data[1]).access = [2]byte{data[0], data[2]}
-	case types.CommandSetUserPassword.Key():
-		return f.password(data)
-	default:
-		return []byte{codeNoCommand}
-	}
-	return []byte{0}
-}
-
-func (f *fake) user(number byte) *account {
-	if f.users[number] == nil {
-		f.users[number] = &account{}
-	}
-	return f.users[number]
-}
-
-func (f *fake) lanParameter(channel, number byte) []byte {
-	ip, is := f.lans[channel]
-	switch {
-	case !is:
-		return []byte{codeFieldInvalid}
-	case number == parameterIP:
-		return append([]byte{0, 0x11}, ip.AsSlice()...)
-	case number == parameterSource:
-		return []byte{0, 0x11, 2}
-	case number == parameterPort:
-		return binary.LittleEndian.AppendUint16([]byte{0, 0x11}, f.port)
-	}
-	return []byte{0x80}
-}
-
-func (f *fake) password(data []byte) []byte {
-	user := f.user(data[0] &^ longPassword)
-	text := strings.TrimRight(string(data[2:]), "\x00")
-	switch data[1] {
-	case disableUser:
-		user.enabled = false
-	case enableUser:
-		user.enabled = true
-	case setPassword:
-		user.password = text
-	case testPassword:
-		if user.password != text {
-			return []byte{codeMismatch}
-		}
-	}
-	return []byte{0}
-}
-
 func TestMake(t *testing.T) {
-	f := newFake()
-	f.port = 6230
+	f := bmctest.New()
+	f.Port = 6230
 	made, err := Make(t.Context(), f, Wish{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	user := f.users[3]
+	user := f.Number(3)
 	if made.User != User || made.Address.IP.String() != "10.0.9.7" || made.Address.Port != 6230 || made.Address.Source != "DHCP" || len(made.Notes) != 0 {
 		t.Errorf("account is %+v", made)
 	}
-	if user == nil || *user != (account{User, made.Password, true, [2]byte{0x91, administrator}}) {
+	if user != (bmctest.Account{Name: User, Password: made.Password, Enabled: true, Access: [2]byte{0x91, administrator}}) {
 		t.Errorf("the BMC has %+v", user)
 	}
-	if *f.users[2] != (account{name: "ADMIN", password: "theirs", enabled: true}) {
-		t.Errorf("another user is now %+v", f.users[2])
+	if f.Number(2) != bmctest.Theirs() {
+		t.Errorf("another user is now %+v", f.Number(2))
 	}
 	again, err := Make(t.Context(), f, Wish{})
-	if err != nil || len(f.users) != 2 || again.Password == made.Password || f.users[3].password != again.Password {
-		t.Errorf("made again: %v, %+v, %+v", err, again, f.users)
+	if err != nil || f.Number(4) != (bmctest.Account{}) || again.Password == made.Password || f.Number(3).Password != again.Password {
+		t.Errorf("made again: %v, %+v, %+v", err, again, f.Number(3))
 	}
 }
 
 // TestRotate: the password in use is valid until the other user's is, and goes then.
 func TestRotate(t *testing.T) {
-	f := newFake()
+	f := bmctest.New()
 	old, err := Make(t.Context(), f, Wish{})
 	if err != nil {
 		t.Fatal(err)
@@ -169,33 +49,24 @@ func TestRotate(t *testing.T) {
 		if err != nil || made.User != want {
 			t.Fatalf("%+v, %v", made, err)
 		}
-		before := byUser(f, old.User)
-		if before.password != old.Password || !before.enabled {
+		before := f.Named(old.User)
+		if before.Password != old.Password || !before.Enabled {
 			t.Errorf("the old user is %+v, before the new one is told of", before)
 		}
-		if err := Disable(t.Context(), f, made.Address.Channel, old.User); err != nil || byUser(f, old.User).enabled || !byUser(f, made.User).enabled {
-			t.Errorf("%v: old %+v, new %+v", err, byUser(f, old.User), byUser(f, made.User))
+		if err := Disable(t.Context(), f, made.Address.Channel, old.User); err != nil || f.Named(old.User).Enabled || !f.Named(made.User).Enabled {
+			t.Errorf("%v: old %+v, new %+v", err, f.Named(old.User), f.Named(made.User))
 		}
 		old = made
 	}
-	if err := Disable(t.Context(), f, 1, "ADMIN"); err != nil || !f.users[2].enabled {
+	if err := Disable(t.Context(), f, 1, "ADMIN"); err != nil || !f.Number(2).Enabled {
 		t.Errorf("somebody else's user is disabled: %v", err)
 	}
 }
 
-func byUser(f *fake, name string) account {
-	for _, user := range f.users {
-		if user.name == name {
-			return *user
-		}
-	}
-	return account{}
-}
-
 func TestMakeFails(t *testing.T) {
-	refuse := func(command types.Command, code byte) func(*fake) {
-		return func(f *fake) {
-			f.change = func(r lan.Request) []byte {
+	refuse := func(command types.Command, code byte) func(*bmctest.BMC) {
+		return func(f *bmctest.BMC) {
+			f.Change = func(r lan.Request) []byte {
 				if r.Command.Key() == command.Key() {
 					return []byte{code}
 				}
@@ -204,20 +75,20 @@ func TestMakeFails(t *testing.T) {
 		}
 	}
 	for name, test := range map[string]struct {
-		change func(*fake)
+		change func(*bmctest.BMC)
 		wish   Wish
 		says   string
 	}{
-		"no address":       {func(f *fake) { f.lans[1] = netip.IPv4Unspecified() }, Wish{}, "no IPv4 address: it says 0.0.0.0 (source: DHCP) on channel 1; connect"},
-		"link-local":       {func(f *fake) { f.lans[1] = netip.MustParseAddr("169.254.3.4") }, Wish{}, "it says 169.254.3.4"},
-		"no channel":       {func(f *fake) { f.lans = nil }, Wish{}, "read the BMC's address on channel 1"},
-		"hangs":            {func(f *fake) { f.fails = context.DeadlineExceeded }, Wish{}, "find the BMC's network interface: context deadline exceeded"},
-		"full":             {func(f *fake) { f.last = 2 }, Wish{}, "no room for another user: all 2 are somebody's"},
+		"no address":       {func(f *bmctest.BMC) { f.LANs[1] = netip.IPv4Unspecified() }, Wish{}, "no IPv4 address: it says 0.0.0.0 (source: DHCP) on channel 1; connect"},
+		"link-local":       {func(f *bmctest.BMC) { f.LANs[1] = netip.MustParseAddr("169.254.3.4") }, Wish{}, "it says 169.254.3.4"},
+		"no channel":       {func(f *bmctest.BMC) { f.LANs = nil }, Wish{}, "read the BMC's address on channel 1"},
+		"hangs":            {func(f *bmctest.BMC) { f.Fails = context.DeadlineExceeded }, Wish{}, "find the BMC's network interface: context deadline exceeded"},
+		"full":             {func(f *bmctest.BMC) { f.Last = 2 }, Wish{}, "no room for another user: all 2 are somebody's"},
 		"no names":         {refuse(types.CommandGetUsername, 0xc0), Wish{}, "no room for another user"},
 		"no naming":        {refuse(types.CommandSetUsername, 0xd4), Wish{}, "name user 10: Set User Name: the BMC answers 0xd4"},
 		"password refused": {refuse(types.CommandSetUserPassword, 0xd4), Wish{}, "set the user's password"},
-		"password not kept": {func(f *fake) {
-			f.change = func(r lan.Request) []byte {
+		"password not kept": {func(f *bmctest.BMC) {
+			f.Change = func(r lan.Request) []byte {
 				if r.Command.Key() == types.CommandSetUserPassword.Key() && r.Data[1] == setPassword {
 					return []byte{0}
 				}
@@ -225,18 +96,18 @@ func TestMakeFails(t *testing.T) {
 			}
 		}, Wish{}, "does not know the password"},
 		"no privilege": {refuse(types.CommandSetUserAccess, 0xcc), Wish{}, "make the user an administrator"},
-		"empty":        {func(f *fake) { f.change = func(lan.Request) []byte { return []byte{} } }, Wish{}, "the answer is empty"},
-		"short":        {func(f *fake) { f.change = func(lan.Request) []byte { return []byte{0} } }, Wish{EndpointKnown: true}, "too short"},
+		"empty":        {func(f *bmctest.BMC) { f.Change = func(lan.Request) []byte { return []byte{} } }, Wish{}, "the answer is empty"},
+		"short":        {func(f *bmctest.BMC) { f.Change = func(lan.Request) []byte { return []byte{0} } }, Wish{EndpointKnown: true}, "too short"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFake()
+			f := bmctest.New()
 			test.change(f)
 			made, err := Make(t.Context(), f, test.wish)
 			if made != nil || err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%+v, %v", made, err)
 			}
-			if *f.users[2] != (account{name: "ADMIN", password: "theirs", enabled: true}) {
-				t.Errorf("another user is now %+v", f.users[2])
+			if f.Number(2) != bmctest.Theirs() {
+				t.Errorf("another user is now %+v", f.Number(2))
 			}
 		})
 	}
@@ -245,49 +116,49 @@ func TestMakeFails(t *testing.T) {
 // TestMakeAnyway: what a BMC may lack, or do in its own way.
 func TestMakeAnyway(t *testing.T) {
 	for name, test := range map[string]struct {
-		change func(*fake)
+		change func(*bmctest.BMC)
 		wish   Wish
 		notes  string
 	}{
-		"the second interface is connected": {func(f *fake) {
-			f.lans = map[byte]netip.Addr{1: netip.IPv4Unspecified(), 8: netip.MustParseAddr("10.0.9.7")}
+		"the second interface is connected": {func(f *bmctest.BMC) {
+			f.LANs = map[byte]netip.Addr{1: netip.IPv4Unspecified(), 8: netip.MustParseAddr("10.0.9.7")}
 		}, Wish{}, ""},
-		"somebody knows the address": {func(f *fake) { f.lans[1] = netip.IPv4Unspecified() }, Wish{EndpointKnown: true}, ""},
-		"switched off":               {func(f *fake) { f.mode = 0 }, Wish{}, "IPMI over LAN is switched off on the BMC's channel 1"},
-		"long passwords only": {func(f *fake) {
-			f.change = func(r lan.Request) []byte {
+		"somebody knows the address": {func(f *bmctest.BMC) { f.LANs[1] = netip.IPv4Unspecified() }, Wish{EndpointKnown: true}, ""},
+		"switched off":               {func(f *bmctest.BMC) { f.Mode = 0 }, Wish{}, "IPMI over LAN is switched off on the BMC's channel 1"},
+		"long passwords only": {func(f *bmctest.BMC) {
+			f.Change = func(r lan.Request) []byte {
 				if r.Command.Key() == types.CommandSetUserPassword.Key() && len(r.Data) == 2+passwordBytes {
 					return []byte{codeLength}
 				}
 				return nil
 			}
 		}, Wish{}, ""},
-		"no test": {func(f *fake) {
-			f.change = func(r lan.Request) []byte {
+		"no test": {func(f *bmctest.BMC) {
+			f.Change = func(r lan.Request) []byte {
 				if r.Command.Key() == types.CommandSetUserPassword.Key() && r.Data[1] == testPassword {
 					return []byte{codeFieldInvalid}
 				}
 				return nil
 			}
 		}, Wish{}, "cannot say whether it has the new password"},
-		"no word of unused users": {func(f *fake) {
-			f.change = func(r lan.Request) []byte {
+		"no word of unused users": {func(f *bmctest.BMC) {
+			f.Change = func(r lan.Request) []byte {
 				if r.Command.Key() == types.CommandGetUsername.Key() && r.Data[0] > 2 {
 					return []byte{codeNotPresent}
 				}
 				return nil
 			}
 		}, Wish{}, ""},
-		"a place that cannot be named": {func(f *fake) {
-			f.change = func(r lan.Request) []byte {
+		"a place that cannot be named": {func(f *bmctest.BMC) {
+			f.Change = func(r lan.Request) []byte {
 				if r.Command.Key() == types.CommandSetUsername.Key() && r.Data[0] == 3 {
 					return []byte{codeFieldInvalid}
 				}
 				return nil
 			}
 		}, Wish{}, ""},
-		"no port, no source, no channels": {func(f *fake) {
-			f.change = func(r lan.Request) []byte {
+		"no port, no source, no channels": {func(f *bmctest.BMC) {
+			f.Change = func(r lan.Request) []byte {
 				switch {
 				case r.Command.Key() == types.CommandGetChannelInfo.Key(), r.Command.Key() == types.CommandGetChannelAccess.Key():
 					return []byte{codeNoCommand}
@@ -299,13 +170,13 @@ func TestMakeAnyway(t *testing.T) {
 		}, Wish{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFake()
+			f := bmctest.New()
 			test.change(f)
 			made, err := Make(t.Context(), f, test.wish)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if user := byUser(f, User); user.password != made.Password || !user.enabled {
+			if user := f.Named(User); user.Password != made.Password || !user.Enabled {
 				t.Errorf("the BMC has %+v", user)
 			}
 			if got := strings.Join(made.Notes, ""); test.notes == "" && got != "" || !strings.Contains(got, test.notes) {
@@ -365,9 +236,9 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(slices.Repeat([]byte{0}, 64))
 	f.Add(slices.Repeat([]byte{17, 255}, 64))
 	f.Fuzz(func(t *testing.T, answers []byte) {
-		bmc := newFake()
+		bmc := bmctest.New()
 		named := map[byte]bool{}
-		bmc.change = func(r lan.Request) []byte {
+		bmc.Change = func(r lan.Request) []byte {
 			changes := r.Command.Key() == types.CommandSetUsername.Key() || r.Command.Key() == types.CommandSetUserPassword.Key()
 			if changes && named[r.Data[0]&0x3f] {
 				t.Errorf("%s of another user: %x", r.Command.Name, r.Data)
@@ -389,8 +260,8 @@ func FuzzAnswers(f *testing.F) {
 		if (made == nil) == (err == nil) {
 			t.Errorf("%+v, %v", made, err)
 		}
-		if len(bmc.asked) > 300 {
-			t.Errorf("%d commands", len(bmc.asked))
+		if bmc.Asked() > 300 {
+			t.Errorf("%d commands", bmc.Asked())
 		}
 	})
 }

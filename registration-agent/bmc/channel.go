@@ -177,3 +177,6 @@ func findAddress(ctx context.Context, device Device, anyway bool) (Address, erro
 	}
 	return choose(addresses, anyway)
 }
+
+// Reachable tells that the address is one that others can use.
+func (a Address) Reachable() bool { return usable(a.IP) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,8 +14,11 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/power/ipmi/openipmi"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/agent"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/bootargs"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/disk"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/guard"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/inventory"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/lldp"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/modules"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/network"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/pause"
@@ -45,7 +49,8 @@ func thisMachine(logger *slog.Logger) (agent.Machine, error) {
 		return agent.Machine{}, err
 	}
 	sys, proc := os.DirFS("/sys"), os.DirFS("/proc")
-	inspector := disk.NewInspector()
+	inspector, listener := disk.NewInspector(), lldp.NewListener()
+	go hear(listener, logger)
 	loader := modules.NewLoader(modules.Config{
 		Index: index, Sys: sys, Insert: modules.InsertFrom("/" + modules.Dir),
 		Patience: driverPatience, Quiet: busQuiet, Logger: logger,
@@ -53,10 +58,10 @@ func thisMachine(logger *slog.Logger) (agent.Machine, error) {
 	return agent.Machine{
 		CommandLine: string(cmdline),
 		Sys:         sys,
-		Drivers:     loader.Settle,
+		Drivers:     func(ctx context.Context) error { return settle(ctx, loader, sys, string(cmdline), logger) },
 		Randomness:  func(ctx context.Context) error { return awaitRandomness(ctx, logger) },
 		SMBIOS:      inventory.ReadSMBIOS,
-		Interfaces:  inventory.Interfaces,
+		Interfaces:  func() ([]inventory.Interface, error) { return inventory.Interfaces(listener) },
 		Hostname:    hostname,
 		Network: network.New(network.Config{
 			ResolvConf:  filepath.Join("/etc", "resolv.conf"),
@@ -72,6 +77,29 @@ func thisMachine(logger *slog.Logger) (agent.Machine, error) {
 		Reboot:   func() error { return leave(unix.LINUX_REBOOT_CMD_RESTART) },
 		PowerOff: func() error { return leave(unix.LINUX_REBOOT_CMD_POWER_OFF) },
 	}, nil
+}
+
+// settle loads the drivers of all devices, and switches adapters on that they have brought,
+// so that there is something to tell of them. Without those a machine works as well.
+func settle(ctx context.Context, loader *modules.Loader, sys fs.FS, cmdline string, logger *slog.Logger) error {
+	if err := loader.Settle(ctx); err != nil {
+		return err
+	}
+	args, err := bootargs.Parse(cmdline)
+	if err != nil {
+		return nil // nobody knows which adapter to leave alone, and the agent tells why
+	}
+	if err := network.Wake(sys, args.MAC); err != nil {
+		logger.Warn("adapters stay off", "error", err.Error())
+	}
+	return nil
+}
+
+// hear listens for switches as long as the kernel runs. Without that a machine works as well.
+func hear(listener *lldp.Listener, logger *slog.Logger) {
+	if err := guard.Run(logger, func() error { return listener.Run(context.Background()) }); err != nil {
+		logger.Warn("it will not be known which ports of switches the machine is connected to", "error", err.Error())
+	}
 }
 
 // leave ends everything. No file system of a disk is mounted, and a wipe flushes what it

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/disk"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/lldp"
 )
 
 // field is a value at an offset of a structure, as DSP0134 counts them.
@@ -237,14 +238,26 @@ func TestMore(t *testing.T) {
 				Interface: net.Interface{Name: "eth0", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}},
 				Adapter:   Adapter{Permanent: net.HardwareAddr{2, 0, 0, 0, 0, 2}, Driver: "igb", BusPath: "0000:02:00.0", Link: "up", Speed: 1000, MaximumSpeed: 2500},
 			},
+			{
+				Interface: net.Interface{Name: "eth1", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 3}},
+				Adapter:   Adapter{NeighboursKnown: true, Neighbours: []lldp.Announcement{{ChassisID: "c", PortID: "p", SystemName: "sw", PortDescription: "d", VLAN: 7}}},
+			},
+			{Interface: net.Interface{Name: "eth2", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 4}}, Adapter: Adapter{NeighboursKnown: true}},
 		},
 		Disks: []disk.Disk{{Path: "/dev/sdd", Transport: disk.USB, Removable: true, Rotational: true, BusPath: "/b", ByID: []string{"usb-X"}}},
 	})
 	want := &api.TellRequest{
 		Architecture: runtime.GOARCH,
-		Adapters: []*api.AdapterFacts{{
-			Name: "eth0", Mac: "02:00:00:00:00:01", PermanentMac: "02:00:00:00:00:02", Driver: "igb", BusPath: "0000:02:00.0", Link: "up", Speed: 1000, MaximumSpeed: 2500,
-		}},
+		Adapters: []*api.AdapterFacts{
+			{
+				Name: "eth0", Mac: "02:00:00:00:00:01", PermanentMac: "02:00:00:00:00:02", Driver: "igb", BusPath: "0000:02:00.0", Link: "up",
+				Speed: 1000, MaximumSpeed: 2500,
+			},
+			{Name: "eth1", Mac: "02:00:00:00:00:03", Neighbourhood: &api.Neighbourhood{Neighbours: []*api.NeighbourFacts{
+				{ChassisId: "c", PortId: "p", SystemName: "sw", PortDescription: "d", Vlan: 7},
+			}}},
+			{Name: "eth2", Mac: "02:00:00:00:00:04", Neighbourhood: &api.Neighbourhood{}},
+		},
 		Disks: []*api.DiskFacts{{DeviceName: "/dev/sdd", Transport: "usb", Removable: true, Rotational: true, BusPath: "/b", ById: []string{"usb-X"}}},
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {

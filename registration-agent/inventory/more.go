@@ -24,17 +24,36 @@ func adapters(interfaces []Interface) []*api.AdapterFacts {
 			continue
 		}
 		list = append(list, &api.AdapterFacts{
-			Name:         iface.Name,
-			Mac:          iface.HardwareAddr.String(),
-			PermanentMac: iface.Permanent.String(),
-			Driver:       iface.Driver,
-			BusPath:      iface.BusPath,
-			Link:         iface.Link,
-			Speed:        uint32(iface.Speed),
-			MaximumSpeed: uint32(iface.MaximumSpeed),
+			Name:          iface.Name,
+			Mac:           iface.HardwareAddr.String(),
+			PermanentMac:  iface.Permanent.String(),
+			Driver:        iface.Driver,
+			BusPath:       iface.BusPath,
+			Link:          iface.Link,
+			Speed:         uint32(iface.Speed),
+			MaximumSpeed:  uint32(iface.MaximumSpeed),
+			Neighbourhood: neighbourhood(iface.Adapter),
 		})
 	}
 	return list
+}
+
+// neighbourhood is nil as long as it is not known.
+func neighbourhood(adapter Adapter) *api.Neighbourhood {
+	if !adapter.NeighboursKnown {
+		return nil
+	}
+	known := &api.Neighbourhood{}
+	for _, heard := range adapter.Neighbours {
+		known.Neighbours = append(known.Neighbours, &api.NeighbourFacts{
+			ChassisId:       heard.ChassisID,
+			SystemName:      heard.SystemName,
+			PortId:          heard.PortID,
+			PortDescription: heard.PortDescription,
+			Vlan:            uint32(heard.VLAN),
+		})
+	}
+	return known
 }
 
 func diskFacts(disks []disk.Disk) []*api.DiskFacts {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/ethtool"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/lldp"
 )
 
 // Interface is a network interface with its addresses in CIDR notation.
@@ -35,6 +36,10 @@ type Adapter struct {
 	// Speed of the link, and MaximumSpeed that the adapter supports, are in megabits per second
 	// and 0 if nobody tells.
 	Speed, MaximumSpeed int
+	// Neighbours are the ports at the other end of its cable. They are not known before
+	// switches have had the time to announce them.
+	Neighbours      []lldp.Announcement
+	NeighboursKnown bool
 }
 
 // Network describes the interfaces that have a hardware address.
@@ -57,8 +62,9 @@ func Network(interfaces []Interface) *api.NetworkInformation {
 	return info
 }
 
-// Interfaces lists the interfaces of the running machine.
-func Interfaces() ([]Interface, error) {
+// Interfaces lists the interfaces of the running machine, with what a listener has heard on
+// them.
+func Interfaces(listener *lldp.Listener) ([]Interface, error) {
 	found, err := net.Interfaces()
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
@@ -82,6 +88,7 @@ func Interfaces() ([]Interface, error) {
 		if link, err := ethtool.Ask(iface.Name); err == nil {
 			entry.Speed, entry.MaximumSpeed = link.Speed, link.MaximumSpeed
 		}
+		entry.Neighbours, entry.NeighboursKnown = listener.Neighbours(iface.Index)
 		list = append(list, entry)
 	}
 	return list, nil

@@ -9,6 +9,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/lldp"
 )
 
 // netdev makes the part of sysfs that an interface has.
@@ -54,7 +56,7 @@ func TestInterfacesOfThisMachine(t *testing.T) {
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Fatalf("%v: install the Debian package iproute2", err)
 	}
-	list, err := Interfaces()
+	list, err := Interfaces(lldp.NewListener())
 	if err != nil {
 		t.Fatal(err)
 	}

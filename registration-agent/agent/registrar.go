@@ -39,6 +39,9 @@ type registrar struct {
 	client   api.AgentClient
 	bmc      *bmcSetup
 
+	// caller is told who the machine is with each description of it.
+	caller *caller
+
 	// sources are of the last description of the machine.
 	sources inventory.Sources
 	// hardware is what was registered last; registered says that the last try worked.
@@ -53,7 +56,9 @@ type registrar struct {
 }
 
 func dial(agent *Agent, endpoint string, link network.Link) (*registrar, error) {
+	from := &caller{}
 	options := []grpc.DialOption{
+		grpc.WithUnaryInterceptor(from.call),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
@@ -69,7 +74,7 @@ func dial(agent *Agent, endpoint string, link network.Link) (*registrar, error) 
 	if err != nil {
 		return nil, fmt.Errorf("make connection to %s: %w", endpoint, err)
 	}
-	r := &registrar{agent: agent, endpoint: endpoint, link: link, conn: conn, client: api.NewAgentClient(conn)}
+	r := &registrar{agent: agent, endpoint: endpoint, link: link, conn: conn, client: api.NewAgentClient(conn), caller: from}
 	r.bmc = &bmcSetup{registrar: r}
 	return r, nil
 }
@@ -153,6 +158,7 @@ func (r *registrar) describe() (*api.HardwareInformation, []*api.Address, error)
 		return nil, nil, step.Failed(named, err, "nothing on site: the kernel does not describe its devices")
 	}
 	r.sources = inventory.Sources{Sys: machine.Sys, SMBIOS: tables, Interfaces: interfaces, Disks: disks}
+	r.caller.identity.Store(inventory.Identity(r.sources, r.link.MAC))
 	return inventory.Collect(r.sources), inventory.Addresses(interfaces), nil
 }
 

@@ -10,6 +10,10 @@ import (
 // it does so.
 const PowerRequestAnnotation = "metal.sidero.dev/power"
 
+// WipeRequestAnnotation is how a person asks, with any value, that a clean server which is not in use is wiped again. The
+// controller removes it when it has taken it up.
+const WipeRequestAnnotation = "metal.sidero.dev/wipe"
+
 // ServerFinalizer keeps a Server until it is no longer allocated. The name is upstream's.
 const ServerFinalizer = "storage.finalizers.server.k8s.io"
 

@@ -27,6 +27,8 @@ type bmcSetup struct {
 	trying chan struct{}
 	// settled is the wish that came true; it is not granted again before there was another.
 	settled string
+	// endedAt is when the last try ended. What was asked for before may be an old answer.
+	endedAt time.Time
 	retryAt time.Time
 	pause   time.Duration
 	// outcome is what a person reads, "" before the first try.
@@ -37,17 +39,19 @@ type bmcSetup struct {
 type wish struct {
 	bmc.Wish
 	name string
+	// asked is when the appliance was.
+	asked time.Time
 }
 
 // wishOf is what an order says beside what to do; nil when nothing is wanted.
-func wishOf(order *api.WaitResponse) *wish {
+func wishOf(order *api.WaitResponse, asked time.Time) *wish {
 	wanted := order.GetBmcSetup()
 	if wanted == nil {
 		return nil
 	}
 	return &wish{
 		Wish: bmc.Wish{UserInUse: wanted.GetUserInUse(), EndpointKnown: wanted.GetEndpointKnown()},
-		name: fmt.Sprintf("order %d", order.GetSequence()),
+		name: fmt.Sprintf("order %d", order.GetSequence()), asked: asked,
 	}
 }
 
@@ -57,7 +61,7 @@ func repliedWish(reply *api.CreateServerResponse) *wish {
 	if !reply.GetSetupBmc() {
 		return nil
 	}
-	return &wish{name: "reply"}
+	return &wish{name: "reply", asked: time.Now()}
 }
 
 // grant begins a try when there is something to do and it is time for it. It does not
@@ -69,10 +73,13 @@ func (s *bmcSetup) grant(ctx context.Context, wanted *wish, orders api.OrdersCli
 		s.settled = ""
 		return
 	}
+	if s.trying != nil || wanted.asked.Before(s.endedAt) {
+		return
+	}
 	if wanted.name != s.settled {
 		s.settled = ""
 	}
-	if s.trying != nil || s.settled != "" || time.Now().Before(s.retryAt) || s.registrar.agent.Machine.BMC == nil {
+	if s.settled != "" || time.Now().Before(s.retryAt) || s.registrar.agent.Machine.BMC == nil {
 		return
 	}
 	trying := make(chan struct{})
@@ -108,7 +115,7 @@ func (s *bmcSetup) end(name string, err error) {
 	pace := s.registrar.agent.Pace
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.trying = nil
+	s.trying, s.endedAt = nil, time.Now()
 	switch {
 	case err == nil:
 		s.settled, s.retryAt, s.pause = name, time.Time{}, 0
@@ -118,7 +125,7 @@ func (s *bmcSetup) end(name string, err error) {
 		s.pause, s.outcome = pace.LastBMCRetry, "none that the kernel knows"
 	default:
 		s.pause = min(max(2*s.pause, pace.FirstBMCRetry), pace.LastBMCRetry)
-		s.outcome = "no account made: " + strings.ReplaceAll(err.Error(), "\n", "; ")
+		s.outcome = "no account made: " + oneLine(err)
 	}
 	s.retryAt = time.Now().Add(s.pause)
 }
@@ -195,7 +202,7 @@ func (s *bmcSetup) log(ctx context.Context, err error) {
 
 // tell has the appliance know what went wrong.
 func (s *bmcSetup) tell(ctx context.Context, orders api.OrdersClient, uuid string, err error) {
-	problem := &api.BMCProblem{Problem: cut(err.Error(), longest)}
+	problem := &api.BMCProblem{Problem: cut(oneLine(err), longest)}
 	_, failed := call(ctx, orders.Report, &api.ReportRequest{Uuid: uuid, Report: &api.ReportRequest_BmcProblem{BmcProblem: problem}})
 	if failed != nil {
 		s.registrar.agent.Logger.Warn("the appliance is not told what is wrong with the BMC", "error", status.Convert(failed).Message())
@@ -207,6 +214,8 @@ func (s *bmcSetup) again() time.Duration {
 	defer s.mu.Unlock()
 	return s.pause
 }
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // shown is what a person reads.
 func (s *bmcSetup) shown() string {

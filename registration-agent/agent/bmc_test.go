@@ -170,7 +170,7 @@ func TestBMCFails(t *testing.T) {
 		}
 	})
 	for range 3 {
-		if problem := d.awaitProblem(t); !strings.Contains(problem, "open the BMC: the driver\nis broken") {
+		if problem := d.awaitProblem(t); !strings.Contains(problem, "open the BMC: the driver; is broken") {
 			t.Errorf("problem is %q", problem)
 		}
 	}

@@ -25,6 +25,8 @@ type orders struct {
 
 	// order is the last one, nil before the first.
 	order *api.WaitResponse
+	// asked is when the appliance was asked last.
+	asked time.Time
 	// planned is the plan that the appliance knows, nil when it has to be told anew.
 	planned *api.Plan
 	// job is the wipe under way, or the one that failed and is tried again at retryAt.
@@ -48,7 +50,7 @@ func (o *orders) follow(ctx context.Context, until time.Time) error {
 	pace := o.agent.Pace
 	for wait := pace.FirstRetry; time.Now().Before(until); {
 		o.settle()
-		asked := time.Now()
+		o.asked = time.Now()
 		order, err := o.ask(ctx, until)
 		switch {
 		case ctx.Err() != nil:
@@ -73,7 +75,7 @@ func (o *orders) follow(ctx context.Context, until time.Time) error {
 			return err
 		}
 		// An appliance that always answers at once is not asked without end.
-		if err := pause.For(ctx, pace.FirstRetry-time.Since(asked)); err != nil {
+		if err := pause.For(ctx, pace.FirstRetry-time.Since(o.asked)); err != nil {
 			return err
 		}
 		wait = pace.FirstRetry
@@ -158,16 +160,16 @@ func (o *orders) obey(ctx context.Context, order *api.WaitResponse) error {
 		}
 		// An appliance that knows no account gets none before the machine is clean: with one it
 		// might restart the machine to have it wiped, as Sidero does.
-		if wanted := wishOf(order); wanted == nil || wanted.UserInUse != "" {
+		if wanted := wishOf(order, o.asked); wanted == nil || wanted.UserInUse != "" {
 			o.bmc.grant(ctx, wanted, o.client)
 		}
 		return nil
 	case api.Order_REBOOT, api.Order_POWER_OFF:
-		o.bmc.grant(ctx, wishOf(order), o.client)
+		o.bmc.grant(ctx, wishOf(order, o.asked), o.client)
 		o.bmc.await(ctx)
 		return o.leave(ctx)
 	default:
-		o.bmc.grant(ctx, wishOf(order), o.client)
+		o.bmc.grant(ctx, wishOf(order, o.asked), o.client)
 		o.tellPlan(ctx)
 		o.display(orderScreen(o.facts(o.hardware), o.order, o.planned))
 		return nil

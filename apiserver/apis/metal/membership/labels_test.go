@@ -1,7 +1,11 @@
 package membership
 
 import (
+	"maps"
 	"math"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +57,48 @@ func TestHardwareLabels(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestDocumentOfLabels holds the table of docs/hardware.md to the code.
+func TestDocumentOfLabels(t *testing.T) {
+	text, err := os.ReadFile("../../../../docs/hardware.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	_, table, _ := strings.Cut(string(text), "| label, after `"+labelPrefix+"` |")
+	table, _, _ = strings.Cut(table, "\n\n")
+
+	var told []string
+
+	for line := range strings.Lines(table) {
+		if _, row, ok := strings.Cut(line, "| "); ok {
+			first, _, _ := strings.Cut(row, " |")
+			for _, name := range regexp.MustCompile("`([a-z-]+)`").FindAllStringSubmatch(first, -1) {
+				told = append(told, labelPrefix+name[1])
+			}
+		}
+	}
+
+	disks := make([]*v1alpha2.StorageDevice, 0, 4)
+	for kind := range labelCounts() {
+		disks = append(disks, &v1alpha2.StorageDevice{Type: kind, Size: 1e12})
+	}
+
+	got := slices.Collect(maps.Keys(hardwareLabels(&v1alpha2.HardwareInformation{
+		System:  &v1alpha2.SystemInformation{Manufacturer: "a", ProductName: "b"},
+		Compute: &v1alpha2.ComputeInformation{Architecture: "c", TotalCoreCount: 1, Processors: []*v1alpha2.Processor{{ProductName: "d"}}},
+		Memory:  &v1alpha2.MemoryInformation{Modules: []*v1alpha2.MemoryModule{{Size: 1024}}},
+		Storage: &v1alpha2.StorageInformation{Devices: disks},
+		Network: &v1alpha2.NetworkInformation{Interfaces: []*v1alpha2.NetworkInterface{{Speed: 1}}},
+	})))
+
+	slices.Sort(told)
+	slices.Sort(got)
+
+	if diff := cmp.Diff(told, got); diff != "" {
+		t.Errorf("docs/hardware.md and the code differ: %s", diff)
 	}
 }
 

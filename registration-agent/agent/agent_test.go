@@ -35,8 +35,9 @@ type appliance struct {
 	answers []error // of the next calls; nil once they are used up
 	reply   *api.CreateServerResponse
 
-	// orders is the second service, nil for a server that has none.
+	// orders and facts are the other services, nil for a server that has none.
 	orders api.OrdersServer
+	facts  api.FactsServer
 
 	created   chan *api.CreateServerRequest
 	addressed chan *api.ReconcileServerAddressesRequest
@@ -92,6 +93,9 @@ func (a *appliance) serve(t *testing.T, address string) string {
 	api.RegisterAgentServer(server, a)
 	if a.orders != nil {
 		api.RegisterOrdersServer(server, a.orders)
+	}
+	if a.facts != nil {
+		api.RegisterFactsServer(server, a.facts)
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()

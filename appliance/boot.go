@@ -1,7 +1,6 @@
 package appliance
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -12,14 +11,11 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/appliance/supervisor"
 	"github.com/sidero-appliance/sidero-appliance/assets"
 	"github.com/sidero-appliance/sidero-appliance/assets/store"
-	"github.com/sidero-appliance/sidero-appliance/netboot/bootplan"
 	"github.com/sidero-appliance/sidero-appliance/netboot/dhcp"
 	"github.com/sidero-appliance/sidero-appliance/netboot/httpboot"
 	"github.com/sidero-appliance/sidero-appliance/netboot/ipxe"
@@ -182,18 +178,3 @@ type tftpFile struct {
 
 // Size implements tftp.File.
 func (f tftpFile) Size() int64 { return f.size }
-
-// machines tells the boot server what the cache knows of a machine.
-type machines struct{ cache client.Reader }
-
-// Server implements httpboot.Machines.
-func (m machines) Server(ctx context.Context, uuid string) (bootplan.Server, error) {
-	err := m.cache.Get(ctx, client.ObjectKey{Name: uuid}, &v1alpha2.Server{})
-	if apierrors.IsNotFound(err) {
-		return bootplan.Server{}, nil
-	}
-	if err != nil {
-		return bootplan.Server{}, fmt.Errorf("find server %s: %w", uuid, err)
-	}
-	return bootplan.Server{Registered: true}, nil
-}

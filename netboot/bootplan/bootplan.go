@@ -15,9 +15,15 @@ type Facts struct {
 	Agent Agent
 }
 
-// Server is what the API knows about a machine. The zero value is a machine that never registered.
+// Server is what the API knows about a machine. The zero value is a machine that never registered, or has to tell more of
+// itself: another one may have its UUID.
 type Server struct {
 	Registered bool
+	// Name of its Server.
+	Name string
+	// Disputed tells that another machine claims the same UUID, and nobody has decided which is which. It boots nothing but its
+	// agent.
+	Disputed bool
 }
 
 // Agent says how registration agents are started.
@@ -67,7 +73,10 @@ func Decide(facts Facts) Plan {
 		return Plan{Action: LoadNewerIPXE, Reason: "This iPXE is too old to start the kernel under UEFI: loading a newer one", BootFile: bootFile(request.Arch)}
 	}
 	reason := "This machine is not registered yet: starting the registration agent"
-	if facts.Server.Registered {
+	switch {
+	case facts.Server.Disputed:
+		reason = "Another machine claims the UUID of this one, and a person has to decide: starting the registration agent"
+	case facts.Server.Registered:
 		reason = "This machine is registered and not allocated: starting the registration agent"
 	}
 	return Plan{

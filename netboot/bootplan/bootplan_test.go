@@ -42,14 +42,14 @@ func TestDecide(t *testing.T) {
 	arches := []bootplan.Arch{bootplan.AMD64, bootplan.ARM64}
 	for loader, old := range loaders {
 		for _, arch := range arches {
-			for _, registered := range []bool{false, true} {
+			for _, server := range []bootplan.Server{{}, {Registered: true}, {Registered: true, Disputed: true}} {
 				for _, built := range [][]bootplan.Arch{nil, {bootplan.AMD64}, arches} {
 					facts := bootplan.Facts{
 						Request: bootplan.Request{UUID: uuid, MAC: mac, Arch: arch, Loader: loader},
-						Server:  bootplan.Server{Registered: registered},
+						Server:  server,
 						Agent:   bootplan.Agent{Endpoint: "192.0.2.1:8081", Arches: built},
 					}
-					t.Run(fmt.Sprint(loader, arch, registered, built), func(t *testing.T) {
+					t.Run(fmt.Sprint(loader, arch, server, built), func(t *testing.T) {
 						checkPlan(t, facts, old)
 					})
 				}
@@ -106,6 +106,7 @@ func TestReasonsAreForPeople(t *testing.T) {
 	}{
 		"unknown":    {bootplan.Facts{Request: bootplan.Request{Arch: bootplan.AMD64}, Agent: agentSettings()}, "not registered yet"},
 		"registered": {bootplan.Facts{Request: bootplan.Request{Arch: bootplan.AMD64}, Server: bootplan.Server{Registered: true}, Agent: agentSettings()}, "not allocated"},
+		"disputed":   {bootplan.Facts{Request: bootplan.Request{Arch: bootplan.AMD64}, Server: bootplan.Server{Registered: true, Disputed: true}, Agent: agentSettings()}, "a person has to decide"},
 		"arm64":      {bootplan.Facts{Request: bootplan.Request{Arch: bootplan.ARM64}, Agent: agentSettings()}, "no registration agent for arm64"},
 	} {
 		if got := bootplan.Decide(test.facts).Reason; !strings.Contains(got, test.want) {

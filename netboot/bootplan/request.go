@@ -9,8 +9,11 @@ import (
 
 // Request is what a machine says about itself.
 type Request struct {
-	// UUID of its SMBIOS table in lower case, which names its Server; empty when the firmware has none.
+	// UUID of its SMBIOS table in lower case, which names its Server unless others have the same; empty when the firmware has
+	// none.
 	UUID string
+	// Serial number of its SMBIOS table.
+	Serial string
 	// MAC of the interface it boots from, with colons; empty when it sent none that can be read.
 	MAC string
 	// Arch of the kernel it can run.

@@ -30,7 +30,7 @@ func (h *handler) servePlan(e *exchange, _ string) {
 	e.seen.UUID, e.seen.MAC = request.UUID, request.MAC
 	var server bootplan.Server
 	if request.UUID != "" {
-		if server, err = h.machines.Server(e.request.Context(), request.UUID); err != nil {
+		if server, err = h.machines.Server(e.request.Context(), request); err != nil {
 			e.refuse(http.StatusInternalServerError, fmt.Errorf("look up server: %w", err))
 			return
 		}

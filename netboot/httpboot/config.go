@@ -40,9 +40,9 @@ type Files interface {
 }
 
 // Machines tells what the API knows about a machine, without a call over the network. A machine that never registered is
-// not an error but the zero Server.
+// not an error but the zero Server, and so is one that may be another with the same UUID.
 type Machines interface {
-	Server(ctx context.Context, uuid string) (bootplan.Server, error)
+	Server(ctx context.Context, asks bootplan.Request) (bootplan.Server, error)
 }
 
 // DefaultDrain is how long running transfers may take to finish when the server stops.

@@ -32,8 +32,8 @@ const (
 // machines knows one server and fails for another.
 type machines struct{}
 
-func (machines) Server(_ context.Context, uuid string) (bootplan.Server, error) {
-	switch uuid {
+func (machines) Server(_ context.Context, asks bootplan.Request) (bootplan.Server, error) {
+	switch asks.UUID {
 	case registered:
 		return bootplan.Server{Registered: true}, nil
 	case broken:

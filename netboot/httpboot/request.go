@@ -38,6 +38,7 @@ func parseRequest(rawQuery string) (bootplan.Request, error) {
 	}
 	return bootplan.Request{
 		UUID:   uuid,
+		Serial: query.Get("serial"),
 		MAC:    bootplan.ParseMAC(query.Get("mac")),
 		Arch:   bootplan.ParseArch(query.Get("arch")),
 		Loader: bootplan.Loader{Platform: query.Get("platform"), Version: query.Get("version")},

@@ -1,0 +1,39 @@
+package appliance
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/netboot/bootplan"
+	"github.com/sidero-appliance/sidero-appliance/registration/identity"
+)
+
+// machines tells the boot server what the cache knows of a machine.
+type machines struct{ cache client.Reader }
+
+// Server implements httpboot.Machines. A machine of which it is not certain whose Server is its own has none: it boots its
+// agent, which tells more, and never what another machine with its UUID is to boot.
+func (m machines) Server(ctx context.Context, asks bootplan.Request) (bootplan.Server, error) {
+	servers := &v1alpha2.ServerList{}
+	if err := m.cache.List(ctx, servers, client.UnsafeDisableDeepCopy); err != nil {
+		return bootplan.Server{}, fmt.Errorf("list servers: %w", err)
+	}
+	var claims []identity.Claim
+	disputed := map[string]bool{}
+	for i := range servers.Items {
+		server := &servers.Items[i]
+		if claimed, ok := identity.UUIDOf(server.Name); ok && claimed == asks.UUID {
+			claims = append(claims, identity.ClaimOf(server))
+			disputed[server.Name] = server.Duplicate()
+		}
+	}
+	found, ok := identity.AtBoot(asks.UUID, identity.Booting{MAC: asks.MAC, Serial: asks.Serial}, claims, time.Now())
+	if !ok {
+		return bootplan.Server{}, nil
+	}
+	return bootplan.Server{Registered: true, Name: found.Name, Disputed: disputed[found.Name]}, nil
+}

@@ -1,0 +1,54 @@
+package appliance
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/netboot/bootplan"
+)
+
+// known is a cache of Servers.
+type known struct {
+	client.Reader
+	servers []v1alpha2.Server
+}
+
+func (k known) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	list.(*v1alpha2.ServerList).Items = k.servers //nolint:forcetypeassert // of Servers only
+	return nil
+}
+
+// TestMachines: a machine that boots is given the plan of its own Server, and never that of another with its UUID.
+func TestMachines(t *testing.T) {
+	const (
+		uuid   = "4c4c4544-0042-3510-8051-b4c04f564432"
+		second = uuid + "-00259000000b"
+	)
+	server := func(name, mac, annotation string) v1alpha2.Server {
+		s := v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{v1alpha2.IdentityAnnotation: annotation}}}
+		s.Status.Identity = &v1alpha2.MachineIdentity{MACs: []string{mac}, BootMAC: mac, ToldAt: metav1.NewTime(time.Now().Add(-time.Hour))}
+		return s
+	}
+	cache := known{servers: []v1alpha2.Server{
+		{ObjectMeta: metav1.ObjectMeta{Name: "dummyserver-0"}},
+		server(uuid, "00:25:90:00:00:0a", ""),
+		server(second, "00:25:90:00:00:0b", v1alpha2.IdentityUndecided),
+		server("4c4c4544-0042-3510-8051-b4c04f564433", "00:25:90:00:00:0c", ""),
+	}}
+	for mac, want := range map[string]bootplan.Server{
+		"00:25:90:00:00:0a": {Registered: true, Name: uuid},
+		"00:25:90:00:00:0b": {Registered: true, Name: second, Disputed: true},
+		"00:25:90:00:00:0c": {},
+		"00:25:90:00:00:0d": {},
+		"":                  {},
+	} {
+		if got, err := (machines{cache}).Server(t.Context(), bootplan.Request{UUID: uuid, MAC: mac}); err != nil || got != want {
+			t.Errorf("%q: got %+v, %v, want %+v", mac, got, err, want)
+		}
+	}
+}

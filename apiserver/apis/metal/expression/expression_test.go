@@ -15,6 +15,10 @@ func server() *v1alpha2.Server {
 		ObjectMeta: metav1.ObjectMeta{Name: "one", Labels: map[string]string{"rack": "r7"}},
 		Spec: v1alpha2.ServerSpec{Hardware: &v1alpha2.HardwareInformation{
 			Compute: &v1alpha2.ComputeInformation{TotalCoreCount: 8},
+			Network: &v1alpha2.NetworkInformation{Interfaces: []*v1alpha2.NetworkInterface{
+				{Name: "eno1", Driver: "igb", Speed: 1000, MaximumSpeed: 1000},
+				{Name: "eno2", Driver: "mlx5_core", MaximumSpeed: 25_000, Neighbours: []*v1alpha2.Neighbour{{SystemName: "rack7-sw1", VLAN: 7}}},
+			}},
 			Storage: &v1alpha2.StorageInformation{Devices: []*v1alpha2.StorageDevice{
 				{Type: "NVMe", Size: 1 << 62, DeviceName: "/dev/nvme0n1"}, {Type: "HDD", Size: 4 << 40},
 			}},
@@ -25,15 +29,18 @@ func server() *v1alpha2.Server {
 func TestMatches(t *testing.T) {
 	for text, want := range map[string]bool{
 		`true`: true,
-		`server.spec.hardware.compute.totalCoreCount >= 8`:                                           true,
-		`server.spec.hardware.compute.totalCoreCount > 8`:                                            false,
-		`server.metadata.labels["rack"].startsWith("r")`:                                             true,
-		`server.spec.hardware.storage.devices.exists(d, d.type == "NVMe" && d.size > 1000000000000)`: true,
-		`server.spec.hardware.storage.devices.filter(d, d.type == "HDD").size() == 1`:                true,
-		`has(server.spec.hardware.memory)`:                                                           false,
-		`!has(server.spec.hardware.memory) || server.spec.hardware.memory.totalSize == "32 GB"`:      true,
-		`server.metadata.name.replace("o", "0") == "0ne"`:                                            true,
-		`server.spec.accepted == false`:                                                              true,
+		`server.spec.hardware.compute.totalCoreCount >= 8`:                                                                                           true,
+		`server.spec.hardware.compute.totalCoreCount > 8`:                                                                                            false,
+		`server.metadata.labels["rack"].startsWith("r")`:                                                                                             true,
+		`server.spec.hardware.storage.devices.exists(d, d.type == "NVMe" && d.size > 1000000000000)`:                                                 true,
+		`server.spec.hardware.storage.devices.filter(d, d.type == "HDD").size() == 1`:                                                                true,
+		`has(server.spec.hardware.memory)`:                                                                                                           false,
+		`!has(server.spec.hardware.memory) || server.spec.hardware.memory.totalSize == "32 GB"`:                                                      true,
+		`server.metadata.name.replace("o", "0") == "0ne"`:                                                                                            true,
+		`server.spec.hardware.network.interfaces.exists(i, i.driver == "mlx5_core" && i.maximumSpeed >= 25000)`:                                      true,
+		`server.spec.hardware.network.interfaces.exists(i, has(i.speed) && i.speed > 1000)`:                                                          false,
+		`server.spec.hardware.network.interfaces.exists(i, has(i.neighbours) && i.neighbours.exists(n, n.systemName == "rack7-sw1" && n.vlan == 7))`: true,
+		`server.spec.accepted == false`:                                                                                                              true,
 	} {
 		e, err := expression.Compile(text)
 		if err != nil {

@@ -56,7 +56,7 @@ func (p program) executeUntilSignal(args []string) int {
 
 func (p program) execute(ctx context.Context, args []string) int {
 	root := p.rootCommand()
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // nil would be those of the process
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	err := root.ExecuteContext(ctx)
@@ -95,8 +95,8 @@ func (p program) rootCommand() *cobra.Command {
 		Long: `sidero-appliance manages bare machines: it boots them over the network, lists
 them in "kubectl get servers", and makes Kubernetes clusters with Talos of them.
 
-It is one program with everything inside; start it with "sidero-appliance run"
-and use kubectl for the rest.`,
+It is one program with everything inside; start it with "sidero-appliance run".
+Then use kubectl, or the commands for servers, which say the same in fewer words.`,
 		Version:       buildinfo.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -109,9 +109,18 @@ and use kubectl for the rest.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see \"%s --help\"", err, cmd.CommandPath())
 	})
-	root.AddCommand(p.runCommand(), p.versionCommand(), p.kubeconfigCommand(), p.assetsCommand(), p.rotateCommand(), p.clusterctlRepositoryCommand())
-	root.AddCommand(p.serverCommands()...)
+	root.AddGroup(&cobra.Group{ID: "appliance", Title: "The appliance:"}, &cobra.Group{ID: "servers", Title: "Servers:"})
+	addCommands(root, "appliance", p.runCommand(), p.versionCommand(), p.kubeconfigCommand(), p.assetsCommand(), p.rotateCommand(), p.clusterctlRepositoryCommand())
+	addCommands(root, "servers", p.serverCommands()...)
 	return root
+}
+
+// addCommands adds commands that help shows under one title.
+func addCommands(root *cobra.Command, group string, commands ...*cobra.Command) {
+	for _, cmd := range commands {
+		cmd.GroupID = group
+		root.AddCommand(cmd)
+	}
 }
 
 // noSuchCommand is about a first word that is no command.

@@ -91,7 +91,7 @@ func TestVersionFlag(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{nil, {"--help"}, {"help"}} {
 		got := command(t, nil, args...)
-		if got.code != exitOK || !strings.Contains(got.stdout, "kubeconfig") || !strings.Contains(got.stdout, "Available Commands") {
+		if got.code != exitOK || !strings.Contains(got.stdout, "kubeconfig") || !strings.Contains(got.stdout, "\nServers:\n  accept ") {
 			t.Errorf("%v: exit code %d: %s%s", args, got.code, got.stdout, got.stderr)
 		}
 	}

@@ -3,6 +3,8 @@ package appliance
 import (
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"strings"
 
 	"github.com/sidero-appliance/sidero-appliance/netboot/snippet"
@@ -16,14 +18,28 @@ sidero-appliance is ready. The administrator's kubeconfig is %[1]s
 Type this next:
   export KUBECONFIG=%[2]s
   kubectl get servers -w      # and switch machines on: they boot from the network and turn up here
-  kubectl patch server UUID --type merge -p '{"spec":{"accepted":true}}'      # accept one of them
+  %[3]s wipe --plan NAME      # what would be wiped on one of them
+  %[3]s accept NAME      # accept it: then it is wiped, and can be given to a cluster
 
-`, s.KubeconfigPath(), shellWord(s.KubeconfigPath()))
+`, s.KubeconfigPath(), shellWord(s.KubeconfigPath()), ownCommand())
 	if s.DHCP == DHCPOff {
 		text += adviseDHCP(s)
 	}
 	_, err := io.WriteString(w, text)
 	return err
+}
+
+// ownCommand is how a person calls this program: by its name where a shell finds it so, else by its path.
+func ownCommand() string {
+	const name = "sidero-appliance"
+	if _, err := exec.LookPath(name); err == nil {
+		return name
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	return shellWord(path)
 }
 
 // adviseDHCP is what to paste into the network's own DHCP server.

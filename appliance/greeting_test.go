@@ -2,12 +2,28 @@ package appliance
 
 import (
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/sidero-appliance/sidero-appliance/appliance/network"
 	"github.com/sidero-appliance/sidero-appliance/netboot/snippet"
 )
+
+// TestOwnCommand can be pasted into a shell, wherever the program is.
+func TestOwnCommand(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	if path, err := os.Executable(); err != nil || ownCommand() != shellWord(path) {
+		t.Errorf("outside of the PATH it is called %s, want %s (%v)", ownCommand(), path, err)
+	}
+	if err := os.WriteFile(dir+"/sidero-appliance", []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := ownCommand(); got != "sidero-appliance" {
+		t.Errorf("in the PATH it is called %s", got)
+	}
+}
 
 func TestGreeting(t *testing.T) {
 	v4, v6 := netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::1")

@@ -188,7 +188,7 @@ func TestLifeAsAService(t *testing.T) {
 	text := p.out.String()
 	for _, want := range []string{
 		"The administrator's kubeconfig is " + dir + "/admin.kubeconfig",
-		"export KUBECONFIG=" + dir + "/admin.kubeconfig", "kubectl get servers -w", `kubectl patch server UUID --type merge -p '{"spec":{"accepted":true}}'`,
+		"export KUBECONFIG=" + dir + "/admin.kubeconfig", "kubectl get servers -w", " wipe --plan NAME ", " accept NAME ",
 		`"msg":"setting comes from the environment","setting":"logFormat","variable":"SIDERO_APPLIANCE_LOG_FORMAT","value":"json"`,
 		`"msg":"variable has no effect: this version has no such setting","variable":"SIDERO_APPLIANCE_TYPO"`,
 		`"msg":"component is ready","component":"fake","duration":`,

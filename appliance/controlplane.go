@@ -153,8 +153,12 @@ func (p *controlPlane) control(s site) error {
 	if err != nil {
 		return err
 	}
+	identity, err := leaseHolder()
+	if err != nil {
+		return err
+	}
 	p.controllers, err = controllers.New(controllers.Config{
-		Client: own, Environments: environments, Logger: logging.Library(s.Log, "controllers"),
+		Client: own, Environments: environments, Identity: identity, Logger: logging.Library(s.Log, "controllers"), Log: s.Log,
 		CacheOnly: !s.ControllersEnabled(controllerSetMetal),
 		Servers: server.Config{
 			RebootTimeout: s.ServerRebootTimeout, Firmware: s.IPMIPXEMethod, Power: power.DefaultOptions(),
@@ -179,17 +183,26 @@ func (p *controlPlane) control(s site) error {
 	return nil
 }
 
+// leaseHolder is who holds the Leases of the appliance's controllers.
+func leaseHolder() (string, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("read host name: %w", err)
+	}
+	return "sidero-appliance_" + host, nil
+}
+
 func (p *controlPlane) controlClusters(s site) error {
 	own, err := p.authority.ClientConfig(p.local, bootstrap.ClusterAPIControllers)
 	if err != nil {
 		return err
 	}
-	host, err := os.Hostname()
+	identity, err := leaseHolder()
 	if err != nil {
-		return fmt.Errorf("read host name: %w", err)
+		return err
 	}
 	p.clusters = clusterapi.New(clusterapi.Config{
-		Client: own, Identity: "sidero-appliance_" + host, Logger: logging.Library(s.Log, "cluster-api"), Log: s.Log,
+		Client: own, Identity: identity, Logger: logging.Library(s.Log, "cluster-api"), Log: s.Log,
 	})
 	return nil
 }

@@ -1,9 +1,11 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -22,6 +24,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/controllers/lease"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/environment"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/existence"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/server"
@@ -29,6 +32,12 @@ import (
 )
 
 const stopsWithin = 5 * time.Second
+
+// namespace and leaseName are those of the Lease that Sidero's manager takes.
+const (
+	namespace = "sidero-system"
+	leaseName = "controller-leader-election-sidero-controller-manager"
+)
 
 // Config is what the controllers need.
 type Config struct {
@@ -40,14 +49,22 @@ type Config struct {
 	Servers server.Config
 	// CacheOnly runs no controllers, only the cache that the boot server reads too.
 	CacheOnly bool
-	Logger    logr.Logger
+	// Identity is who holds the Lease; see package lease. The program's name when empty.
+	Identity string
+	Logger   logr.Logger
+	// Log tells of the Lease. Optional.
+	Log *slog.Logger
 }
 
-// Controllers are the appliance's own controllers and the cache that they share.
+// Controllers are the appliance's own controllers, which work while their Lease is held, and the cache that they share.
 type Controllers struct {
-	manager ctrl.Manager
-	keepers []*existence.Keeper
-	synced  atomic.Bool
+	config Config
+	scheme *runtime.Scheme
+	cache  cache.Cache
+	lease  *lease.Lease // nil when there are no controllers
+	synced atomic.Bool
+	// keepers are those of the controllers that work, nil when none do.
+	keepers atomic.Pointer[[]*existence.Keeper]
 }
 
 // New prepares the controllers; the API need not answer yet.
@@ -57,34 +74,21 @@ func New(c Config) (*Controllers, error) {
 		return nil, fmt.Errorf("register types: %w", err)
 	}
 
-	manager, err := ctrl.NewManager(c.Client, ctrl.Options{
-		Scheme:                  scheme,
-		Logger:                  c.Logger,
-		Metrics:                 metrics.Options{BindAddress: "0"}, // served with all others by the appliance
-		HealthProbeBindAddress:  "0",
-		GracefulShutdownTimeout: ptr.To(stopsWithin),
-		MapperProvider:          func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper(), nil },
-		// Tests run several in one process.
-		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
-	})
+	objects, err := cache.New(c.Client, cache.Options{Scheme: scheme, Mapper: mapper()})
 	if err != nil {
-		return nil, fmt.Errorf("make controller manager: %w", err)
+		return nil, fmt.Errorf("make cache: %w", err)
 	}
 
-	if c.CacheOnly {
-		return &Controllers{manager: manager}, nil
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
+	controllers := &Controllers{config: c, scheme: scheme, cache: objects}
+
+	if !c.CacheOnly {
+		controllers.lease = &lease.Lease{
+			Client: c.Client, Namespace: namespace, Name: leaseName, Identity: cmp.Or(c.Identity, "sidero-appliance"), Logger: c.Log,
+		}
 	}
 
-	environments, environmentErr := environment.SetupWithManager(manager, c.Environments)
-	classes, classErr := (&serverclass.Reconciler{Client: manager.GetClient()}).SetupWithManager(manager)
-	listErr := (&serverclass.Lister{Client: manager.GetClient(), Events: manager.GetEventRecorder("sidero-controller-manager")}).SetupWithManager(manager)
-	serverErr := server.SetupWithManager(manager, c.Servers)
-
-	if err := errors.Join(environmentErr, classErr, listErr, serverErr); err != nil {
-		return nil, fmt.Errorf("set up controllers: %w", err)
-	}
-
-	return &Controllers{manager: manager, keepers: append(environments, classes)}, nil
+	return controllers, nil
 }
 
 // mapper knows the kinds that the controllers work with, so that starting needs no discovery.
@@ -100,18 +104,32 @@ func mapper() meta.RESTMapper {
 }
 
 // Cache reads objects from memory, and tells when they change.
-func (c *Controllers) Cache() cache.Cache { return c.manager.GetCache() }
+func (c *Controllers) Cache() cache.Cache { return c.cache }
 
 // Name identifies the component.
 func (*Controllers) Name() string { return "controllers" }
 
-// Ready tells whether the cache holds what is there and the objects that must exist do.
+// Ready tells whether the cache holds what is there, and the controllers work: here, where the objects that must exist do
+// then, or elsewhere.
 func (c *Controllers) Ready(context.Context) error {
 	if !c.synced.Load() {
 		return errors.New("cache has not synced")
 	}
 
-	for _, keeper := range c.keepers {
+	if c.lease == nil {
+		return nil
+	}
+
+	if err := c.lease.Ready(); err != nil || !c.lease.Mine() {
+		return err
+	}
+
+	keepers := c.keepers.Load()
+	if keepers == nil {
+		return errors.New("the controllers have not started")
+	}
+
+	for _, keeper := range *keepers {
 		if err := keeper.Ready(); err != nil {
 			return err
 		}
@@ -120,25 +138,82 @@ func (c *Controllers) Ready(context.Context) error {
 	return nil
 }
 
-// Run runs the controllers until ctx ends.
+// Run keeps the cache, and runs the controllers while their Lease is held, until ctx ends.
 func (c *Controllers) Run(ctx context.Context) error {
-	// The boot server asks for these; nothing else may have made the cache watch them.
-	for _, object := range []client.Object{&v1alpha2.Server{}, &v1alpha2.Environment{}} {
-		if _, err := c.manager.GetCache().GetInformer(ctx, object); err != nil {
+	// The boot server and the registration service ask for these; nothing else may have made the cache watch them.
+	for _, object := range []client.Object{&v1alpha2.Server{}, &v1alpha2.Environment{}, &v1alpha2.ServerClass{}} {
+		if _, err := c.cache.GetInformer(ctx, object, cache.BlockUntilSynced(false)); err != nil {
 			return fmt.Errorf("watch %T: %w", object, err)
 		}
 	}
 
 	defer c.synced.Store(false)
 
-	syncing, cancel := context.WithCancel(ctx)
-	defer cancel()
+	// The controllers end before their cache does.
+	caching, stop := context.WithCancel(ctrl.LoggerInto(context.WithoutCancel(ctx), c.config.Logger))
+	ended := make(chan error, 1)
 
-	go func() { c.synced.Store(c.manager.GetCache().WaitForCacheSync(syncing)) }()
+	go func() { ended <- c.cache.Start(caching) }()
 
-	if err := c.manager.Start(ctx); err != nil {
+	err := c.run(ctx)
+
+	stop()
+
+	if err := errors.Join(err, <-ended); err != nil {
 		return fmt.Errorf("run controllers: %w", err)
 	}
 
 	return nil
+}
+
+func (c *Controllers) run(ctx context.Context) error {
+	if !c.cache.WaitForCacheSync(ctx) {
+		return nil // ctx has ended
+	}
+
+	c.synced.Store(true)
+
+	if c.lease == nil {
+		<-ctx.Done()
+
+		return nil
+	}
+
+	return c.lease.Run(ctx, c.work)
+}
+
+// work runs controllers until ctx ends. They are made anew each time: none can be started twice.
+func (c *Controllers) work(ctx context.Context) error {
+	manager, err := ctrl.NewManager(c.config.Client, ctrl.Options{
+		Scheme:                  c.scheme,
+		Logger:                  c.config.Logger,
+		Metrics:                 metrics.Options{BindAddress: "0"}, // served with all others by the appliance
+		HealthProbeBindAddress:  "0",
+		GracefulShutdownTimeout: ptr.To(stopsWithin),
+		MapperProvider:          func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper(), nil },
+		NewCache:                func(*rest.Config, cache.Options) (cache.Cache, error) { return &lent{Cache: c.cache}, nil },
+		Controller:              config.Controller{SkipNameValidation: ptr.To(true)},
+	})
+	if err != nil {
+		return fmt.Errorf("make controller manager: %w", err)
+	}
+
+	keepers, err := c.setUp(manager)
+	if err != nil {
+		return fmt.Errorf("set up controllers: %w", err)
+	}
+
+	c.keepers.Store(&keepers)
+	defer c.keepers.Store(nil)
+
+	return manager.Start(ctx) //nolint:wrapcheck // by Run
+}
+
+func (c *Controllers) setUp(manager ctrl.Manager) ([]*existence.Keeper, error) {
+	environments, environmentErr := environment.SetupWithManager(manager, c.config.Environments)
+	classes, classErr := (&serverclass.Reconciler{Client: manager.GetClient()}).SetupWithManager(manager)
+	listErr := (&serverclass.Lister{Client: manager.GetClient(), Events: manager.GetEventRecorder("sidero-controller-manager")}).SetupWithManager(manager)
+	serverErr := server.SetupWithManager(manager, c.config.Servers)
+
+	return append(environments, classes), errors.Join(environmentErr, classErr, listErr, serverErr)
 }

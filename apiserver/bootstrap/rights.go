@@ -38,6 +38,7 @@ type component struct {
 // components are the users and their rights: nothing that they do not use.
 func components() []component {
 	events := allow("events.k8s.io", "events")("create", "patch")
+	leases := allow("coordination.k8s.io", "leases")("get", "create", "update")
 
 	return []component{
 		{
@@ -50,6 +51,7 @@ func components() []component {
 				allow("", "secrets")("get"), // of BMCs and smart plugs, in any namespace
 				events,
 			},
+			in: map[string]rules{Namespace: {leases}},
 		},
 		{
 			user: Registration,
@@ -68,7 +70,7 @@ func components() []component {
 			user:       ClusterAPIControllers,
 			everywhere: append(clusterAPIRules(), events),
 			in: map[string]rules{
-				clusterAPINamespace: {allow("coordination.k8s.io", "leases")("get", "create", "update")},
+				clusterAPINamespace: {leases},
 			},
 		},
 		{

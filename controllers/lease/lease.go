@@ -53,6 +53,13 @@ func (l *Lease) Ready() error {
 	return nil
 }
 
+// Mine tells whether the Lease is held here.
+func (l *Lease) Mine() bool {
+	holder := l.holder.Load()
+
+	return holder != nil && *holder == l.Identity
+}
+
 // Run calls work whenever the Lease is held, with a context that ends when it is lost, until ctx ends. It returns when
 // work has returned; an error of work's ends it too.
 func (l *Lease) Run(ctx context.Context, work func(context.Context) error) error {

@@ -74,7 +74,7 @@ func (s *Service) unasked(ctx context.Context, server *v1alpha2.Server, info *ap
 
 	secret, err := s.accountSecret(ctx, server.Name)
 	if err != nil {
-		return err
+		return s.fail(ctx, s.config.Logger.With("server", server.Name, "remote", remote(ctx)), "read account of the BMC", err)
 	}
 
 	if string(secret.Data[orders.KeyUser]) != info.GetUser() || string(secret.Data[orders.KeyPass]) != info.GetPass() {

@@ -7,20 +7,16 @@ import (
 	"fmt"
 	"log/slog"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
 	"github.com/sidero-appliance/sidero-appliance/registration/machine"
+	"github.com/sidero-appliance/sidero-appliance/registration/orders"
 )
 
 const (
-	// bmcSecretNamespace is upstream's, whatever its documents say.
-	bmcSecretNamespace = metav1.NamespaceDefault
-
-	keyUser = "user"
-	keyPass = "pass"
-
 	// moveLabel makes clusterctl move take the Secret along.
 	moveLabel = "clusterctl.cluster.x-k8s.io/move"
 )
@@ -29,7 +25,7 @@ const (
 const bmcManager = "sidero-bmc-setup"
 
 // UpdateBMCInfo stores how to reach a server's BMC. It comes from a server that was told to set up its BMC, so only from
-// an accepted one, and only where that is switched on; of others it changes nothing. What a person has set is kept.
+// an accepted one without credentials or with a wish for others; of others it changes nothing. What a person has set is kept.
 func (s *Service) UpdateBMCInfo(ctx context.Context, request *api.UpdateBMCInfoRequest) (*api.UpdateBMCInfoResponse, error) {
 	name, err := machine.ParseUUID(request.GetUuid())
 	if err == nil {
@@ -47,9 +43,15 @@ func (s *Service) UpdateBMCInfo(ctx context.Context, request *api.UpdateBMCInfoR
 		return nil, s.fail(ctx, log, "read server", err)
 	}
 
-	if !server.Spec.Accepted || !s.config.Policy.AutoBMCSetup {
-		log.Log(ctx, s.config.quietly(slog.LevelWarn, address(ctx).String(), "BMC ignored"),
-			"BMC reported by a server that was not told to set it up, which is ignored")
+	setup, err := s.accountSetup(ctx, server)
+	if err != nil {
+		return nil, s.fail(ctx, log, "read account of the BMC", err)
+	}
+
+	if setup == nil {
+		if err := s.unasked(ctx, server, request.GetBmcInfo()); err != nil {
+			return nil, err
+		}
 
 		return &api.UpdateBMCInfoResponse{}, nil
 	}
@@ -88,15 +90,15 @@ func (s *Service) storeBMC(ctx context.Context, server *v1alpha2.Server, info *a
 	}
 
 	if info.GetUser() != "" && info.GetPass() != "" {
-		secret := server.Name + "-bmc"
+		secret := orders.AccountSecret(server.Name)
 		if kept, err = s.applyCredentials(ctx, server, secret, info); err != nil {
 			return kept, err
 		}
 
-		ref := v1alpha2.SecretKeyRef{Namespace: bmcSecretNamespace, Name: secret}
-		ref.Key = keyUser
+		ref := v1alpha2.SecretKeyRef{Namespace: orders.AccountNamespace, Name: secret}
+		ref.Key = orders.KeyUser
 		fields["userFrom"] = source(ref)
-		ref.Key = keyPass
+		ref.Key = orders.KeyPass
 		fields["passFrom"] = source(ref)
 	}
 
@@ -107,7 +109,11 @@ func (s *Service) storeBMC(ctx context.Context, server *v1alpha2.Server, info *a
 		"spec":       map[string]any{"bmc": fields},
 	}, bmcManager)
 
-	return append(kept, more...), err
+	if err != nil || info.GetPass() == "" {
+		return append(kept, more...), err
+	}
+
+	return append(kept, more...), s.rotated(ctx, server)
 }
 
 func source(ref v1alpha2.SecretKeyRef) map[string]any {
@@ -117,12 +123,12 @@ func source(ref v1alpha2.SecretKeyRef) map[string]any {
 }
 
 func (s *Service) applyCredentials(ctx context.Context, server *v1alpha2.Server, name string, info *api.BMCInfo) ([]string, error) {
-	kept, err := applyYielding(ctx, s.config.Client, map[string]any{
+	secret := map[string]any{
 		"apiVersion": "v1",
 		"kind":       "Secret",
 		"metadata": map[string]any{
 			"name":      name,
-			"namespace": bmcSecretNamespace,
+			"namespace": orders.AccountNamespace,
 			"labels":    map[string]any{moveLabel: ""},
 			"ownerReferences": []any{map[string]any{
 				"apiVersion": v1alpha2.GroupVersion.String(), "kind": "Server", "name": server.Name, "uid": string(server.UID),
@@ -130,13 +136,26 @@ func (s *Service) applyCredentials(ctx context.Context, server *v1alpha2.Server,
 			}},
 		},
 		"data": map[string]any{
-			keyUser: base64.StdEncoding.EncodeToString([]byte(info.GetUser())),
-			keyPass: base64.StdEncoding.EncodeToString([]byte(info.GetPass())),
+			orders.KeyUser: base64.StdEncoding.EncodeToString([]byte(info.GetUser())),
+			orders.KeyPass: base64.StdEncoding.EncodeToString([]byte(info.GetPass())),
 		},
-	}, bmcManager)
+	}
+
+	kept, err := s.applySecret(ctx, secret, orders.Rotates(server))
 	if err != nil {
-		return kept, fmt.Errorf("apply secret %s/%s: %w", bmcSecretNamespace, name, err)
+		return kept, fmt.Errorf("apply secret %s/%s: %w", orders.AccountNamespace, name, err)
 	}
 
 	return kept, nil
+}
+
+// applySecret leaves what somebody else has written, but where a person has asked for other credentials.
+func (s *Service) applySecret(ctx context.Context, secret map[string]any, force bool) ([]string, error) {
+	if !force {
+		return applyYielding(ctx, s.config.Client, secret, bmcManager)
+	}
+
+	object := client.ApplyConfigurationFromUnstructured(&unstructured.Unstructured{Object: secret})
+
+	return nil, s.config.Client.Apply(ctx, object, client.FieldOwner(bmcManager), client.ForceOwnership) //nolint:wrapcheck // wrapped by who calls
 }

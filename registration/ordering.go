@@ -79,7 +79,7 @@ func (s *Service) next(ctx context.Context, name string) (*api.WaitResponse, err
 	defer cancel()
 
 	next, err := s.nextBy(ctx, s.config.Cache, s.classes, name)
-	if err == nil && next.GetOrder() == api.Order_STAY {
+	if err == nil && next.GetOrder() == api.Order_STAY && next.GetBmcSetup() == nil {
 		return next, nil
 	}
 
@@ -102,7 +102,12 @@ func (s *Service) nextBy(ctx context.Context, reader client.Reader, list classRe
 		return nil, err
 	}
 
-	return orders.Next(server, binding, classes, s.settings()), nil
+	setup, err := s.accountSetup(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+
+	return orders.WithAccount(orders.Next(server, binding, classes, s.settings()), setup), nil
 }
 
 func (s *Service) settings() orders.Settings {

@@ -148,7 +148,15 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 
 	log.Log(ctx, level, "machine registered", "new", created, "accepted", server.Spec.Accepted)
 
+	setup, err := s.accountSetup(ctx, server)
+	if err != nil {
+		return nil, s.fail(ctx, log, "read account of the BMC", err)
+	}
+
 	response := told(server, s.config.Policy)
+	// By Sidero's protocol there is no word for another account beside one in use.
+	response.SetupBmc = setup != nil && setup.GetUserInUse() == ""
+
 	if response.GetWipe() {
 		binding, err := bindingOf(ctx, s.config.Client, reported.Name)
 		if err != nil {
@@ -188,7 +196,7 @@ func told(server *v1alpha2.Server, policy Policy) *api.CreateServerResponse {
 		return &api.CreateServerResponse{}
 	}
 
-	response := &api.CreateServerResponse{SetupBmc: policy.AutoBMCSetup && lacksCredentials(server.Spec.BMC)}
+	response := &api.CreateServerResponse{}
 
 	if !server.Status.IsClean && !server.Status.InUse {
 		response.Wipe = true
@@ -197,12 +205,6 @@ func told(server *v1alpha2.Server, policy Policy) *api.CreateServerResponse {
 	}
 
 	return response
-}
-
-// lacksCredentials tells whether nobody can log in to the BMC yet. Upstream asks the machine once, and never again when
-// that went wrong half-way.
-func lacksCredentials(bmc *v1alpha2.BMC) bool {
-	return bmc == nil || bmc.User == "" && bmc.UserFrom == nil && bmc.Pass == "" && bmc.PassFrom == nil
 }
 
 // ensure tells whether the server is new. Where policy accepts servers it also makes it, accepted; where a person does,

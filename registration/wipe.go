@@ -49,6 +49,10 @@ func (s *Service) Report(ctx context.Context, request *api.ReportRequest) (*api.
 		return nil, s.refuse(ctx, err)
 	}
 
+	if problem := request.GetBmcProblem(); problem != nil {
+		return s.reportBMC(ctx, name, problem)
+	}
+
 	parsed, err := parseReport(request)
 	if err != nil {
 		return nil, s.refuse(ctx, err)

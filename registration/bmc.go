@@ -27,13 +27,13 @@ const bmcManager = "sidero-bmc-setup"
 // UpdateBMCInfo stores how to reach a server's BMC. It comes from a server that was told to set up its BMC, so only from
 // an accepted one without credentials or with a wish for others; of others it changes nothing. What a person has set is kept.
 func (s *Service) UpdateBMCInfo(ctx context.Context, request *api.UpdateBMCInfoRequest) (*api.UpdateBMCInfoResponse, error) {
-	name, err := machine.ParseUUID(request.GetUuid())
-	if err == nil {
-		err = machine.CheckBMC(request.GetBmcInfo())
+	if err := machine.CheckBMC(request.GetBmcInfo()); err != nil {
+		return nil, s.refuse(ctx, err)
 	}
 
+	name, err := s.who(ctx, request.GetUuid())
 	if err != nil {
-		return nil, s.refuse(ctx, err)
+		return nil, err
 	}
 
 	log := s.config.Logger.With("server", name, "remote", remote(ctx))

@@ -20,6 +20,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/netboot/quiet"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/agent"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
+	"github.com/sidero-appliance/sidero-appliance/registration/identity"
 )
 
 // pool is an API with so many servers, none of which is the one that is asked for.
@@ -63,7 +64,7 @@ func TestRoom(t *testing.T) {
 				Client: test.pool, Cache: test.pool, Policy: Policy{AutoAccept: test.auto}, Logger: slog.New(slog.NewTextHandler(log, nil)),
 			})
 
-			_, err := service.ensure(t.Context(), "new")
+			_, err := service.ensure(t.Context(), "new", identity.Verdict{Name: "new", New: true})
 			if !errors.Is(err, test.want) {
 				t.Fatalf("got %v, want %v", err, test.want)
 			}
@@ -88,7 +89,7 @@ func TestNewNamesAreLimited(t *testing.T) {
 	service := New(Config{Client: pool{}, Cache: pool{}, Logger: slog.New(slog.DiscardHandler)})
 
 	for n := range newAtOnce * 2 {
-		created, err := service.ensure(t.Context(), fmt.Sprint(n))
+		created, err := service.ensure(t.Context(), "", identity.Verdict{Name: fmt.Sprint(n), New: true})
 		if errors.Is(err, errHasty) && !created && n >= newAtOnce {
 			return
 		}
@@ -134,7 +135,7 @@ func TestRegistrationsInTheLog(t *testing.T) {
 func TestRefusalsInTheLog(t *testing.T) {
 	now, log := time.Now(), &bytes.Buffer{}
 	service := New(Config{
-		Client: pool{}, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Client: pool{}, Cache: pool{}, Logger: slog.New(slog.NewTextHandler(log, nil)),
 		Quiet: quiet.New(func() time.Time { return now }).Level,
 	})
 

@@ -22,7 +22,7 @@ const FieldManager = "sidero-registration"
 
 // applyFacts writes what a machine said into its Server, creating it if it is missing. Fields that somebody else has set
 // to another value are left to them, and their paths returned.
-func applyFacts(ctx context.Context, c client.Client, reported machine.Machine) (kept []string, err error) {
+func applyFacts(ctx context.Context, c client.Client, name string, reported machine.Machine) (kept []string, err error) {
 	hardware, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&reported.Hardware)
 	if err != nil {
 		return nil, fmt.Errorf("convert hardware: %w", err)
@@ -32,7 +32,7 @@ func applyFacts(ctx context.Context, c client.Client, reported machine.Machine) 
 	object := map[string]any{
 		"apiVersion": v1alpha2.GroupVersion.String(),
 		"kind":       "Server",
-		"metadata":   map[string]any{"name": reported.Name},
+		"metadata":   map[string]any{"name": name},
 		"spec":       map[string]any{"hardware": hardware},
 	}
 	if reported.Hostname != "" {

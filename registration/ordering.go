@@ -16,7 +16,6 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
-	"github.com/sidero-appliance/sidero-appliance/registration/machine"
 	"github.com/sidero-appliance/sidero-appliance/registration/orders"
 )
 
@@ -26,9 +25,9 @@ const holds = 50 * time.Second
 // Wait implements api.OrdersServer. The cache tells when to look, and never more than that: what a machine is told beyond to
 // stay was read from the API at that moment.
 func (s *Service) Wait(ctx context.Context, request *api.WaitRequest) (*api.WaitResponse, error) {
-	name, err := machine.ParseUUID(request.GetUuid())
+	name, err := s.who(ctx, request.GetUuid())
 	if err != nil {
-		return nil, s.refuse(ctx, err)
+		return nil, err
 	}
 
 	log := s.config.Logger.With("server", name, "remote", remote(ctx))

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
+	"github.com/sidero-appliance/sidero-appliance/registration/identity"
 	"github.com/sidero-appliance/sidero-appliance/registration/machine"
 	"github.com/sidero-appliance/sidero-appliance/registration/orders"
 )
@@ -92,11 +92,14 @@ type Service struct {
 	api.UnimplementedOrdersServer
 
 	config Config
-	// names are locked while they register: of two registrations of a new machine one makes it.
+	// names are UUIDs, locked while a machine registers: of two registrations of a new machine one makes it.
 	names     keymutex.KeyMutex
 	newcomers *limiter
 	visits    *visits
 	waiters   *waiters
+	callers   callers
+	made      made
+	disputes  disputes
 }
 
 // New makes the service.
@@ -107,6 +110,7 @@ func New(config Config) *Service {
 		newcomers: newLimiter(newPerSecond, newAtOnce),
 		visits:    newVisits(time.Now),
 		waiters:   newWaiters(),
+		disputes:  newDisputes(),
 	}
 }
 
@@ -117,27 +121,52 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 		return nil, s.refuse(ctx, err)
 	}
 
-	s.names.LockKey(reported.Name)
-	defer s.names.UnlockKey(reported.Name) //nolint:errcheck // always nil
+	told, err := toldBy(ctx)
+	if err != nil {
+		return nil, s.refuse(ctx, err)
+	}
 
-	log := s.config.Logger.With("server", reported.Name, "remote", remote(ctx))
+	if told == nil {
+		told = new(identity.OfHardware(&reported.Hardware))
+	}
 
-	created, err := s.ensure(ctx, reported.Name)
+	s.names.LockKey(reported.UUID)
+	defer s.names.UnlockKey(reported.UUID) //nolint:errcheck // always nil
+
+	verdict, err := s.identify(ctx, s.config.Client, reported.UUID, *told)
+
+	switch {
+	case errors.Is(err, identity.ErrNameless), errors.Is(err, identity.ErrAmbiguous):
+		return nil, s.refuse(ctx, err)
+	case err != nil:
+		return nil, s.fail(ctx, s.config.Logger.With("server", reported.UUID, "remote", remote(ctx)), "find server", err)
+	}
+
+	name := verdict.Name
+	log := s.config.Logger.With("server", name, "remote", remote(ctx))
+
+	created, err := s.ensure(ctx, reported.UUID, verdict)
 	if err != nil {
 		return nil, s.fail(ctx, log, "register server", err)
 	}
 
-	kept, err := applyFacts(ctx, s.config.Client, reported)
+	kept, err := applyFacts(ctx, s.config.Client, name, reported)
 	if err != nil {
 		return nil, s.fail(ctx, log, "store hardware", err)
 	}
 
-	server, err := s.server(ctx, reported.Name)
+	if err := s.know(ctx, name, *told); err != nil {
+		return nil, s.fail(ctx, log, "store identity", err)
+	}
+
+	s.callers.registered(remote(ctx), reported.UUID, name)
+
+	server, err := s.server(ctx, name)
 	if err != nil {
 		return nil, s.fail(ctx, log, "read server", err)
 	}
 
-	level := s.level(reported.Name, created)
+	level := s.level(name, created)
 	if len(kept) > 0 {
 		log.Log(ctx, level, "facts differ from what somebody else has set, which is kept", "fields", kept)
 	}
@@ -153,12 +182,12 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 		return nil, s.fail(ctx, log, "read account of the BMC", err)
 	}
 
-	response := told(server, s.config.Policy)
+	response := answer(server, s.config.Policy)
 	// By Sidero's protocol there is no word for another account beside one in use.
 	response.SetupBmc = setup != nil && setup.GetUserInUse() == ""
 
 	if response.GetWipe() {
-		binding, err := bindingOf(ctx, s.config.Client, reported.Name)
+		binding, err := bindingOf(ctx, s.config.Client, name)
 		if err != nil {
 			return nil, s.fail(ctx, log, "read binding", err)
 		}
@@ -189,10 +218,10 @@ func (s *Service) level(name string, created bool) slog.Level {
 	}
 }
 
-// told is what a machine is told to do by Sidero's protocol. Only an accepted one is told anything, and one in use is never
+// answer is what a machine is told to do by Sidero's protocol. Only an accepted one is told anything, and one in use is never
 // told to wipe.
-func told(server *v1alpha2.Server, policy Policy) *api.CreateServerResponse {
-	if !server.Spec.Accepted {
+func answer(server *v1alpha2.Server, policy Policy) *api.CreateServerResponse {
+	if !orders.MayTouch(server) {
 		return &api.CreateServerResponse{}
 	}
 
@@ -208,22 +237,29 @@ func told(server *v1alpha2.Server, policy Policy) *api.CreateServerResponse {
 }
 
 // ensure tells whether the server is new. Where policy accepts servers it also makes it, accepted; where a person does,
-// it is made with the first facts, and nobody owns the field that says accepted.
-func (s *Service) ensure(ctx context.Context, name string) (created bool, err error) {
-	_, err = s.server(ctx, name)
-	if !apierrors.IsNotFound(err) {
-		return false, err
+// it is made with the first facts, and nobody owns the field that says accepted. One whose UUID others claim is made before it
+// has any, as undecided.
+func (s *Service) ensure(ctx context.Context, id string, verdict identity.Verdict) (created bool, err error) {
+	if !verdict.New {
+		return false, nil
 	}
 
 	if !s.newcomers.allowed(address(ctx)) {
 		return false, errHasty
 	}
 
-	if err := s.room(ctx); err != nil || !s.config.Policy.AutoAccept {
+	if err := s.room(ctx); err != nil {
 		return true, err
 	}
 
-	server := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha2.ServerSpec{Accepted: true}}
+	switch {
+	case len(verdict.Others) > 0:
+		return true, s.admit(ctx, id, verdict)
+	case !s.config.Policy.AutoAccept:
+		return true, nil
+	}
+
+	server := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: verdict.Name}, Spec: v1alpha2.ServerSpec{Accepted: true}}
 
 	err = s.config.Client.Create(ctx, server, client.FieldOwner(acceptManager))
 	if apierrors.IsAlreadyExists(err) {
@@ -274,11 +310,7 @@ func (s *Service) event(server *v1alpha2.Server, reason, note string) {
 
 // refuse answers a request that no machine in its right mind sends.
 func (s *Service) refuse(ctx context.Context, cause error) error {
-	method, _ := grpc.Method(ctx)
-	refusal := status.Error(codes.InvalidArgument, cause.Error())
-	s.config.refused(remote(ctx), methodOf(method), refusal)
-
-	return refusal
+	return s.deny(ctx, codes.InvalidArgument, cause)
 }
 
 // fail answers when the API does not do what it should. The agent tries again.

@@ -27,7 +27,12 @@ func (s *Service) ReconcileServerAddresses(ctx context.Context, request *api.Rec
 		return nil, s.refuse(ctx, err)
 	}
 
-	return &api.ReconcileServerAddressesResponse{}, s.update(ctx, request.GetUuid(), func(server *v1alpha2.Server) {
+	name, err := s.who(ctx, request.GetUuid())
+	if err != nil {
+		return nil, err
+	}
+
+	return &api.ReconcileServerAddressesResponse{}, s.update(ctx, name, func(server *v1alpha2.Server) {
 		server.Status.Addresses = mergeAddresses(server.Status.Addresses, addresses)
 		seen(&server.Status, time.Now())
 	})
@@ -54,8 +59,13 @@ func mergeAddresses(stored, sent []corev1.NodeAddress) []corev1.NodeAddress {
 
 // Heartbeat tells that a wipe goes on: the time that a machine has for it starts again.
 func (s *Service) Heartbeat(ctx context.Context, request *api.HeartbeatRequest) (*api.HeartbeatResponse, error) {
-	return &api.HeartbeatResponse{}, s.update(ctx, request.GetUuid(), func(server *v1alpha2.Server) {
-		if server.Spec.Accepted { // or it was not told to wipe
+	name, err := s.who(ctx, request.GetUuid())
+	if err != nil {
+		return nil, err
+	}
+
+	return &api.HeartbeatResponse{}, s.update(ctx, name, func(server *v1alpha2.Server) {
+		if orders.MayTouch(server) { // or it was not told to wipe
 			wipes(server, time.Now())
 		}
 	})
@@ -83,9 +93,9 @@ func wiped(server *v1alpha2.Server) {
 func (s *Service) MarkServerAsWiped(ctx context.Context, request *api.MarkServerAsWipedRequest) (*api.MarkServerAsWipedResponse, error) {
 	var done *v1alpha2.Server
 
-	name, err := machine.ParseUUID(request.GetUuid())
+	name, err := s.who(ctx, request.GetUuid())
 	if err != nil {
-		return nil, s.refuse(ctx, err)
+		return nil, err
 	}
 
 	binding, err := bindingOf(ctx, s.config.Client, name)
@@ -93,7 +103,7 @@ func (s *Service) MarkServerAsWiped(ctx context.Context, request *api.MarkServer
 		return nil, s.fail(ctx, s.config.Logger.With("server", name, "remote", remote(ctx)), "read binding", err)
 	}
 
-	err = s.update(ctx, request.GetUuid(), func(server *v1alpha2.Server) {
+	err = s.update(ctx, name, func(server *v1alpha2.Server) {
 		if done = nil; orders.MayWipe(server, binding) {
 			done = server
 			wiped(server)
@@ -105,7 +115,7 @@ func (s *Service) MarkServerAsWiped(ctx context.Context, request *api.MarkServer
 
 	if done == nil {
 		s.config.Logger.Log(ctx, s.config.quietly(slog.LevelWarn, address(ctx).String(), "wipe ignored"),
-			"wipe reported by a server that was not told to", "server", request.GetUuid(), "remote", remote(ctx))
+			"wipe reported by a server that was not told to", "server", name, "remote", remote(ctx))
 	} else {
 		s.event(done, eventWiped, "the machine's disks were wiped")
 	}
@@ -114,13 +124,8 @@ func (s *Service) MarkServerAsWiped(ctx context.Context, request *api.MarkServer
 }
 
 // update changes a server's status, again from what is stored when somebody else was faster.
-func (s *Service) update(ctx context.Context, id string, change func(*v1alpha2.Server)) error {
-	name, err := machine.ParseUUID(id)
-	if err != nil {
-		return s.refuse(ctx, err)
-	}
-
-	err = s.change(ctx, name, func(server *v1alpha2.Server) error {
+func (s *Service) update(ctx context.Context, name string, change func(*v1alpha2.Server)) error {
+	err := s.change(ctx, name, func(server *v1alpha2.Server) error {
 		change(server)
 
 		return nil

@@ -92,13 +92,23 @@ func (*Service) Name() string { return "orders" }
 // Ready implements the supervisor's component.
 func (s *Service) Ready(context.Context) error { return nil }
 
-// Run wakes machines that wait when something about their servers changes, until ctx ends. Then all are told to come back
-// later, and so is who comes after that: it has to end before the server that carries the calls.
+// Run wakes machines that wait when something about their servers changes, and settles disputes over identities, until ctx ends.
+// Then all are told to come back later, and so is who comes after that: it has to end before the server that carries the calls.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.waiters.stop()
 
+	var settling sync.WaitGroup
+
+	settling.Go(func() { s.settleAll(ctx) })
+	defer settling.Wait()
+	defer s.disputes.ShutDown()
+
 	for object, handler := range s.handlers() {
 		informer, err := s.config.Informers.GetInformer(ctx, object)
+		if ctx.Err() != nil {
+			return nil
+		}
+
 		if err != nil {
 			return fmt.Errorf("watch %T: %w", object, err)
 		}
@@ -125,6 +135,7 @@ func (s *Service) handlers() map[client.Object]toolscache.ResourceEventHandler {
 
 		if o, ok := object.(client.Object); ok {
 			s.waiters.wake(o.GetName()) // a binding has its server's name
+			s.concern(o)
 		}
 	}
 	one := toolscache.ResourceEventHandlerFuncs{AddFunc: changed, UpdateFunc: func(_, now any) { changed(now) }, DeleteFunc: changed}

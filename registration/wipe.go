@@ -44,18 +44,27 @@ type outcome struct {
 
 // Report implements api.OrdersServer.
 func (s *Service) Report(ctx context.Context, request *api.ReportRequest) (*api.ReportResponse, error) {
-	name, err := machine.ParseUUID(request.GetUuid())
-	if err != nil {
-		return nil, s.refuse(ctx, err)
-	}
-
 	if problem := request.GetBmcProblem(); problem != nil {
+		name, err := s.who(ctx, request.GetUuid())
+		if err != nil {
+			return nil, err
+		}
+
 		return s.reportBMC(ctx, name, problem)
 	}
 
 	parsed, err := parseReport(request)
+	if _, nameless := machine.ParseUUID(request.GetUuid()); nameless != nil {
+		err = nameless
+	}
+
 	if err != nil {
 		return nil, s.refuse(ctx, err)
+	}
+
+	name, err := s.who(ctx, request.GetUuid())
+	if err != nil {
+		return nil, err
 	}
 
 	log := s.config.Logger.With("server", name, "remote", remote(ctx))

@@ -38,11 +38,17 @@ func (f Facts) none() bool {
 	return f.Serial == "" && f.BootMAC == "" && len(f.MACs)+len(f.Other) == 0
 }
 
-// all are the addresses that a server of the machine may be named after, the best first.
-func (f Facts) all() []string {
-	names := slices.Concat([]string{f.BootMAC}, f.MACs, f.Other)
+// Names are those that a Server of the machine may have where the UUID is not enough, the best first.
+func (f Facts) Names(id string) []string {
+	var names []string
 
-	return slices.DeleteFunc(names, func(mac string) bool { return mac == "" })
+	for _, mac := range slices.Concat([]string{f.BootMAC}, f.MACs, f.Other) {
+		if mac != "" {
+			names = append(names, NameOf(id, mac))
+		}
+	}
+
+	return names
 }
 
 func usableMACs(texts []string) []string {

@@ -68,7 +68,7 @@ type Verdict struct {
 // Errors of Decide.
 var (
 	// ErrNameless is for a machine that tells nothing by which it could be known again.
-	ErrNameless = errors.New("another machine has this UUID too, and this one tells neither a serial number nor a network address of its own: " +
+	ErrNameless = errors.New("other machines have this UUID too, and this one tells neither a serial number nor a network address of its own: " +
 		"set a UUID in the firmware's setup")
 	// ErrAmbiguous is for a machine that is as much like one server as like another.
 	ErrAmbiguous = errors.New("the machine has parts of several servers with its UUID")
@@ -79,10 +79,7 @@ var (
 func Decide(id string, facts Facts, claims []Claim) (Verdict, error) {
 	shared := SharedUUID(id)
 
-	names := make([]string, 0, len(facts.MACs)+len(facts.Other)+1)
-	for _, mac := range facts.all() {
-		names = append(names, NameOf(id, mac))
-	}
+	names := facts.Names(id)
 
 	claim, err := find(facts, claims, names, shared)
 	if err != nil {

@@ -33,8 +33,8 @@ const (
 
 // Machine is what a machine said of itself, checked and in the API's shape.
 type Machine struct {
-	// Name of its Server: the SMBIOS UUID in lower case.
-	Name     string
+	// UUID of its SMBIOS tables in lower case. It names the machine's Server, unless others have the same.
+	UUID     string
 	Hostname string
 	Hardware v1alpha2.HardwareInformation
 }
@@ -46,7 +46,7 @@ func Parse(request *api.CreateServerRequest) (Machine, error) {
 		return Machine{}, errors.New("the request has no system information, so the machine has no name")
 	}
 
-	name, err := ParseUUID(hardware.GetSystem().GetUuid())
+	id, err := ParseUUID(hardware.GetSystem().GetUuid())
 	if err != nil {
 		return Machine{}, err
 	}
@@ -60,10 +60,10 @@ func Parse(request *api.CreateServerRequest) (Machine, error) {
 	}
 
 	return Machine{
-		Name:     name,
+		UUID:     id,
 		Hostname: clean(request.GetHostname()),
 		Hardware: v1alpha2.HardwareInformation{
-			System:  system(hardware.GetSystem(), name),
+			System:  system(hardware.GetSystem(), id),
 			Compute: compute(hardware.GetCompute()),
 			Memory:  memory(hardware.GetMemory()),
 			Storage: storage(hardware.GetStorage()),
@@ -72,16 +72,11 @@ func Parse(request *api.CreateServerRequest) (Machine, error) {
 	}, nil
 }
 
-// ParseUUID checks a machine's UUID and returns it in lower case. Firmware without a UUID of its own reports all zeros or
-// all ones, which many machines would share.
+// ParseUUID checks a machine's UUID and returns it in lower case. It may be one that stands for none.
 func ParseUUID(text string) (string, error) {
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != uuidText {
 		return "", fmt.Errorf("uuid %.64q is not of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", text)
-	}
-
-	if id == uuid.Nil || id == uuid.Max {
-		return "", fmt.Errorf("uuid %s is what firmware reports that has none of its own: set one in the firmware's setup", id)
 	}
 
 	return id.String(), nil
@@ -155,9 +150,9 @@ func clean(text string) string {
 	}, text))
 }
 
-func system(in *api.SystemInformation, name string) *v1alpha2.SystemInformation {
+func system(in *api.SystemInformation, id string) *v1alpha2.SystemInformation {
 	return &v1alpha2.SystemInformation{
-		UUID:         name,
+		UUID:         id,
 		Manufacturer: clean(in.GetManufacturer()),
 		ProductName:  clean(in.GetProductName()),
 		Version:      clean(in.GetVersion()),

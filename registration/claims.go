@@ -1,0 +1,261 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
+	"github.com/sidero-appliance/sidero-appliance/registration/identity"
+	"github.com/sidero-appliance/sidero-appliance/registration/machine"
+)
+
+// errUnknown is the answer to a machine that has to register.
+var errUnknown = errors.New("the machine is not registered: it has to register first")
+
+// errUntold is the answer to a machine that shares its UUID and does not tell who it is, as Sidero's agent over another
+// connection than the one it has registered with.
+var errUntold = errors.New("several servers have this UUID, and the call does not tell which one it is about: restart the machine")
+
+// who is the name of the Server whose machine makes a call. It is never that of another machine with the same UUID.
+func (s *Service) who(ctx context.Context, id string) (string, error) {
+	id, err := machine.ParseUUID(id)
+	if err != nil {
+		return "", s.refuse(ctx, err)
+	}
+
+	told, err := toldBy(ctx)
+	if err != nil {
+		return "", s.refuse(ctx, err)
+	}
+
+	name, err := s.nameOf(ctx, id, told)
+
+	switch {
+	case errors.Is(err, errUntold):
+		return "", s.deny(ctx, codes.FailedPrecondition, err)
+	case errors.Is(err, errUnknown):
+		return "", s.deny(ctx, codes.NotFound, err)
+	case errors.Is(err, identity.ErrNameless), errors.Is(err, identity.ErrAmbiguous):
+		return "", s.refuse(ctx, err)
+	case err != nil:
+		return "", s.fail(ctx, s.config.Logger.With("server", id, "remote", remote(ctx)), "find server", err)
+	}
+
+	return name, nil
+}
+
+// toldBy are the facts that a call tells of the machine that makes it; nil if it tells none.
+func toldBy(ctx context.Context) (*identity.Facts, error) {
+	told, err := api.IdentityOf(ctx)
+	if err != nil || told == nil {
+		return nil, err
+	}
+
+	if err := machine.Bound(told); err != nil {
+		return nil, err
+	}
+
+	facts := identity.New(identity.Facts{
+		Serial: machine.ParseText(told.GetSerialNumber()), BootMAC: told.GetBootMac(), MACs: told.GetMacs(),
+	})
+
+	return &facts, nil
+}
+
+func (s *Service) nameOf(ctx context.Context, id string, told *identity.Facts) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+
+	if told == nil {
+		return s.untold(ctx, id)
+	}
+
+	// Facts that fit are no less true for being read from a cache that is behind.
+	verdict, err := s.identify(ctx, s.config.Cache, id, *told)
+	if err != nil || verdict.New {
+		verdict, err = s.identify(ctx, s.config.Client, id, *told)
+	}
+
+	if err == nil && verdict.New {
+		err = errUnknown
+	}
+
+	return verdict.Name, err
+}
+
+// untold is the Server of a machine that tells only its UUID: the one that has registered over the same connection, or
+// else the only one that there is.
+func (s *Service) untold(ctx context.Context, id string) (string, error) {
+	if name, ok := s.callers.name(remote(ctx), id); ok {
+		return name, nil
+	}
+
+	// It is marked before there is another one.
+	first := &v1alpha2.Server{}
+	if err := s.config.Client.Get(ctx, client.ObjectKey{Name: id}, first); client.IgnoreNotFound(err) != nil {
+		return "", err //nolint:wrapcheck // wrapped by fail
+	}
+
+	if first.Name != "" && undisputed(first) && !identity.SharedUUID(id) {
+		return id, nil
+	}
+
+	claims, err := s.claims(ctx, s.config.Cache, id, nil)
+
+	switch {
+	case err != nil:
+		return "", err
+	case len(claims) > 1, len(claims) == 1 && claims[0].Name != id, identity.SharedUUID(id):
+		return "", errUntold
+	default:
+		return id, nil // if it is not in the cache, it may still be there
+	}
+}
+
+// identify tells which Server a machine is.
+func (s *Service) identify(ctx context.Context, reader client.Reader, id string, facts identity.Facts) (identity.Verdict, error) {
+	// Nearly always there is one Server, which is the machine's.
+	first := &v1alpha2.Server{}
+	if err := reader.Get(ctx, client.ObjectKey{Name: id}, first); client.IgnoreNotFound(err) != nil {
+		return identity.Verdict{}, err //nolint:wrapcheck // wrapped by fail
+	}
+
+	if first.Name != "" && undisputed(first) {
+		verdict, err := identity.Decide(id, facts, []identity.Claim{identity.ClaimOf(first)})
+		if err == nil && !verdict.New {
+			return verdict, nil
+		}
+	}
+
+	claims, err := s.claims(ctx, reader, id, facts.Names(id))
+	if err != nil {
+		return identity.Verdict{}, err
+	}
+
+	return identity.Decide(id, facts, claimsOf(claims)) //nolint:wrapcheck // it tells all
+}
+
+// know writes down what a machine told of its identity.
+func (s *Service) know(ctx context.Context, name string, told identity.Facts) error {
+	return s.change(ctx, name, func(server *v1alpha2.Server) error {
+		now := &v1alpha2.MachineIdentity{
+			SerialNumber: told.Serial, BootMAC: told.BootMAC, MACs: told.MACs, OtherMACs: told.Other, ToldAt: metav1.Now(),
+		}
+
+		if was := server.Status.Identity; was != nil && now.ToldAt.Sub(was.ToldAt.Time) < seenAgain {
+			now.ToldAt = was.ToldAt
+		}
+
+		server.Status.Identity = now
+
+		return nil
+	})
+}
+
+func undisputed(server *v1alpha2.Server) bool {
+	_, word := server.Annotations[v1alpha2.IdentityAnnotation]
+
+	return !word && !slices.ContainsFunc(server.Status.Conditions, func(c v1alpha2.Condition) bool {
+		return c.Type == v1alpha2.ConditionDuplicateIdentity
+	})
+}
+
+func claimsOf(servers []*v1alpha2.Server) []identity.Claim {
+	var claims []identity.Claim
+	for _, server := range servers {
+		claims = append(claims, identity.ClaimOf(server))
+	}
+
+	return claims
+}
+
+// claims are the Servers that claim a UUID, as the reader has them: those of the cache, and those of further names, which the
+// cache may not know yet.
+func (s *Service) claims(ctx context.Context, reader client.Reader, id string, further []string) ([]*v1alpha2.Server, error) {
+	servers := &v1alpha2.ServerList{}
+	if err := s.config.Cache.List(ctx, servers, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, err //nolint:wrapcheck // wrapped by fail
+	}
+
+	names := slices.Concat([]string{id}, further, s.made.of(id))
+
+	for i := range servers.Items {
+		if claimed, ok := identity.UUIDOf(servers.Items[i].Name); ok && claimed == id {
+			names = append(names, servers.Items[i].Name)
+		}
+	}
+
+	slices.Sort(names)
+
+	return existing(ctx, reader, slices.Compact(names))
+}
+
+// existing reads the Servers of these names that exist.
+func existing(ctx context.Context, reader client.Reader, names []string) ([]*v1alpha2.Server, error) {
+	var found []*v1alpha2.Server
+
+	for _, name := range names {
+		server := &v1alpha2.Server{}
+
+		switch err := reader.Get(ctx, client.ObjectKey{Name: name}, server); {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return nil, err //nolint:wrapcheck // wrapped by fail
+		default:
+			found = append(found, server)
+		}
+	}
+
+	return found, nil
+}
+
+// deny answers a call that cannot be about one machine.
+func (s *Service) deny(ctx context.Context, code codes.Code, cause error) error {
+	method, _ := grpc.Method(ctx)
+	refusal := status.Error(code, cause.Error())
+	s.config.refused(remote(ctx), methodOf(method), refusal)
+
+	return refusal
+}
+
+// maxCallers is how many connections are remembered.
+const maxCallers = maxVisits
+
+// callers are the Servers that have registered over each connection, for agents that tell only a UUID later. It is safe for
+// concurrent use.
+type callers struct {
+	mu    sync.Mutex
+	names map[caller]string
+}
+
+type caller struct{ remote, uuid string }
+
+func (c *callers) registered(remote, id, name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	if len(c.names) >= maxCallers || c.names == nil {
+		c.names = map[caller]string{} // who shares a UUID and has been forgotten has to start again
+	}
+
+	c.names[caller{remote, id}] = name
+}
+
+func (c *callers) name(remote, id string) (name string, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	name, ok = c.names[caller{remote, id}]
+
+	return name, ok
+}

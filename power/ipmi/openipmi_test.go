@@ -2,8 +2,8 @@ package ipmi_test
 
 import (
 	"errors"
-	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/power"
 	"github.com/sidero-appliance/sidero-appliance/power/ipmi"
+	"github.com/sidero-appliance/sidero-appliance/power/ipmi/ipmisim"
 	"github.com/sidero-appliance/sidero-appliance/power/ipmi/lan"
 )
 
@@ -40,35 +41,25 @@ type openipmi struct {
 
 func startOpenIPMI(t *testing.T) *openipmi {
 	t.Helper()
-	program, err := exec.LookPath("ipmi_sim")
-	if err != nil {
+	if _, err := exec.LookPath("ipmi_sim"); err != nil {
 		t.Fatal("ipmi_sim is not installed: run \"make deps\"")
 	}
 	sim := &openipmi{folder: t.TempDir(), port: freePort(t)}
-	sim.write(t, "chassis", chassisProgram)
 	sim.write(t, "power", "0\n")
 	sim.write(t, "boot", "default\n")
 	sim.write(t, "log", "")
-	sim.write(t, "lan.conf", fmt.Sprintf(`name "sim"
-set_working_mc 0x20
-startlan 1
-addr 127.0.0.1 %d
-priv_limit admin
-allowed_auths_callback none md2 md5 straight
-allowed_auths_user none md2 md5 straight
-allowed_auths_operator none md2 md5 straight
-allowed_auths_admin none md2 md5 straight
-guid a123456789abcdefa123456789abcdef
-endlan
-chassis_control "%s 0x20"
-user 2 true "admin" "s1der0" admin 10 none md2 md5 straight
-user 3 true "oper" "s1der0" operator 10 none md2 md5 straight
-user 4 true "visitor" "s1der0" user 10 none md2 md5 straight
-user 5 false "disabled" "s1der0" admin 10 none md2 md5 straight
-`, sim.port, filepath.Join(sim.folder, "chassis")))
-	sim.write(t, "sim.emu", "mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\nsel_enable 0x20 1000 0x0a\nmc_enable 0x20\n")
-	command := exec.Command(program, "-c", "lan.conf", "-f", "sim.emu", "-s", sim.folder, "-n")
-	command.Dir = sim.folder
+	config := ipmisim.Config{
+		Folder: sim.folder, Address: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(sim.port)), Chassis: chassisProgram,
+		Users: []ipmisim.User{
+			{Name: "admin", Password: "s1der0", Privilege: "admin"}, {Name: "oper", Password: "s1der0", Privilege: "operator"},
+			{Name: "visitor", Password: "s1der0", Privilege: "user"}, {Name: "disabled", Password: "s1der0", Privilege: "admin", Disabled: true},
+		},
+	}
+	arguments, err := config.Write()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := ipmisim.Command(sim.folder, arguments)
 	output := &strings.Builder{}
 	command.Stdout, command.Stderr = output, output
 	if err := command.Start(); err != nil {

@@ -146,12 +146,10 @@ func (s *bmcSetup) try(ctx context.Context, uuid string, wanted bmc.Wish) error 
 	if err := s.report(ctx, uuid, account); err != nil {
 		return fmt.Errorf("tell the appliance the BMC's account: %w", err)
 	}
-	s.done(account)
-	if wanted.UserInUse != "" {
-		if err := bmc.Disable(ctx, device, account.Address.Channel, wanted.UserInUse); err != nil {
-			s.registrar.agent.Logger.Warn("the BMC's former user stays", "user", wanted.UserInUse, "error", err.Error())
-		}
+	if err := account.Former.Disable(ctx, device); err != nil {
+		s.registrar.agent.Logger.Warn("the BMC's former user stays", "user", wanted.UserInUse, "error", err.Error())
 	}
+	s.done(account)
 	return nil
 }
 

@@ -35,6 +35,8 @@ func (w Wish) name() string {
 type Account struct {
 	Address        Address
 	User, Password string
+	// Former is the user to disable when the appliance has the new password.
+	Former Former
 	// Notes are what a person may want to know, though the account was made.
 	Notes []string
 }
@@ -77,6 +79,9 @@ func Make(ctx context.Context, device Device, wish Wish) (*Account, error) {
 	if _, err := ask(ctx, device, types.CommandSetUserPassword, user, enableUser); err != nil {
 		return nil, fmt.Errorf("enable the user: %w", err)
 	}
+	if account.Former, err = findFormer(ctx, device, address.Channel, wish.UserInUse); err != nil {
+		return nil, err
+	}
 	account.note(channelNote(ctx, device, address.Channel))
 	return account, nil
 }
@@ -109,22 +114,37 @@ func parseAccessMode(data []byte) (byte, error) {
 	return data[0] & accessMode, nil
 }
 
-// Disable takes the rights of one of the agent's own users.
-func Disable(ctx context.Context, device Device, channel uint8, name string) error {
+// Former is the agent's user whose password was in use before. The zero value is none.
+type Former struct {
+	name   string
+	number uint8
+}
+
+// findFormer finds the user by name, if it is one of the agent's own.
+func findFormer(ctx context.Context, device Device, channel uint8, name string) (Former, error) {
 	if !slices.Contains([]string{User, OtherUser}, name) {
-		return nil // somebody else's
+		return Former{}, nil
 	}
-	all, found, err := listSlots(ctx, device, channel, name)
+	_, found, err := listSlots(ctx, device, channel, name)
 	if err != nil {
-		return fmt.Errorf("list the BMC's users: %w", err)
+		return Former{}, fmt.Errorf("list the BMC's users: %w", err)
 	}
-	for _, one := range candidates(all, found, name) {
-		if one.name != name {
-			continue
+	for _, one := range found {
+		if one.name == name {
+			return Former{name, one.number}, nil
 		}
-		if _, err := ask(ctx, device, types.CommandSetUserPassword, one.number, disableUser); err != nil {
-			return fmt.Errorf("disable user %s: %w", name, err)
-		}
+	}
+	return Former{}, nil
+}
+
+// Disable has nobody log in as it any more. It is one command: the appliance may turn the machine off as soon as it has
+// the new password.
+func (f Former) Disable(ctx context.Context, device Device) error {
+	if f.number == 0 {
+		return nil
+	}
+	if _, err := ask(ctx, device, types.CommandSetUserPassword, f.number, disableUser); err != nil {
+		return fmt.Errorf("disable user %s: %w", f.name, err)
 	}
 	return nil
 }

@@ -53,13 +53,14 @@ func TestRotate(t *testing.T) {
 		if before.Password != old.Password || !before.Enabled {
 			t.Errorf("the old user is %+v, before the new one is told of", before)
 		}
-		if err := Disable(t.Context(), f, made.Address.Channel, old.User); err != nil || f.Named(old.User).Enabled || !f.Named(made.User).Enabled {
+		if err := made.Former.Disable(t.Context(), f); err != nil || f.Named(old.User).Enabled || !f.Named(made.User).Enabled {
 			t.Errorf("%v: old %+v, new %+v", err, f.Named(old.User), f.Named(made.User))
 		}
 		old = made
 	}
-	if err := Disable(t.Context(), f, 1, "ADMIN"); err != nil || !f.Number(2).Enabled {
-		t.Errorf("somebody else's user is disabled: %v", err)
+	made, err := Make(t.Context(), f, Wish{UserInUse: "ADMIN"})
+	if err != nil || made.Former != (Former{}) {
+		t.Errorf("somebody else's user is %+v, %v", made, err)
 	}
 }
 

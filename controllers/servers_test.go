@@ -191,6 +191,8 @@ func TestServers(t *testing.T) {
 		"its Secret is missing":       testMissingSecret,
 		"its power API is dead":       testDeadPower,
 		"a person may change isClean": testDeclaredClean,
+		"a person asks for power":     testRequests,
+		"a request fails":             testRequestFails,
 		"its wipe fails":              testFailedWipe,
 		"its classes disagree":        testContradiction,
 	} {

@@ -164,6 +164,8 @@ func (d *Decision) ask(f Facts) {
 	switch {
 	case f.Asked == NoAction, d.Released:
 		return
+	case f.Asked != TurnOn && f.Asked != TurnOff && f.Asked != Restart:
+		d.Refused = fmt.Sprintf("%q is none of on, off and cycle", f.Asked)
 	case !f.Accepted:
 		d.Refused = "the server is not accepted: nothing is done to it"
 	case f.Duplicate:

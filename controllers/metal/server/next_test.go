@@ -107,6 +107,9 @@ func TestNext(t *testing.T) {
 		}},
 		"asked for a restart, off": {given(clean, off, asking(Restart)), Decision{IsClean: true, Ready: true, Action: TurnOn, Request: true, Phase: Clean}},
 		"asked while paused":       {given(paused, asking(TurnOn)), Decision{Action: TurnOn, Request: true, Phase: Paused}},
+		"asked for nonsense": {given(installed, asking("reboot")), Decision{
+			InUse: true, Ready: true, Phase: InUse, Again: powerAgain, Refused: `"reboot" is none of on, off and cycle`,
+		}},
 		"asked, not accepted": {given(notAccepted, asking(TurnOff)), Decision{
 			Phase: Registered, Refused: "the server is not accepted: nothing is done to it",
 		}},
@@ -170,7 +173,7 @@ func TestNothingUnsafe(t *testing.T) {
 func each(visit func(Facts)) {
 	const flags = 13
 
-	for _, asked := range []Action{NoAction, TurnOn, TurnOff, Restart} {
+	for _, asked := range []Action{NoAction, TurnOn, TurnOff, Restart, "reboot"} {
 		combine(flags, func(f Facts) {
 			f.Asked = asked
 			visit(f)

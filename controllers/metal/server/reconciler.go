@@ -165,8 +165,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 	outcome := r.act(ctx, s, view.control, decision)
 	done := result{decision, view, outcome, binding}
 
-	if done.marks() {
-		return reconcile.Result{}, r.mark(ctx, s, done) // the change brings it here again
+	if done.marks() || known.Asked != "" {
+		return reconcile.Result{}, r.note(ctx, s, done, known.Asked) // the change brings it here again
 	}
 
 	if err := r.record(ctx, s, done); err != nil {
@@ -204,23 +204,6 @@ func (r *Reconciler) keepMetadata(ctx context.Context, s *v1alpha2.Server) (chan
 
 	if err := r.client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return false, ignoreChanged(fmt.Errorf("write finalizer and labels of server %s: %w", s.Name, err))
-	}
-
-	return true, nil
-}
-
-// takeRequest removes what a person has asked for. It is not taken if somebody else has changed the server: then it is looked
-// at again.
-func (r *Reconciler) takeRequest(ctx context.Context, s *v1alpha2.Server) (bool, error) {
-	if _, ok := s.Annotations[v1alpha2.PowerRequestAnnotation]; !ok {
-		return true, nil
-	}
-
-	before := s.DeepCopy()
-	delete(s.Annotations, v1alpha2.PowerRequestAnnotation)
-
-	if err := r.client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return false, ignoreChanged(fmt.Errorf("take up the request for server %s: %w", s.Name, err))
 	}
 
 	return true, nil
@@ -338,15 +321,6 @@ func needsPerson(err error) bool {
 	return errors.As(err, &person)
 }
 
-// asked is the action of an annotation, none if it is not understood.
-func asked(text string) Action {
-	if action := Action(text); action == TurnOn || action == TurnOff || action == Restart {
-		return action
-	}
-
-	return NoAction
-}
-
 // facts are a server's.
 func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout time.Duration) Facts {
 	f := Facts{
@@ -356,7 +330,7 @@ func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout 
 	}
 
 	_, f.Paused = s.Annotations[pausedAnnotation]
-	f.Asked = asked(s.Annotations[v1alpha2.PowerRequestAnnotation])
+	f.Asked = Action(s.Annotations[v1alpha2.PowerRequestAnnotation])
 
 	if v.control != nil {
 		f.Blind = v.control.blind

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
@@ -47,6 +46,10 @@ func (r *Reconciler) record(ctx context.Context, s *v1alpha2.Server, result resu
 	before := s.DeepCopy()
 	result.write(&s.Status)
 
+	if _, open := s.Annotations[v1alpha2.PowerRequestAnnotation]; !open {
+		forget(&s.Status)
+	}
+
 	if pin, ok := r.pins.LoadAndDelete(s.Name); ok {
 		s.Status.BMCFingerprint = pin.(string) //nolint:forcetypeassert // nothing else is stored
 	}
@@ -69,33 +72,6 @@ func (r *Reconciler) record(ctx context.Context, s *v1alpha2.Server, result resu
 // marks tells whether a machine was restarted for its wipe.
 func (t result) marks() bool {
 	return t.decision.Marks && t.outcome == nil && t.decision.Action != NoAction
-}
-
-// mark writes that a machine was restarted for its wipe, and nothing else, whatever somebody else has written meanwhile: a
-// restart that is forgotten would be done again at once.
-func (r *Reconciler) mark(ctx context.Context, s *v1alpha2.Server, t result) error {
-	key := client.ObjectKeyFromObject(s)
-
-	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		if err := r.live.Get(ctx, key, s); err != nil {
-			return err
-		}
-
-		before := s.DeepCopy()
-		set(&s.Status, v1alpha2.Condition{
-			Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityInfo, Reason: reasonInProgress,
-			Message: "restarted for its wipe at " + time.Now().UTC().Format(time.RFC3339), LastTransitionTime: metav1.Now(),
-		})
-
-		return r.client.Status().Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	})
-	if err != nil {
-		return client.IgnoreNotFound(fmt.Errorf("write that server %s was restarted: %w", s.Name, err))
-	}
-
-	r.tell(s, s, t)
-
-	return nil
 }
 
 // write makes a status say what a result is.

@@ -27,6 +27,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/controllers/lease"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/environment"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/existence"
+	"github.com/sidero-appliance/sidero-appliance/controllers/metal/rewipe"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/server"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/serverclass"
 )
@@ -214,6 +215,7 @@ func (c *Controllers) setUp(manager ctrl.Manager) ([]*existence.Keeper, error) {
 	classes, classErr := (&serverclass.Reconciler{Client: manager.GetClient()}).SetupWithManager(manager)
 	listErr := (&serverclass.Lister{Client: manager.GetClient(), Events: manager.GetEventRecorder("sidero-controller-manager")}).SetupWithManager(manager)
 	serverErr := server.SetupWithManager(manager, c.config.Servers)
+	rewipeErr := (&rewipe.Reconciler{Client: manager.GetClient(), Events: manager.GetEventRecorder("sidero-controller-manager")}).SetupWithManager(manager)
 
-	return append(environments, classes), errors.Join(environmentErr, classErr, listErr, serverErr)
+	return append(environments, classes), errors.Join(environmentErr, classErr, listErr, serverErr, rewipeErr)
 }

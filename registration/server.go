@@ -22,10 +22,11 @@ const (
 	// answersWithin bounds the work for one request.
 	answersWithin = 20 * time.Second
 
-	// requestsPerSecond and requestsAtOnce are what one address may ask for. An agent asks twice in some minutes, and
-	// during a wipe some times a minute.
-	requestsPerSecond = 50
-	requestsAtOnce    = 200
+	// requestsPerSecond and requestsAtOnce are what one address may ask for. A machine that waits asks for orders every 50
+	// seconds and tells its facts every five minutes, and one that wipes its disks reports every ten seconds: this is enough for
+	// two thousand that wait behind one NAT, which is as many as may be connected.
+	requestsPerSecond = 100
+	requestsAtOnce    = 500
 )
 
 // Server answers machines: gRPC as an http.Handler.

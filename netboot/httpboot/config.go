@@ -63,7 +63,9 @@ type Limits struct {
 	Drain time.Duration
 	// Connections are those open at once: 1024. Further ones are closed unheard.
 	Connections int
-	// ConnectionsPerAddress are those of one client address: 64. A machine needs two, a rack behind NAT some more.
+	// ConnectionsPerAddress are those that one client address may have while there is room for any: 64. A machine needs two. More
+	// than that, for a hall behind NAT whose machines wait for orders, an address may have as long as as many are free: half of
+	// all for the first, half of the rest for the next, and something is always left for all others.
 	ConnectionsPerAddress int
 }
 

@@ -72,10 +72,10 @@ func limitUnsent(conn net.Conn) {
 func (l *listener) take(remote netip.Addr) (reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case l.open >= l.limits.Connections:
+	switch has, free := l.addresses[remote], l.limits.Connections-l.open; {
+	case free <= 0:
 		return "too many connections"
-	case l.addresses[remote] >= l.limits.ConnectionsPerAddress:
+	case has >= l.limits.ConnectionsPerAddress && has >= free:
 		return "too many connections from this address"
 	}
 	l.open++

@@ -406,7 +406,7 @@ func TestUnreadBodiesDoNotKeepCalls(t *testing.T) {
 
 func TestConnectionsAreBounded(t *testing.T) {
 	for name, limits := range map[string]httpboot.Limits{
-		"too many connections from this address": {ConnectionsPerAddress: 3},
+		"too many connections from this address": {ConnectionsPerAddress: 3, Connections: 6},
 		"too many connections":                   {Connections: 3},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 // screen tells who the machine is and what happens next, where no orders are given.
 func (r *registrar) screen(hardware *api.HardwareInformation, reply *api.CreateServerResponse) console.Screen {
 	known := r.facts(hardware)
-	known.accepted = reply.GetWipe() || reply.GetSetupBmc()
+	known.accepted, known.wipe = reply.GetWipe() || reply.GetSetupBmc(), reply.GetWipe()
 	return registeredScreen(known)
 }
 
@@ -26,8 +26,10 @@ func (r *registrar) facts(hardware *api.HardwareInformation) facts {
 }
 
 type facts struct {
-	hardware  *api.HardwareInformation
-	accepted  bool
+	hardware *api.HardwareInformation
+	accepted bool
+	// wipe tells that the disks shall be wiped.
+	wipe      bool
 	nic       string
 	address   string
 	appliance string
@@ -53,7 +55,10 @@ func registeredScreen(f facts) console.Screen {
 	}
 	if f.accepted {
 		screen.Title = "This machine is registered and accepted."
-		screen.Advice = []string{"The appliance asks for the next step, which this version of the agent does not do.", "Its disks are left as they are."}
+		screen.Advice = []string{"Its disks are left as they are."}
+		if f.wipe {
+			screen.Advice = append([]string{"The appliance asks for the next step, which this version of the agent does not do."}, screen.Advice...)
+		}
 	}
 	return screen
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,6 +48,7 @@ type Recorder struct {
 
 	mu      sync.Mutex
 	waiting []Sighting
+	places  map[string]int // of those that wait, by what they tell
 	running bool
 }
 
@@ -54,15 +56,23 @@ type Recorder struct {
 func New(config Config) *Recorder {
 	config.Pause = cmp.Or(config.Pause, pause)
 
-	return &Recorder{config: config}
+	return &Recorder{config: config, places: map[string]int{}}
 }
 
 // Saw is told a sighting. It never blocks.
 func (r *Recorder) Saw(s Sighting) {
+	key := strings.Join(append([]string{s.Server, s.UUID, s.Address, s.Step, s.Detail}, s.MACs...), "\x00")
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	if len(r.waiting) < maxWaiting {
+	at, same := r.places[key]
+
+	switch {
+	case same:
+		r.waiting[at].again++
+	case len(r.waiting) < maxWaiting:
+		r.places[key] = len(r.waiting)
 		r.waiting = append(r.waiting, s)
 	}
 }
@@ -121,6 +131,7 @@ func (r *Recorder) take() []Sighting {
 
 	waiting := r.waiting
 	r.waiting = nil
+	clear(r.places)
 
 	return waiting
 }
@@ -143,7 +154,7 @@ func (w *writer) sort(s Sighting) {
 
 		switch {
 		case at >= 0:
-			due[at].again++
+			due[at].again += 1 + one.again
 		case len(due) < maxOfAServer:
 			w.due[server] = append(due, one)
 		}

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/open"
+	"github.com/bougou/go-ipmi/pkg/types"
 
 	"github.com/sidero-appliance/sidero-appliance/power"
+	"github.com/sidero-appliance/sidero-appliance/power/ipmi/lan"
 	"github.com/sidero-appliance/sidero-appliance/power/ipmi/openipmi"
 )
 
@@ -94,6 +96,18 @@ func TestOpenHangs(t *testing.T) {
 		synctest.Wait()
 		if !k.closed {
 			t.Error("the device is not closed when the kernel has given it back")
+		}
+	})
+}
+
+// TestOpenSilent: what the kernel cannot get from the BMC in time is told as such.
+func TestOpenSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		device := openipmi.New(&kernel{takes: time.Minute})
+		begin := time.Now()
+		_, err := device.Exchange(t.Context(), lan.Request{Command: types.CommandGetChassisStatus})
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 15*time.Second {
+			t.Errorf("%v after %s", err, time.Since(begin))
 		}
 	})
 }

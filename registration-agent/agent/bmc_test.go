@@ -193,7 +193,7 @@ func TestBMCHangs(t *testing.T) {
 	for range 3 {
 		await(t, "registration", a.created)
 	}
-	if problem := d.awaitProblem(t); !strings.Contains(problem, "find the BMC's network interface: context deadline exceeded") {
+	if problem := d.awaitProblem(t); !strings.Contains(problem, "find the BMC's network interface: the BMC does not answer: context deadline exceeded") {
 		t.Errorf("problem is %q", problem)
 	}
 	d.tell(withSetup(wipeOrder(), bmc.User))

@@ -83,9 +83,11 @@ func TestMakeFails(t *testing.T) {
 		"no address":       {func(f *bmctest.BMC) { f.LANs[1] = netip.IPv4Unspecified() }, Wish{}, "no IPv4 address: it says 0.0.0.0 (source: DHCP) on channel 1; connect"},
 		"link-local":       {func(f *bmctest.BMC) { f.LANs[1] = netip.MustParseAddr("169.254.3.4") }, Wish{}, "it says 169.254.3.4"},
 		"no channel":       {func(f *bmctest.BMC) { f.LANs = nil }, Wish{}, "read the BMC's address on channel 1"},
-		"hangs":            {func(f *bmctest.BMC) { f.Fails = context.DeadlineExceeded }, Wish{}, "find the BMC's network interface: context deadline exceeded"},
+		"hangs":            {func(f *bmctest.BMC) { f.Fails = context.DeadlineExceeded }, Wish{}, "find the BMC's network interface: the BMC does not answer: context deadline exceeded"},
 		"full":             {func(f *bmctest.BMC) { f.Last = 2 }, Wish{}, "no room for another user: all 2 are somebody's"},
-		"no names":         {refuse(types.CommandGetUsername, 0xc0), Wish{}, "no room for another user"},
+		"no names":         {refuse(types.CommandGetUsername, 0xd4), Wish{}, "no room for another user"},
+		"busy":             {refuse(types.CommandGetUsername, 0xc0), Wish{}, "list the BMC's users: Get User Name Command: the BMC is busy"},
+		"the kernel waits": {refuse(types.CommandGetChannelInfo, 0xc3), Wish{}, "Get Channel Info Command: the BMC does not answer"},
 		"no naming":        {refuse(types.CommandSetUsername, 0xd4), Wish{}, "name user 10: Set User Name: the BMC answers 0xd4"},
 		"password refused": {refuse(types.CommandSetUserPassword, 0xd4), Wish{}, "set the user's password"},
 		"password not kept": {func(f *bmctest.BMC) {

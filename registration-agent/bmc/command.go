@@ -26,6 +26,16 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("%s: the BMC answers %#02x: %s", r.Command.Name, r.Code, types.StrCC(r.Command, r.Code))
 }
 
+// ErrSilent is in the error of a BMC that does not answer.
+var ErrSilent = errors.New("the BMC does not answer")
+
+// Completion codes that tell nothing of what was asked. The first is also the kernel's, for
+// a BMC that does not answer it (Linux IPMI_TIMEOUT_COMPLETION_CODE).
+const (
+	codeTimeout = 0xc3
+	codeBusy    = 0xc0
+)
+
 // refused tells that the BMC did answer, and did not do it.
 func refused(err error) bool {
 	_, is := errors.AsType[*Refusal](err)
@@ -50,10 +60,16 @@ func refusedWith(err error, codes ...byte) bool {
 func ask(ctx context.Context, device Device, command types.Command, data ...byte) ([]byte, error) {
 	answer, err := device.Exchange(ctx, lan.Request{Command: command, Data: data})
 	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fmt.Errorf("%w: %w", ErrSilent, err)
 	case err != nil:
 		return nil, err
 	case len(answer) == 0:
 		return nil, fmt.Errorf("%s: the answer is empty", command.Name)
+	case answer[0] == codeTimeout:
+		return nil, fmt.Errorf("%s: %w", command.Name, ErrSilent)
+	case answer[0] == codeBusy:
+		return nil, fmt.Errorf("%s: the BMC is busy", command.Name)
 	case answer[0] != 0:
 		return nil, &Refusal{command, answer[0]}
 	}

@@ -58,7 +58,11 @@ func (d *Device) Exchange(ctx context.Context, request lan.Request) ([]byte, err
 	done := make(chan result, 1)
 	go func() {
 		defer func() { <-d.busy }()
+		began := time.Now()
 		answer, err := d.backend.Send(ctx, &open.Request{NetFn: uint8(request.Command.NetFn), Cmd: request.Command.ID, Data: request.Data}, max(timeout, time.Millisecond))
+		if err != nil && time.Since(began) >= timeout {
+			err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+		}
 		done <- result{answer, err}
 	}()
 	select {

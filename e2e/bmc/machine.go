@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +22,7 @@ type Machine struct {
 	mu sync.Mutex
 	vm *lab.VM
 	// written is what earlier runs of QEMU counted.
-	written map[string]int
+	written []int
 	starts  int
 	failed  error
 
@@ -32,7 +33,7 @@ type Machine struct {
 // NewMachine describes a machine that is off. It has to be closed.
 func NewMachine(l *lab.Lab, is lab.Machine) *Machine {
 	m := &Machine{
-		lab: l, is: is.WithDefaults(), written: map[string]int{},
+		lab: l, is: is.WithDefaults(), written: make([]int, len(is.Disks)),
 		presses: make(chan func() error, 1024), ended: make(chan struct{}),
 	}
 	go m.serve()
@@ -151,9 +152,9 @@ func (m *Machine) TurnOff() error {
 	ctx, cancel := context.WithTimeout(context.Background(), switchesWithin)
 	defer cancel()
 
-	written, err := writes(ctx, m.vm)
-	for drive, count := range written {
-		m.written[drive] += count
+	written, err := m.vm.Writes(ctx)
+	for n, count := range written {
+		m.written[n] += count
 	}
 
 	return errors.Join(err, m.vm.PowerOff())
@@ -164,40 +165,17 @@ func (m *Machine) Writes(ctx context.Context) ([]int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 
-	now := map[string]int{}
+	counts := slices.Clone(m.written)
 
 	if m.running() {
-		var err error
-		if now, err = writes(ctx, m.vm); err != nil {
-			return nil, err
+		written, err := m.vm.Writes(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("count writes: %w", err)
 		}
-	}
 
-	counts := make([]int, len(m.is.Disks))
-	for n := range counts {
-		drive := fmt.Sprintf("disk%d", n)
-		counts[n] = m.written[drive] + now[drive]
-	}
-
-	return counts, nil
-}
-
-// writes asks QEMU, by the names of its drives.
-func writes(ctx context.Context, vm *lab.VM) (map[string]int, error) {
-	var drives []struct {
-		Device string
-		Stats  struct {
-			Writes   int `json:"wr_operations"`
-			Discards int `json:"unmap_operations"`
+		for n, count := range written {
+			counts[n] += count
 		}
-	}
-	if err := vm.QMP(ctx, "query-blockstats", nil, &drives); err != nil {
-		return nil, fmt.Errorf("count writes of %s: %w", vm.Name, err)
-	}
-
-	counts := map[string]int{}
-	for _, drive := range drives {
-		counts[drive.Device] = drive.Stats.Writes + drive.Stats.Discards
 	}
 
 	return counts, nil

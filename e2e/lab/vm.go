@@ -172,6 +172,34 @@ func (vm *VM) QMP(ctx context.Context, command string, arguments, result any) er
 	return vm.qmp.execute(ctx, command, arguments, result)
 }
 
+// Writes are how many writes and discards QEMU has counted for each disk since power-on.
+func (vm *VM) Writes(ctx context.Context) ([]int, error) {
+	var drives []struct {
+		Device string
+		Stats  struct {
+			Writes   int `json:"wr_operations"`
+			Discards int `json:"unmap_operations"`
+		}
+	}
+	if err := vm.QMP(ctx, "query-blockstats", nil, &drives); err != nil {
+		return nil, err
+	}
+	counts := make([]int, len(vm.Disks))
+	seen := 0
+	for _, drive := range drives {
+		var n int
+		// The others are the firmware's.
+		if _, err := fmt.Sscanf(drive.Device, "disk%d", &n); err == nil && n < len(counts) {
+			counts[n] = drive.Stats.Writes + drive.Stats.Discards
+			seen++
+		}
+	}
+	if seen != len(counts) {
+		return nil, fmt.Errorf("count writes of %s: qemu tells of %d disks, it has %d", vm.Name, seen, len(counts))
+	}
+	return counts, nil
+}
+
 // WaitConsole waits for a line on the serial console that matches the regular
 // expression and returns it with its time since power-on. The line may still be
 // growing: let the pattern ask for all that is wanted of it. SeaBIOS breaks lines

@@ -59,7 +59,7 @@ func (calls) HandleConn(context.Context, stats.ConnStats) {}
 
 // services are Sidero's, and what there is beyond it.
 func services() []grpc.ServiceDesc {
-	return []grpc.ServiceDesc{api.Agent_ServiceDesc, api.Orders_ServiceDesc}
+	return []grpc.ServiceDesc{api.Agent_ServiceDesc, api.Facts_ServiceDesc, api.Orders_ServiceDesc}
 }
 
 // description is a service's with a say in how requests are decoded: what cannot be is the sender's fault, while grpc

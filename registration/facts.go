@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
@@ -20,9 +21,15 @@ import (
 // FieldManager owns the facts that machines report, in server-side apply.
 const FieldManager = "sidero-registration"
 
+// target is the Server that facts are written into. One with a UID has to exist.
+type target struct {
+	name string
+	uid  types.UID
+}
+
 // applyFacts writes what a machine said into its Server, creating it if it is missing. Fields that somebody else has set
 // to another value are left to them, and their paths returned.
-func applyFacts(ctx context.Context, c client.Client, name string, reported machine.Machine) (kept []string, err error) {
+func applyFacts(ctx context.Context, c client.Client, to target, reported machine.Machine) (kept []string, err error) {
 	hardware, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&reported.Hardware)
 	if err != nil {
 		return nil, fmt.Errorf("convert hardware: %w", err)
@@ -32,9 +39,13 @@ func applyFacts(ctx context.Context, c client.Client, name string, reported mach
 	object := map[string]any{
 		"apiVersion": v1alpha2.GroupVersion.String(),
 		"kind":       "Server",
-		"metadata":   map[string]any{"name": name},
+		"metadata":   map[string]any{"name": to.name},
 		"spec":       map[string]any{"hardware": hardware},
 	}
+	if to.uid != "" {
+		object["metadata"].(map[string]any)["uid"] = string(to.uid) //nolint:errcheck,forcetypeassert // some lines above
+	}
+
 	if reported.Hostname != "" {
 		object["spec"].(map[string]any)["hostname"] = reported.Hostname //nolint:errcheck,forcetypeassert // two lines above
 	}

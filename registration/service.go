@@ -86,9 +86,10 @@ type Config struct {
 	Observe func(method, code string)
 }
 
-// Service implements api.AgentServer and api.OrdersServer.
+// Service implements api.AgentServer, api.FactsServer and api.OrdersServer.
 type Service struct {
 	api.UnimplementedAgentServer
+	api.UnimplementedFactsServer
 	api.UnimplementedOrdersServer
 
 	config Config
@@ -150,7 +151,11 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 		return nil, s.fail(ctx, log, "register server", err)
 	}
 
-	kept, err := applyFacts(ctx, s.config.Client, name, reported)
+	if err := s.recall(ctx, name, &reported); err != nil {
+		return nil, s.fail(ctx, log, "read server", err)
+	}
+
+	kept, err := applyFacts(ctx, s.config.Client, target{name: name}, reported)
 	if err != nil {
 		return nil, s.fail(ctx, log, "store hardware", err)
 	}

@@ -122,6 +122,8 @@ func TestRegistration(t *testing.T) {
 	})
 	t.Run("accepted by policy", func(t *testing.T) { testAutoAccept(t, newBench(t, plane, registration.Policy{AutoAccept: true})) })
 	t.Run("a new machine that registers many times at once", func(t *testing.T) { testAtOnce(t, newBench(t, plane, registration.Policy{})) })
+	t.Run("a machine tells more", func(t *testing.T) { testMoreFacts(t, newBench(t, plane, registration.Policy{})) })
+	t.Run("one that has not registered tells more", func(t *testing.T) { testMoreOfNobody(t, newBench(t, plane, registration.Policy{})) })
 	t.Run("orders", func(t *testing.T) { testOrders(t, newBench(t, plane, registration.Policy{InsecureWipe: true}), plane) })
 	t.Run("unknown machine", func(t *testing.T) { testUnknown(t, newBench(t, plane, registration.Policy{})) })
 }

@@ -36,12 +36,13 @@ type bootServers struct {
 	scripts   ipxe.Scripts
 	catalogue *assets.Catalogue
 	offers    *dhcp.Server // nil when --dhcp is off
+	saw       sightings
 }
 
 // newBootServers makes what machines boot from, in the order of start: DHCP is
 // last, because it must never advertise what is not served.
-func newBootServers(s site, cache client.Reader, kept *store.Store, registration http.Handler) ([]supervisor.Component, error) {
-	b := bootServers{site: s}
+func newBootServers(s site, cache client.Reader, kept *store.Store, to *registrar) ([]supervisor.Component, error) {
+	b := bootServers{site: s, saw: sightings{to.timeline.Saw}}
 	var err error
 	if b.scripts, err = ipxe.New(s.BaseURL()); err != nil {
 		return nil, err
@@ -59,7 +60,7 @@ func newBootServers(s site, cache client.Reader, kept *store.Store, registration
 			return nil, err
 		}
 	}
-	web, err := b.http(machines{cache}, bootFiles{b.catalogue, cache, kept}, registration)
+	web, err := b.http(machines{cache}, bootFiles{b.catalogue, cache, kept}, to.server)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,10 @@ func (b bootServers) dhcp() (*dhcp.Server, error) {
 		Interfaces: dhcpInterfaces(b.site),
 		HTTPPort:   uint16(b.AdvertisedHTTPPort()),
 		Log:        b.Log,
-		Observe:    b.metrics.dhcp,
+		Observe: func(e dhcp.Event) {
+			b.metrics.dhcp(e)
+			b.saw.dhcp(e)
+		},
 	})
 }
 
@@ -100,6 +104,7 @@ func (b bootServers) http(known httpboot.Machines, files httpboot.Files, registr
 		Log:            b.Log,
 		Observe: func(o httpboot.Observation) {
 			b.metrics.http(o)
+			b.saw.http(o)
 			if o.Kind == httpboot.KindBootFile && o.Err == nil {
 				b.fetched(o.Remote)
 			}
@@ -116,6 +121,7 @@ func (b bootServers) tftp() (*tftp.Server, error) {
 		Log:        b.Log,
 		Observe: func(e tftp.Event) {
 			b.metrics.tftp(e)
+			b.saw.tftp(e)
 			if e.Outcome == tftp.Completed {
 				b.fetched(e.Remote.String())
 			}

@@ -27,12 +27,12 @@ func compose(s site) ([]supervisor.Component, error) {
 	if err != nil {
 		return nil, err
 	}
-	boot, err := newBootServers(s, plane.controllers.Cache(), plane.assets.store, registrar.server)
+	boot, err := newBootServers(s, plane.controllers.Cache(), plane.assets.store, registrar)
 	if err != nil {
 		return nil, err
 	}
 	components := append([]supervisor.Component{healthServer(s)}, plane.components()...)
-	components = append(append(components, registrar.events), boot...)
+	components = append(append(components, registrar.events, registrar.timeline), boot...)
 	components = append(components, registrar.service) // it ends first: a machine that waits would hold up the boot server
 	if watch := newAddressWatch(s); watch != nil {
 		components = append(components, watch)

@@ -15,6 +15,15 @@ import (
 // machines tells the boot server what the cache knows of a machine.
 type machines struct{ cache client.Reader }
 
+// find is the name of a machine's Server, empty when it is not certain whose the machine is.
+func (m machines) find(ctx context.Context, uuid, mac string) string {
+	server, err := m.Server(ctx, bootplan.Request{UUID: uuid, MAC: mac})
+	if err != nil || server.Disputed {
+		return ""
+	}
+	return server.Name
+}
+
 // Server implements httpboot.Machines. A machine of which it is not certain whose Server is its own has none: it boots its
 // agent, which tells more, and never what another machine with its UUID is to boot.
 func (m machines) Server(ctx context.Context, asks bootplan.Request) (bootplan.Server, error) {

@@ -19,15 +19,18 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/netboot/quiet"
+	"github.com/sidero-appliance/sidero-appliance/netboot/timeline"
 	"github.com/sidero-appliance/sidero-appliance/registration"
 )
 
 // registrar is what machines register with: the service, which wakes those that wait
-// for orders, the gRPC server in front of it, and what carries its Events to the API.
+// for orders, the gRPC server in front of it, what carries its Events to the API, and
+// what writes down what machines do.
 type registrar struct {
-	service *registration.Service
-	server  *registration.Server
-	events  *eventWriter
+	service  *registration.Service
+	server   *registration.Server
+	events   *eventWriter
+	timeline *timeline.Recorder
 }
 
 func newRegistrar(s site, config *rest.Config, objects cache.Cache) (*registrar, error) {
@@ -48,11 +51,13 @@ func newRegistrar(s site, config *rest.Config, objects cache.Cache) (*registrar,
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	writer := &eventWriter{broadcaster: events.NewBroadcaster(&events.EventSinkImpl{Interface: eventClient.EventsV1()})}
+	recorder := writer.broadcaster.NewRecorder(scheme, registration.FieldManager)
+	seen := timeline.New(timeline.Config{Client: api, Find: machines{objects}.find, Events: recorder, Log: s.Log})
 	service := registration.New(registration.Config{
 		Client:    api,
 		Cache:     objects,
 		Informers: objects,
-		Recorder:  writer.broadcaster.NewRecorder(scheme, registration.FieldManager),
+		Recorder:  recorder,
 		Policy: registration.Policy{
 			AutoAccept:    s.AutoAcceptServers,
 			AutoBMCSetup:  s.AutoBMCSetup,
@@ -62,8 +67,9 @@ func newRegistrar(s site, config *rest.Config, objects cache.Cache) (*registrar,
 		Logger:  s.Log,
 		Quiet:   quiet.New(time.Now).Level,
 		Observe: requests.observe,
+		Step:    sightings{seen.Saw}.registration,
 	})
-	return &registrar{service: service, server: registration.NewServer(service), events: writer}, nil
+	return &registrar{service: service, server: registration.NewServer(service), events: writer, timeline: seen}, nil
 }
 
 func registrationMapper() meta.RESTMapper {

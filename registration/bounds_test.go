@@ -125,8 +125,15 @@ func TestRegistrationsInTheLog(t *testing.T) {
 		{"was off", time.Hour, false, slog.LevelInfo},
 		{"waits then", refresh, false, slog.LevelDebug},
 	} {
-		if now = now.Add(step.after); service.level("box", step.new) != step.want {
+		now = now.Add(step.after)
+
+		level, started := service.level("box", step.new)
+		if level != step.want {
 			t.Errorf("%s: not %s", step.what, step.want)
+		}
+
+		if started == strings.HasPrefix(step.what, "waits") {
+			t.Errorf("%s: started: %t", step.what, started)
 		}
 	}
 }

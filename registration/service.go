@@ -84,6 +84,8 @@ type Config struct {
 	// Observe is told of the end of each call: its method, or UnknownMethod, and its gRPC status code. It must not block.
 	// Optional.
 	Observe func(method, code string)
+	// Step is told what machines have come to. It must not block. Optional.
+	Step func(Step)
 }
 
 // Service implements api.AgentServer, api.FactsServer and api.OrdersServer.
@@ -171,7 +173,7 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 		return nil, s.fail(ctx, log, "read server", err)
 	}
 
-	level := s.level(name, created)
+	level, started := s.level(name, created)
 	if len(kept) > 0 {
 		log.Log(ctx, level, "facts differ from what somebody else has set, which is kept", "fields", kept)
 	}
@@ -181,6 +183,10 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 	}
 
 	log.Log(ctx, level, "machine registered", "new", created, "accepted", server.Spec.Accepted)
+
+	if started {
+		s.step(ctx, server, stepAgent, "")
+	}
 
 	setup, err := s.accountSetup(ctx, server)
 	if err != nil {
@@ -211,15 +217,18 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 	return response, nil
 }
 
-// level is the level to log a registration at. Only a machine that was started is worth a line, once a minute.
-func (s *Service) level(name string, created bool) slog.Level {
+// level is the level to log a registration at, and tells whether the machine was started. Only such a one is worth a line, once
+// a minute.
+func (s *Service) level(name string, created bool) (level slog.Level, started bool) {
+	again := s.visits.refresh(name)
+
 	switch {
 	case created:
-		return slog.LevelInfo
-	case s.visits.refresh(name):
-		return slog.LevelDebug
+		return slog.LevelInfo, true
+	case again:
+		return slog.LevelDebug, false
 	default:
-		return s.config.quietly(slog.LevelInfo, name, "registered")
+		return s.config.quietly(slog.LevelInfo, name, "registered"), true
 	}
 }
 

@@ -117,6 +117,7 @@ func (s *Service) MarkServerAsWiped(ctx context.Context, request *api.MarkServer
 		s.config.Logger.Log(ctx, s.config.quietly(slog.LevelWarn, address(ctx).String(), "wipe ignored"),
 			"wipe reported by a server that was not told to", "server", name, "remote", remote(ctx))
 	} else {
+		s.step(ctx, done, stepClean, "")
 		s.event(done, eventWiped, "the machine's disks were wiped")
 	}
 

@@ -80,8 +80,9 @@ func (s *Service) Report(ctx context.Context, request *api.ReportRequest) (*api.
 	}
 
 	var (
-		came outcome
-		of   *v1alpha2.Server
+		came  outcome
+		of    *v1alpha2.Server
+		began bool
 	)
 
 	err = s.change(ctx, name, func(server *v1alpha2.Server) error {
@@ -94,10 +95,13 @@ func (s *Service) Report(ctx context.Context, request *api.ReportRequest) (*api.
 			return nil // what was wiped stays on record until it is to be wiped again
 		}
 
+		before := server.Status.Wipe.DeepCopy()
 		of, came = server, parsed.record(&server.Status, occasion{time.Now(), orders.Policy(server, classes, s.settings())})
 		if parsed.ordered && (!came.ended || came.failure != "") {
 			wipes(server, time.Now())
 		}
+
+		began = parsed.ordered && (before == nil || !before.StartedAt.Equal(server.Status.Wipe.StartedAt))
 
 		if came.ended && came.failure == "" {
 			wiped(server)
@@ -111,10 +115,14 @@ func (s *Service) Report(ctx context.Context, request *api.ReportRequest) (*api.
 		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	case err != nil:
 		return nil, s.fail(ctx, log, "record the wipe", err)
+	case began && !came.ended:
+		s.step(ctx, of, stepWipe, "")
 	case came.failure != "":
+		s.step(ctx, of, stepWipe, fmt.Sprintf("failed: %.200s", came.failure))
 		log.WarnContext(ctx, "wipe failed", "reason", came.failure)
 		s.config.Recorder.Eventf(of, nil, corev1.EventTypeWarning, eventWiped, "Register", "the wipe failed, and is tried again: %.900s", came.failure)
 	case came.ended:
+		s.step(ctx, of, stepClean, "")
 		log.InfoContext(ctx, "machine wiped")
 		s.event(of, eventWiped, "the machine's disks were wiped")
 	}

@@ -37,7 +37,9 @@ func (h *handler) servePlan(e *exchange, _ string) {
 	}
 	agent := h.agent
 	agent.Arches = agentArches(h.files)
-	script, err := h.render(bootplan.Decide(bootplan.Facts{Request: request, Server: server, Agent: agent}))
+	plan := bootplan.Decide(bootplan.Facts{Request: request, Server: server, Agent: agent})
+	e.seen.Plan = plan.Reason
+	script, err := h.render(plan)
 	if err != nil {
 		e.refuse(http.StatusInternalServerError, fmt.Errorf("write boot script: %w", err))
 		return

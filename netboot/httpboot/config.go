@@ -108,7 +108,9 @@ type Observation struct {
 	Remote string
 	// UUID and MAC that a machine gave in a valid KindPlan request.
 	UUID, MAC string
-	Status    int
+	// Plan is what a machine was told to boot, for people.
+	Plan   string
+	Status int
 	// Bytes of the body that were handed to the network.
 	Bytes    int64
 	Duration time.Duration

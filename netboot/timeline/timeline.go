@@ -7,6 +7,7 @@ package timeline
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,6 +34,8 @@ const (
 	// boots and steps are how many are kept.
 	boots = 3
 	steps = 24
+	// maxDetail is how long a detail may be, in bytes.
+	maxDetail = 256
 
 	// longest is how long it takes from the firmware to the agent. What is seen of a firmware later is another try.
 	longest = 10 * time.Minute
@@ -105,6 +108,10 @@ func begins(boot *v1alpha2.Boot, s Sighting) bool {
 
 // take adds a step, or counts it.
 func take(boot *v1alpha2.Boot, s Sighting) {
+	if len(s.Detail) > maxDetail {
+		s.Detail = strings.ToValidUTF8(s.Detail[:maxDetail], "")
+	}
+
 	for i := range boot.Steps {
 		if same := &boot.Steps[i]; same.Step == s.Step && same.Detail == s.Detail && (same.Address == s.Address || s.Address == "") {
 			same.Repeated += 1 + s.again

@@ -2,6 +2,8 @@ package timeline
 
 import (
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -138,5 +140,34 @@ func TestBounds(t *testing.T) {
 
 	if len(all) != 1 || len(all[0].Steps) != steps {
 		t.Errorf("%d boots, the first of %d steps", len(all), len(all[0].Steps))
+	}
+}
+
+// TestDocs holds the table of steps to the code.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/servers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	_, rest, _ := strings.Cut(string(text), "| step |")
+	table, _, _ := strings.Cut(rest, "\n\n")
+
+	var told []string
+
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*`) \\|").FindAllStringSubmatch(table, -1) {
+		for _, name := range regexp.MustCompile("`([a-z]+)`").FindAllStringSubmatch(row[1], -1) {
+			told = append(told, name[1])
+		}
+	}
+
+	if diff := cmp.Diff(Steps(), told); diff != "" {
+		t.Error(diff)
+	}
+
+	for _, step := range Steps() {
+		if stage(step) < 0 {
+			t.Errorf("%s has no stage", step)
+		}
 	}
 }

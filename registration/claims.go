@@ -61,15 +61,9 @@ func toldBy(ctx context.Context) (*identity.Facts, error) {
 		return nil, err
 	}
 
-	if err := machine.Bound(told); err != nil {
-		return nil, err
-	}
+	facts, err := machine.ParseIdentity(told)
 
-	facts := identity.New(identity.Facts{
-		Serial: machine.ParseText(told.GetSerialNumber()), BootMAC: told.GetBootMac(), MACs: told.GetMacs(),
-	})
-
-	return &facts, nil
+	return &facts, err
 }
 
 func (s *Service) nameOf(ctx context.Context, id string, told *identity.Facts) (string, error) {

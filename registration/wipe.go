@@ -21,6 +21,9 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/registration/orders"
 )
 
+// maxDisks is how many disks of a machine are remembered, whatever it makes up from report to report.
+const maxDisks = 1024
+
 // report is what a machine said of its wipe, checked.
 type report struct {
 	// record writes it into a status; it returns what an Event tells of it, if anything.
@@ -186,7 +189,11 @@ func recordProgress(status *v1alpha2.ServerStatus, disks []v1alpha2.WipeDiskStat
 
 	for _, disk := range disks {
 		known := machine.Disk(wipe.Disks, disk.Name)
-		if known == nil {
+
+		switch {
+		case known == nil && len(wipe.Disks) >= maxDisks:
+			continue
+		case known == nil:
 			wipe.Disks = append(wipe.Disks, disk)
 
 			continue

@@ -186,6 +186,7 @@ func TestServers(t *testing.T) {
 
 	for name, run := range map[string]func(*testing.T, pool){
 		"the whole life":              testLife,
+		"known before it is started":  testKnownBeforeStart,
 		"a class accepts it":          testClassAccepts,
 		"nothing controls it":         testByHand,
 		"its Secret is missing":       testMissingSecret,

@@ -14,12 +14,9 @@ import (
 	"time"
 
 	"github.com/siderolabs/go-smbios/smbios"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apitest"
 	"github.com/sidero-appliance/sidero-appliance/registration"
@@ -98,13 +95,7 @@ func TestAgent(t *testing.T) {
 		t.Errorf("disks are %+v", disks)
 	}
 
-	binding := &v1alpha3.ServerBinding{ObjectMeta: metav1.ObjectMeta{Name: machine}}
-	binding.Spec.MetalMachineRef = corev1.ObjectReference{Kind: "MetalMachine", Namespace: metav1.NamespaceDefault, Name: "m"}
-
-	if err := b.admin.Create(t.Context(), binding); err != nil {
-		t.Fatal(err)
-	}
-
+	bind(t, b)
 	<-did.restarts
 
 	if len(did.wiped) > 0 {

@@ -3,6 +3,7 @@ package registration_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -344,6 +346,7 @@ func (n nothing) Get(ctx context.Context, key client.ObjectKey, into client.Obje
 	return n.Reader.Get(ctx, key, into, options...)
 }
 
+// bind allocates the machine, and notes it as the controller does.
 func bind(t *testing.T, b bench) {
 	t.Helper()
 
@@ -351,6 +354,17 @@ func bind(t *testing.T, b bench) {
 	binding.Spec.MetalMachineRef = corev1.ObjectReference{Kind: "MetalMachine", Namespace: metav1.NamespaceDefault, Name: "m"}
 
 	if err := b.admin.Create(t.Context(), binding); err != nil {
+		t.Fatal(err)
+	}
+
+	noteUse(t, b, true)
+}
+
+func noteUse(t *testing.T, b bench, inUse bool) {
+	t.Helper()
+
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"status":{"inUse":%t}}`, inUse))
+	if err := b.admin.Status().Patch(t.Context(), b.server(t), patch); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -361,6 +375,8 @@ func unbind(t *testing.T, b bench) {
 	if err := b.admin.Delete(t.Context(), &v1alpha3.ServerBinding{ObjectMeta: metav1.ObjectMeta{Name: machine}}); err != nil {
 		t.Fatal(err)
 	}
+
+	noteUse(t, b, false)
 }
 
 func testFailedWipe(t *testing.T, b bench) {

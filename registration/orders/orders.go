@@ -49,6 +49,9 @@ func decide(server *v1alpha2.Server, binding *v1alpha3.ServerBinding) (api.Order
 	switch reason := untouchable(server); {
 	case reason != api.Reason_NONE:
 		return api.Order_STAY, reason
+	case binding != nil && binding.DeletionTimestamp.IsZero() && !server.Status.InUse:
+		// Until the controller has seen it: what is not known to be in use is called clean when its binding is gone again.
+		return api.Order_STAY, api.Reason_NONE
 	case binding != nil && binding.DeletionTimestamp.IsZero():
 		return api.Order_REBOOT, api.Reason_NONE
 	case binding != nil || leaving(server):

@@ -159,6 +159,14 @@ func Next(f Facts) Decision {
 	return d
 }
 
+// without is the decision, but that nothing is done now.
+func (d Decision) without() Decision {
+	d.Ready = d.Ready && d.Action == NoAction
+	d.Action, d.Request, d.Marks, d.Refused = NoAction, false, false, ""
+
+	return d
+}
+
 // ask does what a person has asked for, in place of what would be done.
 func (d *Decision) ask(f Facts) {
 	switch {

@@ -157,6 +157,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 
 	decision := Next(known)
 
+	// Before its machine is started: whatever happens next, nobody calls it clean any more that may hold data.
+	if decision.InUse && !s.Status.InUse {
+		return reconcile.Result{}, ignoreChanged(r.record(ctx, s, result{decision.without(), view, nil, binding})) // brings it here again
+	}
+
 	// First, so that it is done once at most, whatever happens in between.
 	if taken, err := r.takeRequest(ctx, s); err != nil || !taken {
 		return reconcile.Result{}, err
@@ -330,6 +335,7 @@ func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout 
 	}
 
 	_, f.Paused = s.Annotations[pausedAnnotation]
+	f.Duplicate = s.Duplicate()
 	f.Asked = Action(s.Annotations[v1alpha2.PowerRequestAnnotation])
 
 	if v.control != nil {
@@ -337,11 +343,8 @@ func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout 
 	}
 
 	for _, c := range s.Status.Conditions {
-		switch {
-		case c.Type == v1alpha2.ConditionPowerCycle && c.Status == corev1.ConditionFalse:
+		if c.Type == v1alpha2.ConditionPowerCycle && c.Status == corev1.ConditionFalse {
 			f.Cycling, f.Heartbeat = c.LastTransitionTime.Time, c.Message == wipeInProgress
-		case c.Type == v1alpha2.ConditionDuplicateIdentity && c.Status == corev1.ConditionTrue:
-			f.Duplicate = true
 		}
 	}
 

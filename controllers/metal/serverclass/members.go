@@ -2,16 +2,22 @@ package serverclass
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -20,18 +26,33 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
 
+const (
+	// atOnce is how many classes are listed at the same time, so that one with thousands of servers holds up no other.
+	atOnce = 4
+	// restEach is how long a class is left alone for each of its servers after its status was written, which holds all their
+	// names: one of 10,000 is half a megabyte, takes some 0.2 s to write and to tell everybody, and is written at most
+	// twice a second; one of a hundred, a hundred times.
+	restEach = 50 * time.Microsecond
+)
+
 // Lister keeps each class's status telling which servers belong to it, and accepts servers for classes that say so.
 type Lister struct {
 	Client client.Client
 	Events events.EventRecorder
+
+	index *index
+	rests sync.Map // until when each class is left alone, by its name
 }
 
 // SetupWithManager lets the reconciler run.
 func (l *Lister) SetupWithManager(manager ctrl.Manager) error {
+	l.index = newIndex()
+
 	err := ctrl.NewControllerManagedBy(manager).
 		Named("serverclass").
 		For(&v1alpha2.ServerClass{}).
 		Watches(&v1alpha2.Server{}, l.whenServersChange()).
+		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
 		Complete(l)
 	if err != nil {
 		return fmt.Errorf("add server class controller: %w", err)
@@ -44,105 +65,120 @@ func (l *Lister) SetupWithManager(manager ctrl.Manager) error {
 func (l *Lister) Reconcile(ctx context.Context, request ctrl.Request) (reconcile.Result, error) {
 	class := &v1alpha2.ServerClass{}
 	if err := l.Client.Get(ctx, request.NamespacedName, class); err != nil {
+		if apierrors.IsNotFound(err) {
+			l.index.forget(request.Name)
+			l.rests.Delete(request.Name)
+		}
+
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 
-	matcher, err := membership.NewMatcher(class.Spec)
-	if err != nil { // upstream accepts such a class; it has no servers
+	if until, ok := l.rests.Load(class.Name); ok {
+		if left := time.Until(until.(time.Time)); left > 0 { //nolint:forcetypeassert // nothing else is stored
+			return reconcile.Result{RequeueAfter: left}, nil
+		}
+	}
+
+	now, err := l.index.list(class, func() ([]v1alpha2.Server, error) {
+		servers := &v1alpha2.ServerList{}
+		if err := l.Client.List(ctx, servers, client.UnsafeDisableDeepCopy); err != nil {
+			return nil, fmt.Errorf("list servers: %w", err)
+		}
+
+		return servers.Items, nil
+	})
+
+	var misunderstood *misunderstoodError
+
+	switch {
+	case errors.As(err, &misunderstood): // upstream accepts such a class; it has no servers
 		ctrl.LoggerFrom(ctx).Info("the class cannot be understood", "class", class.Name, "err", err.Error())
 
 		return reconcile.Result{}, l.write(ctx, class, membership.Members{Available: []string{}, InUse: []string{}})
+	case err != nil:
+		return reconcile.Result{}, err
 	}
 
-	servers := &v1alpha2.ServerList{}
-	if err := l.Client.List(ctx, servers, client.UnsafeDisableDeepCopy); err != nil {
-		return reconcile.Result{}, fmt.Errorf("list servers: %w", err)
-	}
-
-	return reconcile.Result{}, errors.Join(
-		l.write(ctx, class, matcher.Members(servers.Items)),
-		l.accept(ctx, class, matcher, servers.Items),
-	)
+	return reconcile.Result{}, errors.Join(l.write(ctx, class, now.Members), l.accept(ctx, class, now))
 }
 
 // accept accepts those servers that the class is to accept.
-func (l *Lister) accept(ctx context.Context, class *v1alpha2.ServerClass, matcher *membership.Matcher, servers []v1alpha2.Server) error {
+func (l *Lister) accept(ctx context.Context, class *v1alpha2.ServerClass, now listing) error {
 	var problems []error
 
-	for i := range servers {
-		if !matcher.Accepts(&servers[i]) {
-			continue
+	for _, name := range now.accepts {
+		if err := l.acceptOne(ctx, class, now.matcher, name); err != nil {
+			problems = append(problems, fmt.Errorf("accept server %s: %w", name, err))
 		}
-
-		s := servers[i].DeepCopy()
-		before := s.DeepCopy()
-		s.Spec.Accepted = true
-
-		// With a lock: what the class went by is what is accepted.
-		err := l.Client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-		if err != nil {
-			problems = append(problems, client.IgnoreNotFound(fmt.Errorf("accept server %s: %w", s.Name, err)))
-
-			continue
-		}
-
-		l.Events.Eventf(s, class, corev1.EventTypeNormal, "Server Acceptance", "Accept", "accepted, because class %s says so", class.Name)
 	}
 
 	return errors.Join(problems...)
 }
 
-func (l *Lister) write(ctx context.Context, class *v1alpha2.ServerClass, members membership.Members) error {
-	before := class.DeepCopy()
-	class.Status.ServersAvailable, class.Status.ServersInUse = members.Available, members.InUse
+func (l *Lister) acceptOne(ctx context.Context, class *v1alpha2.ServerClass, matcher *membership.Matcher, name string) error {
+	s := &v1alpha2.Server{}
+	if err := l.Client.Get(ctx, client.ObjectKey{Name: name}, s); err != nil || !matcher.Accepts(s) {
+		return client.IgnoreNotFound(err)
+	}
 
-	if slices.Equal(before.Status.ServersAvailable, members.Available) && slices.Equal(before.Status.ServersInUse, members.InUse) {
+	before := s.DeepCopy()
+	s.Spec.Accepted = true
+
+	// With a lock: what the class went by is what is accepted.
+	if err := l.Client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+
+	l.Events.Eventf(s, class, corev1.EventTypeNormal, "Server Acceptance", "Accept", "accepted, because class %s says so", class.Name)
+
+	return nil
+}
+
+func (l *Lister) write(ctx context.Context, class *v1alpha2.ServerClass, members membership.Members) error {
+	if slices.Equal(class.Status.ServersAvailable, members.Available) && slices.Equal(class.Status.ServersInUse, members.InUse) {
 		return nil
 	}
 
-	if err := l.Client.Status().Patch(ctx, class, client.MergeFrom(before)); err != nil {
+	// Whole lists, not what has changed: to compare thousands of names is more work than to send them.
+	patch, err := json.Marshal(map[string]v1alpha2.ServerClassStatus{
+		"status": {ServersAvailable: members.Available, ServersInUse: members.InUse},
+	})
+	if err != nil {
+		return fmt.Errorf("encode status of class %s: %w", class.Name, err)
+	}
+
+	if err := l.Client.Status().Patch(ctx, class, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return client.IgnoreNotFound(fmt.Errorf("write status of class %s: %w", class.Name, err))
 	}
+
+	rest := time.Duration(len(members.Available)+len(members.InUse)) * restEach
+	l.rests.Store(class.Name, time.Now().Add(rest))
 
 	return nil
 }
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// whenServersChange has those classes listed again that a server joins, leaves, or changes its place in. With a hundred
-// classes of thousands of servers, listing all of them for each change would be a second's work.
+// whenServersChange has those classes looked at again that a server joins, leaves, or changes its place in.
 func (l *Lister) whenServersChange() handler.EventHandler {
 	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { l.enqueue(ctx, q, nil, e.Object) },
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { l.enqueue(ctx, q, e.Object, nil) },
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) { l.enqueue(ctx, q, e.ObjectOld, e.ObjectNew) },
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { l.changed(nil, e.Object, q) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { l.changed(e.ObjectOld, e.ObjectNew, q) },
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { look(q, l.index.remove(e.Object.GetName())) },
 	}
 }
 
-func (l *Lister) enqueue(ctx context.Context, q queue, before, after client.Object) {
+func (l *Lister) changed(before, after client.Object, q queue) {
 	old, _ := before.(*v1alpha2.Server)
-	now, _ := after.(*v1alpha2.Server)
 
-	if old != nil && now != nil && sameToClasses(old, now) {
-		return
+	if now, ok := after.(*v1alpha2.Server); ok {
+		look(q, l.index.change(now, old != nil && sameToClasses(old, now)))
 	}
+}
 
-	classes := &v1alpha2.ServerClassList{}
-	if err := l.Client.List(ctx, classes, client.UnsafeDisableDeepCopy); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "cannot list classes")
-
-		return
-	}
-
-	for i := range classes.Items {
-		matcher, err := membership.NewMatcher(classes.Items[i].Spec)
-		if err != nil {
-			continue
-		}
-
-		if old != nil && matcher.Matches(old) || now != nil && (matcher.Matches(now) || matcher.Accepts(now)) {
-			q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&classes.Items[i])})
-		}
+func look(q queue, classes []string) {
+	for _, name := range classes {
+		q.Add(reconcile.Request{NamespacedName: client.ObjectKey{Name: name}})
 	}
 }
 

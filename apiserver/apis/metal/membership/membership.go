@@ -51,13 +51,12 @@ func (m *Matcher) Members(servers []v1alpha2.Server) Members {
 	members := Members{Available: []string{}, InUse: []string{}}
 
 	for i := range servers {
-		switch s := &servers[i]; {
-		case !m.Matches(s):
-		case s.Status.InUse:
+		switch s := &servers[i]; m.Place(s) {
+		case InUse:
 			members.InUse = append(members.InUse, s.Name)
-		case s.Duplicate(): // nobody knows which machine would be taken
-		default:
+		case Available:
 			members.Available = append(members.Available, s.Name)
+		case Outside:
 		}
 	}
 
@@ -65,6 +64,30 @@ func (m *Matcher) Members(servers []v1alpha2.Server) Members {
 	slices.Sort(members.InUse)
 
 	return members
+}
+
+// Place is where in a class a server is.
+type Place int
+
+// The places.
+const (
+	Outside Place = iota
+	Available
+	InUse
+)
+
+// Place tells where in the class a server is.
+func (m *Matcher) Place(s *v1alpha2.Server) Place {
+	switch {
+	case !m.Matches(s):
+		return Outside
+	case s.Status.InUse:
+		return InUse
+	case s.Duplicate(): // nobody knows which machine would be taken
+		return Outside
+	default:
+		return Available
+	}
 }
 
 // Matches tells whether a server belongs to the class.

@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
@@ -35,6 +36,8 @@ const (
 	cyclists, bystanders = 6, 3
 	// slowDisk makes a wipe of ten writes and their reading back take about half a second.
 	slowDisk = 40 * time.Millisecond
+	// longestSpan is how long a machine is in use, or not accepted, at most.
+	longestSpan = 2 * time.Second
 	// longestMoment is how long after something has happened the appliance is killed, when it is because of that.
 	longestMoment = 30 * time.Millisecond
 	// longestLife is how long the appliance is left alone at most, a start included, which takes 1.3 s.
@@ -179,10 +182,13 @@ func (r *roundabout) live(ctx context.Context, t *testing.T, n int) {
 		return
 	}
 
+	enough, cancel := context.WithTimeout(ctx, longestLife)
+	defer cancel()
+
 	for range r.random.IntN(most) {
 		select {
 		case <-r.events:
-		case <-time.After(longestLife):
+		case <-enough.Done():
 		}
 	}
 
@@ -211,14 +217,14 @@ type cyclist struct {
 
 	api    client.Client
 	random *rand.Rand
-	uses   []use
-	spoilt []string
+	// uses are when it certainly had a ServerBinding, refusals when it certainly was not accepted, after the first time.
+	uses, refusals []span
+	spoilt         []string
 }
 
-// use is a time in which a machine certainly had a ServerBinding.
-type use struct{ from, to time.Time }
+type span struct{ from, to time.Time }
 
-func (u use) String() string {
+func (u span) String() string {
 	return fmt.Sprintf("%s to %s", u.from.Format(time.StampMilli), u.to.Format(time.StampMilli))
 }
 
@@ -229,7 +235,11 @@ func (c *cyclist) goAround(ctx context.Context) {
 	for ctx.Err() == nil {
 		c.persist(ctx, c.isFree)
 
-		if ctx.Err() == nil {
+		switch {
+		case ctx.Err() != nil:
+		case c.random.IntN(5) == 0:
+			c.refuse(ctx)
+		default:
 			c.use(ctx)
 		}
 	}
@@ -248,16 +258,29 @@ func (c *cyclist) server(ctx context.Context) (*v1alpha2.Server, error) {
 	return s, c.api.Get(ctx, client.ObjectKey{Name: c.Name}, s)
 }
 
-func (c *cyclist) accept(ctx context.Context) error {
-	s, err := c.server(ctx)
-	if err != nil {
-		return err
-	}
+func (c *cyclist) accept(ctx context.Context) error { return c.decide(ctx, true) }
 
-	before := s.DeepCopy()
-	s.Spec.Accepted = true
+func (c *cyclist) decide(ctx context.Context, accepted bool) error {
+	s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: c.Name}}
 
-	return c.api.Patch(ctx, s, client.MergeFrom(before))
+	return c.api.Patch(ctx, s, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"accepted":%t}}`, accepted)))
+}
+
+// refuse takes acceptance back for a while. Somebody switches the machine on meanwhile.
+func (c *cyclist) refuse(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+
+	c.persist(ctx, func(ctx context.Context) error { return c.decide(ctx, false) })
+
+	now := span{from: time.Now()}
+
+	c.Press(true)
+	<-time.After(time.Duration(c.random.Int64N(int64(longestSpan))))
+
+	now.to = time.Now()
+	c.refusals = append(c.refusals, now)
+
+	c.persist(ctx, c.accept)
 }
 
 // isFree returns nil when the machine can be given to a cluster.
@@ -277,8 +300,6 @@ func (c *cyclist) isFree(ctx context.Context) error {
 // use gives the machine to a cluster, waits until its operating system runs, and takes it back. Once it has begun, it is
 // carried through.
 func (c *cyclist) use(ctx context.Context) {
-	const longest = 2 * time.Second
-
 	ctx = context.WithoutCancel(ctx)
 
 	if blank, err := c.Blank(); err != nil || !blank {
@@ -287,7 +308,7 @@ func (c *cyclist) use(ctx context.Context) {
 
 	c.persist(ctx, c.bind)
 
-	now := use{from: time.Now()}
+	now := span{from: time.Now()}
 
 	c.persist(ctx, func(context.Context) error {
 		if !c.Running() {
@@ -304,7 +325,7 @@ func (c *cyclist) use(ctx context.Context) {
 	digest, err := c.Digest()
 
 	if c.random.IntN(3) > 0 { // otherwise it is given back at once
-		<-time.After(time.Duration(c.random.Int64N(int64(longest))))
+		<-time.After(time.Duration(c.random.Int64N(int64(longestSpan))))
 	}
 
 	now.to = time.Now()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sidero-appliance/sidero-appliance/e2e/simulated"
+	"github.com/sidero-appliance/sidero-appliance/power/ipmi/simulator"
 )
 
 // check holds everything to what the machines have written down.
@@ -18,20 +19,23 @@ func (r *roundabout) check(ctx context.Context, t *testing.T) {
 		b.check(t)
 	}
 
-	uses, wipes, repeats := 0, 0, 0
+	uses, refusals, wipes, repeats, cuts := 0, 0, 0, 0, 0
 
 	for _, c := range r.cyclists {
 		eventually(ctx, t, func() error { return c.isFree(ctx) })
 		c.check(t)
 
 		uses += len(c.uses)
+		refusals += len(c.refusals)
 		wipes += len(c.Wipes())
 		repeats += c.checkRepeats(t, r.kills)
+		cuts += c.cuts()
 	}
 
-	t.Logf("%d kills, %d times in use, %d wipes, of which %d are repeats", len(r.kills), uses, wipes, repeats)
+	t.Logf("%d kills; %d times in use, %d times not accepted any more; %d wipes, of which %d are repeats; %d times without power by the BMC",
+		len(r.kills), uses, refusals, wipes, repeats, cuts)
 
-	if uses == 0 {
+	if uses == 0 || wipes == 0 {
 		t.Error("no machine has gone around")
 	}
 }
@@ -53,6 +57,23 @@ func (b *bystander) check(t *testing.T) {
 	}
 }
 
+// cuts is how often the machine's BMC was told to take its power away, be it for a moment.
+func (c *cyclist) cuts() int {
+	n := 0
+
+	for _, command := range c.Commands() {
+		if takesPower(command) {
+			n++
+		}
+	}
+
+	return n
+}
+
+func takesPower(command simulator.Entry) bool {
+	return command.Command == "Chassis Control" && command.Data[0] != powerUp
+}
+
 // powerUp is what a Chassis Control may ask of a machine in use (IPMI v2.0 table 28-4).
 const powerUp = 1
 
@@ -72,19 +93,40 @@ func (c *cyclist) check(t *testing.T) {
 		}
 
 		for _, command := range c.Commands() {
-			if command.Command == "Chassis Control" && command.Data[0] != powerUp && command.At.After(u.from) && command.At.Before(u.to) {
+			if takesPower(command) && command.At.After(u.from) && command.At.Before(u.to) {
 				t.Errorf("%s was in use %s, and its BMC was told %v", c.Name, u, command)
 			}
 		}
 	}
+
+	c.checkRefusals(t)
 
 	if blank, err := c.Blank(); err != nil || !blank {
 		t.Errorf("%s is called clean, and its disk is not: %v", c.Name, err)
 	}
 }
 
-// checkRepeats: invariant 3. A machine is wiped once after it was accepted, and once each time that it is given back; again only
-// if the appliance had not confirmed that it knows of the end, and was killed meanwhile. It returns how often that was.
+// checkRefusals: invariant 1, for a machine that was accepted before.
+func (c *cyclist) checkRefusals(t *testing.T) {
+	t.Helper()
+
+	for _, r := range c.refusals {
+		for _, w := range c.Wipes() {
+			if w.Began.Before(r.to) && w.Ended.After(r.from) {
+				t.Errorf("%s was not accepted %s, and wiped: %+v", c.Name, r, w)
+			}
+		}
+
+		for _, command := range c.Commands() {
+			if command.At.After(r.from) && command.At.Before(r.to) {
+				t.Errorf("%s was not accepted %s, and its BMC was told %v", c.Name, r, command)
+			}
+		}
+	}
+}
+
+// checkRepeats: invariant 3. A machine is wiped once each time that it is accepted, or given back; again only if the appliance
+// had not confirmed that it knows of the end, and was killed meanwhile. It returns how often that was.
 func (c *cyclist) checkRepeats(t *testing.T, kills []time.Time) int {
 	t.Helper()
 
@@ -93,7 +135,7 @@ func (c *cyclist) checkRepeats(t *testing.T, kills []time.Time) int {
 
 	for n := 1; n < len(wipes); n++ {
 		before, now := wipes[n-1], wipes[n]
-		if c.releasedBetween(before, now) {
+		if between(c.uses, before, now) || between(c.refusals, before, now) {
 			continue
 		}
 
@@ -109,8 +151,9 @@ func (c *cyclist) checkRepeats(t *testing.T, kills []time.Time) int {
 	return repeats
 }
 
-func (c *cyclist) releasedBetween(before, now simulated.Wipe) bool {
-	for _, u := range c.uses {
+// between tells whether a span ended between the beginnings of two wipes.
+func between(spans []span, before, now simulated.Wipe) bool {
+	for _, u := range spans {
 		if u.to.After(before.Began) && u.to.Before(now.Began) {
 			return true
 		}

@@ -336,7 +336,6 @@ func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout 
 
 	_, f.Paused = s.Annotations[pausedAnnotation]
 	f.Duplicate = s.Duplicate()
-	f.Duplicate = s.Duplicate()
 	f.Asked = Action(s.Annotations[v1alpha2.PowerRequestAnnotation])
 
 	if v.control != nil {

@@ -28,6 +28,8 @@ func agentModules() []string {
 //
 // No md or dm: nothing in this image assembles an array or a volume, so that what the
 // agent sees are the disks themselves, with nothing in the kernel that holds on to them.
+// Their superblocks are read without. No UFS: its small boot units look like disks.
+// No iSCSI and no Fibre Channel: those disks are other machines' as well.
 func driverModules() []string {
 	return []string{
 		// Network: Intel,
@@ -39,13 +41,13 @@ func driverModules() []string {
 		// Mellanox, QLogic, Aquantia, Chelsio, Emulex, Cisco, Solarflare, AMD, Atheros,
 		// Marvell, Nvidia,
 		"mlx4_core", "mlx5_core", "qede", "atlantic", "cxgb4", "be2net", "enic", "sfc",
-		"amd_xgbe", "alx", "atl1c", "sky2", "forcedeth",
+		"amd_xgbe", "alx", "atl1c", "sky2", "forcedeth", "dwmac_intel",
 		// and other hypervisors'.
 		"vmxnet3", "pcnet32", "tulip", "hv_netvsc", "xen_netfront",
 		// Network on USB.
 		"xhci_pci", "ehci_pci", "ohci_pci", "uhci_hcd",
 		"r8152", "rtl8150", "ax88179_178a", "asix", "aqc111", "smsc95xx", "smsc75xx",
-		"lan78xx", "cdc_ether", "cdc_ncm", "rndis_host", "dm9601", "mcs7830", "pegasus",
+		"lan78xx", "cdc_ether", "r8153_ecm", "cdc_ncm", "rndis_host", "dm9601", "mcs7830", "pegasus",
 		// SATA and IDE.
 		"ata_piix", "ata_generic", "sata_mv", "sata_nv", "sata_promise", "sata_sil",
 		"sata_sil24", "sata_svw", "sata_via", "pata_amd", "pata_atiixp", "pata_jmicron",
@@ -53,7 +55,7 @@ func driverModules() []string {
 		// NVMe disks that a Xeon or Core hides behind its volume management device.
 		"vmd",
 		// RAID controllers and SAS adapters.
-		"megaraid_sas", "mpt3sas", "mptsas", "mptspi", "hpsa", "smartpqi", "aacraid",
+		"megaraid_sas", "mpi3mr", "mpt3sas", "mptsas", "mptspi", "hpsa", "smartpqi", "aacraid",
 		"arcmsr", "3w_9xxx", "3w_sas", "isci", "mvsas", "pm80xx",
 		// Other hypervisors' disks.
 		"vmw_pvscsi", "hv_storvsc", "xen_blkfront",

@@ -136,6 +136,7 @@ func networkCards() []device {
 		{"atl1c", pci("1969:1083", ethernet), "Atheros AR8151 v2.0"},
 		{"sky2", pci("11ab:4364", ethernet), "Marvell 88E8056"},
 		{"forcedeth", pci("10de:0373", ethernet), "Nvidia MCP55"},
+		{"dwmac_intel", pci("8086:4b32", ethernet), "Intel Elkhart Lake, 2.5 Gb/s (linux drivers/net/ethernet/stmicro/stmmac/dwmac-intel.c)"},
 	}
 }
 
@@ -156,6 +157,7 @@ func usbNetwork() []device {
 		{"smsc75xx", usb("0424:7500", vendorSpecific), "SMSC LAN7500"},
 		{"lan78xx", usb("0424:7800", vendorSpecific), "Microchip LAN7800 (linux drivers/net/usb/lan78xx.h)"},
 		{"cdc_ether", usb("0525:a4a2", ecm), "Linux-USB Ethernet Gadget, QEMU's usb-net"},
+		{"r8153_ecm", usb("17ef:721e", ecm), "Realtek RTL8153 in Lenovo's adapters (linux drivers/net/usb/r8153_ecm.c)"},
 		{"cdc_ncm", usb("0b95:1790", ncm), "ASIX AX88179A in its NCM configuration"},
 		{"rndis_host", usb("04e8:6863", rndis), "Samsung Galaxy, tethering"},
 		{"dm9601", usb("0a46:9601", vendorSpecific), "Davicom DM9601"},
@@ -190,6 +192,7 @@ func diskControllers() []device {
 		{"megaraid_sas", pci("1000:005d", raid), "LSI MegaRAID SAS-3 3108, Dell's PERC H730"},
 		{"megaraid_sas", pci("1000:0079", raid), "LSI MegaRAID SAS 2108"},
 		{"megaraid_sas", pci("1000:10e1", raid), "Broadcom MegaRAID SAS39xx"},
+		{"mpi3mr", pci("1000:00a5", sas), "Broadcom SAS4116, Dell's PERC H965i"},
 		{"mpt3sas", pci("1000:0072", sas), "LSI SAS2008, known as 9211-8i"},
 		{"mpt3sas", pci("1000:0097", sas), "LSI SAS3008"},
 		{"mpt3sas", pci("1000:00ac", sas), "Broadcom SAS3416"},

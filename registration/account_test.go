@@ -1,6 +1,7 @@
 package registration_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/registration"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
@@ -117,6 +119,11 @@ func testAccountFirst(t *testing.T, b bench) {
 		t.Errorf("event %q", event)
 	}
 
+	if _, err := b.service.MarkServerAsWiped(t.Context(), &api.MarkServerAsWipedRequest{Uuid: machine}); err != nil {
+		t.Fatal(err)
+	}
+
+	testAccountWait(t, b)
 	b.patch(t, `{"spec":{"bmc":{"endpoint":"bmc-1.example","port":6230}}}`)
 
 	if setup, _ := b.asked(t); !setup.GetEndpointKnown() {
@@ -134,6 +141,42 @@ func testAccountFirst(t *testing.T, b bench) {
 
 	if setup, sidero := b.asked(t); setup != nil || sidero {
 		t.Errorf("asked again for %v, %t", setup, sidero)
+	}
+}
+
+// countingClient counts ServerBindings read, which only a decision needs.
+type countingClient struct {
+	client.Client
+
+	reads int
+}
+
+func (c *countingClient) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	if _, is := object.(*v1alpha3.ServerBinding); is {
+		c.reads++
+	}
+
+	return c.Client.Get(ctx, key, object, options...)
+}
+
+// testAccountWait: machines without a BMC are asked for an account for ever, which must cost nothing.
+func testAccountWait(t *testing.T, b bench) {
+	t.Helper()
+
+	counting := &countingClient{Client: b.config.Client}
+	b.config.Client, b.config.Hold = counting, time.Millisecond
+	b.service = registration.New(b.config)
+
+	known := b.order(t)
+	if known.GetBmcSetup() == nil || counting.reads == 0 {
+		t.Errorf("told %v after %d reads", known, counting.reads)
+	}
+
+	counting.reads = 0
+
+	next, err := b.service.Wait(t.Context(), &api.WaitRequest{Uuid: machine, Sequence: known.GetSequence()})
+	if err != nil || next.GetSequence() != known.GetSequence() || counting.reads > 0 {
+		t.Errorf("told %v, %v, and %d reads, for nothing new", next, err, counting.reads)
 	}
 }
 

@@ -45,7 +45,7 @@ func (s *Service) Wait(ctx context.Context, request *api.WaitRequest) (*api.Wait
 	defer held.Stop()
 
 	for {
-		next, err := s.next(ctx, name)
+		next, err := s.next(ctx, name, request.GetSequence())
 		if err != nil {
 			return nil, s.fail(ctx, log, "read server", err)
 		}
@@ -72,13 +72,13 @@ func (s *Service) Wait(ctx context.Context, request *api.WaitRequest) (*api.Wait
 	}
 }
 
-// next is the order for a machine.
-func (s *Service) next(ctx context.Context, name string) (*api.WaitResponse, error) {
+// next is the order for a machine that knows the one of a sequence.
+func (s *Service) next(ctx context.Context, name string, known uint64) (*api.WaitResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, answersWithin)
 	defer cancel()
 
 	next, err := s.nextBy(ctx, s.config.Cache, s.classes, name)
-	if err == nil && next.GetOrder() == api.Order_STAY && next.GetBmcSetup() == nil {
+	if err == nil && next.GetOrder() == api.Order_STAY && (next.GetBmcSetup() == nil || next.GetSequence() == known) {
 		return next, nil
 	}
 

@@ -200,7 +200,12 @@ func (l *lifetime) events(name string) string {
 
 	for _, e := range all.Items {
 		if e.Regarding.Name == name {
-			texts = append(texts, fmt.Sprintf("%s %s: %s", e.Type, e.Reason, e.Note))
+			text := fmt.Sprintf("%s %s: %s", e.Type, e.Reason, e.Note)
+			if e.Series != nil {
+				text += fmt.Sprintf(" (%d times)", e.Series.Count)
+			}
+
+			texts = append(texts, text)
 		}
 	}
 
@@ -367,6 +372,10 @@ func testMissing(t *testing.T, l *lifetime, server *releases) {
 
 	if e = l.await("empty", "is told of", because("MissingURL")); !e.Ready() {
 		t.Error("without URLs upstream takes it for ready")
+	}
+
+	if texts := l.events("missing"); strings.Contains(texts, " times)") {
+		t.Errorf("Events tell of one failure several times: %s", texts)
 	}
 }
 

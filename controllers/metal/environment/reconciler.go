@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -62,8 +63,14 @@ func (r *Reconciler) record(ctx context.Context, e *v1alpha2.Environment) error 
 		return nil
 	}
 
-	if err := r.client.Status().Patch(ctx, e, client.MergeFrom(before)); err != nil {
-		return client.IgnoreNotFound(fmt.Errorf("write status of environment %s: %w", e.Name, err))
+	// With a lock: what is known of it may be older than what was written last, and would be told twice.
+	err := r.client.Status().Patch(ctx, e, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil // the change brings it here again
+	}
+
+	if err != nil {
+		return fmt.Errorf("write status of environment %s: %w", e.Name, err)
 	}
 
 	r.tell(before, e)

@@ -144,8 +144,7 @@ why, and what was done the last time. Nothing is changed.
 
 Without it, have a server wiped again that is clean and not in use, after you have
 confirmed it, or with --yes. Every accepted server is wiped by itself before its
-first use and after each, so this is seldom needed. It takes the rights of
-sidero:admin or of the administrator.
+first use and after each, so this is seldom needed.
 
 ` + howToName,
 		Example: `  sidero-appliance wipe --plan node-7

@@ -91,8 +91,8 @@ func TestServerCommands(t *testing.T) {
 	}{
 		{nil, "servers -o name -v " + here, result{exitOK, "server.metal.sidero.dev/aa\nserver.metal.sidero.dev/ab\n", kubectl + " get servers -o name\n"}},
 		{known, "servers -o name -v host-ab", result{exitOK, "server.metal.sidero.dev/ab\n", "kubectl get servers ab -o name\n"}},
-		{known, "accept a aa", result{exitFailed, "aa (host-aa): accepted\n", "error: \"a\" may mean aa (host-aa), or ab (host-ab): say more of the name\n"}},
-		{known, "accept --all", result{exitOK, "ab (host-ab): accepted\n", ""}},
+		{known, "accept a aa", result{exitFailed, "aa (host-aa): accepted; it is wiped before its first use\n", "error: \"a\" may mean aa (host-aa), or ab (host-ab): say more of the name\n"}},
+		{known, "accept --all", result{exitOK, "ab (host-ab): accepted; it is wiped before its first use\n", ""}},
 		{known, "cordon aa", result{exitOK, "aa (host-aa): cordoned\n", ""}},
 		{known, "uncordon aa", result{exitOK, "aa (host-aa): uncordoned\n", ""}},
 		{known, "power status ab", result{exitOK, "NAME   HOSTNAME   POWER     DRIVER   BMC   PROBLEM\nab     host-ab    unknown   manual         \n", ""}},

@@ -84,7 +84,7 @@ func (r *room) facts() string {
 	must(r.t, r.Client.List(r.t.Context(), bindings))
 
 	return strings.Join([]string{
-		text(s.Spec.Accepted), text(s.Spec.Cordoned), text(s.Status.IsClean), s.Annotations[v1alpha2.PowerRequestAnnotation], text(len(bindings.Items) > 0),
+		text(s.Spec.Accepted), text(s.Spec.Cordoned), text(s.Status.IsClean), s.Annotations[v1alpha2.PowerRequestAnnotation], s.Annotations[v1alpha2.WipeRequestAnnotation], text(len(bindings.Items) > 0),
 	}, " ")
 }
 

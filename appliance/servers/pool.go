@@ -157,25 +157,15 @@ func (p *Pool) one(ctx context.Context, word string, do func(*v1alpha2.Server) e
 type step struct {
 	// kubectl is the command behind "kubectl".
 	kubectl string
-	// patch is the JSON merge patch (RFC 7396) that the command sends, to the object's status if that is so.
-	patch  string
-	status bool
+	// patch is the JSON merge patch (RFC 7396) that the command sends.
+	patch string
 }
 
 // do makes a change of a server.
 func (p *Pool) do(ctx context.Context, s *v1alpha2.Server, change step) error {
 	p.say(change.kubectl)
 
-	patch := client.RawPatch(types.MergePatchType, []byte(change.patch))
-
-	var err error
-	if change.status {
-		err = p.Client.Status().Patch(ctx, s, patch)
-	} else {
-		err = p.Client.Patch(ctx, s, patch)
-	}
-
-	if err != nil {
+	if err := p.Client.Patch(ctx, s, client.RawPatch(types.MergePatchType, []byte(change.patch))); err != nil {
 		return p.explain(fmt.Errorf("change it: %w", err))
 	}
 

@@ -22,7 +22,8 @@ const (
 	Cycle Order = "cycle"
 )
 
-// settles is how long nothing may go wrong after the appliance took up an order whose success cannot be seen.
+// settles is how long after the appliance took up an order its success is believed. Meanwhile the appliance has looked at the
+// power again, or nothing has gone wrong where that says nothing.
 const settles = 5 * time.Second
 
 // pausedAnnotation is Cluster API's. The controllers do nothing of their own accord to what has it.
@@ -184,6 +185,10 @@ func outcome(before, now *v1alpha2.Server, order Order, settled bool) (string, e
 		return "", nil
 	}
 
+	if err := refusal(before, now); err != nil {
+		return "", err
+	}
+
 	was, _ := condition(before, v1alpha2.ConditionPowerControl)
 	control, _ := condition(now, v1alpha2.ConditionPowerControl)
 	failed := control.Status == "False"
@@ -191,9 +196,11 @@ func outcome(before, now *v1alpha2.Server, order Order, settled bool) (string, e
 	switch {
 	case failed && (was.Status != "False" || !was.LastTransitionTime.Equal(&control.LastTransitionTime)):
 		return "", trouble(control)
+	case !settled: // at first the power is what it should be, and not what was seen
+		return "", nil
 	case order != Cycle && now.Status.Power == string(order):
 		return "power is " + now.Status.Power, nil
-	case failed || !settled:
+	case failed:
 		return "", nil
 	case order == Cycle && now.Status.Power == v1alpha2.PowerOn:
 		return "power cycle asked for, and nothing went wrong: power is on", nil
@@ -202,6 +209,19 @@ func outcome(before, now *v1alpha2.Server, order Order, settled bool) (string, e
 	default:
 		return "", nil
 	}
+}
+
+// refusal is what the appliance says of a request that it did not carry out, nil as long as it says nothing new.
+func refusal(before, now *v1alpha2.Server) error {
+	was, _ := condition(before, v1alpha2.ConditionPowerRequested)
+	is, _ := condition(now, v1alpha2.ConditionPowerRequested)
+	old := was.Status == is.Status && was.Message == is.Message && was.LastTransitionTime.Equal(&is.LastTransitionTime)
+
+	if old || is.Status != "False" {
+		return nil
+	}
+
+	return fmt.Errorf("it was not done (%s): %s", is.Reason, printable(is.Message))
 }
 
 // overdue is about an order of which nothing is known when the time is over.

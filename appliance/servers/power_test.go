@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -11,30 +12,38 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/appliance/servers"
 )
 
-// takeUp is the appliance: it removes what was asked for, and writes what came of it.
+// takeUp is the appliance: it removes what will be asked for, and writes what came of it.
 func (r *room) takeUp(name string, report func(*v1alpha2.ServerStatus)) {
 	r.t.Helper()
 
+	watching, err := client.NewWithWatch(r.plane.Admin, client.Options{Scheme: r.Client.Scheme(), Mapper: r.Client.RESTMapper()})
+	must(r.t, err)
+
+	changes, err := watching.Watch(r.t.Context(), &v1alpha2.ServerList{})
+	must(r.t, err)
+
 	go func() {
-		for r.t.Context().Err() == nil {
-			s := &v1alpha2.Server{}
-			if err := r.Client.Get(r.t.Context(), client.ObjectKey{Name: name}, s); err == nil && s.Annotations[v1alpha2.PowerRequestAnnotation] != "" {
-				delete(s.Annotations, v1alpha2.PowerRequestAnnotation)
+		defer changes.Stop()
 
-				if err := r.Client.Update(r.t.Context(), s); err != nil {
-					r.t.Error(err)
-				}
-
-				report(&s.Status)
-
-				if err := r.Client.Status().Update(r.t.Context(), s); err != nil {
-					r.t.Error(err)
-				}
-
-				return
+		for change := range changes.ResultChan() {
+			s, ok := change.Object.(*v1alpha2.Server)
+			if !ok || s.Name != name || s.Annotations[v1alpha2.PowerRequestAnnotation] == "" {
+				continue
 			}
 
-			time.Sleep(5 * time.Millisecond)
+			delete(s.Annotations, v1alpha2.PowerRequestAnnotation)
+
+			if err := r.Client.Update(r.t.Context(), s); err != nil {
+				r.t.Error(err)
+			}
+
+			report(&s.Status)
+
+			if err := r.Client.Status().Update(r.t.Context(), s); err != nil {
+				r.t.Error(err)
+			}
+
+			return
 		}
 	}()
 }
@@ -83,8 +92,20 @@ func testPower(r *room) {
 	r.expect(r.Power(r.t.Context(), []string{"spare"}, servers.Off, time.Minute), "", command("off"),
 		spare+" (spare): its power control does not work (NotReachable): the BMC hangs")
 
+	// The appliance says itself what became of it, once for each request.
+	requested := func(status corev1.ConditionStatus, reason, message string) func(*v1alpha2.ServerStatus) {
+		return func(s *v1alpha2.ServerStatus) {
+			s.Conditions = append(s.Conditions[:1:1], v1alpha2.Condition{
+				Type: v1alpha2.ConditionPowerRequested, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.Now(),
+			})
+		}
+	}
+	r.takeUp(spare, requested("False", "Refused", "power off: a wipe is under way"))
+	r.expect(r.Power(r.t.Context(), []string{"spare"}, servers.Off, time.Hour), "", command("off"),
+		spare+" (spare): it was not done (Refused): power off: a wipe is under way")
+
 	// It works again.
-	r.takeUp(spare, power("off"))
+	r.takeUp(spare, func(s *v1alpha2.ServerStatus) { power("off")(s); requested("True", "Done", "power off")(s) })
 	r.expect(r.Power(r.t.Context(), []string{"spare"}, servers.Off, time.Hour), spare+" (spare): power is off\n", command("off"), "")
 
 	r.expect(r.PowerStatus(r.t.Context(), []string{"spare", used}), `NAME                                   HOSTNAME   POWER   DRIVER   BMC             PROBLEM

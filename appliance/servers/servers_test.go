@@ -243,7 +243,7 @@ func testState(r *room) {
 	r.fill()
 	r.Verbose = true
 
-	r.expect(r.Accept(r.t.Context(), []string{"spare", "nobody", box}), spare+" (spare): is accepted already\n"+box+" (box?[2J): accepted\n",
+	r.expect(r.Accept(r.t.Context(), []string{"spare", "nobody", box}), spare+" (spare): is accepted already\n"+box+" (box?[2J): accepted; it is wiped before its first use\n",
 		"kubectl patch server "+box+` --type merge -p '{"spec":{"accepted":true}}'`+"\n",
 		`there is no server whose name starts with "nobody", and none of this hostname: "sidero-appliance servers" shows all`)
 	r.expect(r.Cordon(r.t.Context(), []string{used, "spare"}, true), used+": is cordoned already\n"+spare+" (spare): cordoned\n",
@@ -264,7 +264,7 @@ func testAcceptAll(r *room) {
 	r.fill()
 	r.make("double", doubtful)
 
-	r.expect(r.AcceptAll(r.t.Context()), box+" (box?[2J): accepted\n", "", "")
+	r.expect(r.AcceptAll(r.t.Context()), box+" (box?[2J): accepted; it is wiped before its first use\n", "", "")
 	r.expect(r.Accept(r.t.Context(), []string{"double"}), "", "",
 		"double: another machine claims the same identity, so nobody knows which one this is: tell them apart first, and delete the server of one")
 
@@ -305,10 +305,14 @@ func TestTroubleWithTheAPI(t *testing.T) {
 	another := rest.CopyConfig(plane.Admin)
 	another.CAData, another.CAFile = nil, ""
 
+	empty := rest.CopyConfig(plane.Admin)
+	empty.Host += "/no/such/place" // which answers as a cluster does that does not know the kind
+
 	for name, test := range map[string]struct {
 		config *rest.Config
 		want   string
 	}{
+		"no appliance": {empty, `^what answers at https://127.0.0.1:\d+/no/such/place knows no servers of Sidero \(metal.sidero.dev\), so it is no appliance: name the appliance's kubeconfig with --kubeconfig or KUBECONFIG; `},
 		"nobody there": {elsewhere, `^the appliance at https://127.0.0.1:1 does not answer: start it with "sidero-appliance run", or use the kubeconfig of another: dial tcp`},
 		"another's CA": {another, `^what answers at https://127.0.0.1:\d+ is not the appliance that this kubeconfig is for: tls: failed to verify certificate: .*: get a new one with "sidero-appliance kubeconfig"`},
 		"nobody known": {stranger, `^the appliance at https://127.0.0.1:\d+ does not accept this kubeconfig, whose certificate may have ended: `},

@@ -49,7 +49,11 @@ func (p *Pool) accept(ctx context.Context, s *v1alpha2.Server) error {
 		return err
 	}
 
-	p.tell(s, "accepted")
+	if s.Status.IsClean {
+		p.tell(s, "accepted")
+	} else {
+		p.tell(s, "accepted; it is wiped before its first use")
+	}
 
 	return nil
 }

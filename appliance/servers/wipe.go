@@ -43,10 +43,9 @@ func (p *Pool) Wipe(ctx context.Context, name string, yes bool) error {
 			}
 		}
 
-		const patch = `{"status":{"isClean":false}}`
-
 		err := p.do(ctx, s, step{
-			kubectl: fmt.Sprintf("patch server %s --subresource status --type merge -p '%s'", s.Name, patch), patch: patch, status: true,
+			kubectl: fmt.Sprintf("annotate server %s --overwrite %s=again", s.Name, v1alpha2.WipeRequestAnnotation),
+			patch:   fmt.Sprintf(`{"metadata":{"annotations":{%q:"again"}}}`, v1alpha2.WipeRequestAnnotation),
 		})
 		if err != nil {
 			return err

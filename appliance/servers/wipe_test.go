@@ -72,14 +72,14 @@ func testWipe(r *room) {
 		r.t.Error("it is wiped without a confirmation")
 	}
 
-	const change = ` --subresource status --type merge -p '{"status":{"isClean":false}}'` + "\n"
+	const change = " --overwrite metal.sidero.dev/wipe=again\n"
 
 	r.types("wipe\n")
-	r.expect(r.Wipe(r.t.Context(), "p", false), "p (planned): is wiped next\n", plan+question+"kubectl patch server p"+change, "")
-	r.expect(r.Wipe(r.t.Context(), "spare", true), spare+" (spare): is wiped next\n", "kubectl patch server "+spare+change, "")
+	r.expect(r.Wipe(r.t.Context(), "p", false), "p (planned): is wiped next\n", plan+question+"kubectl annotate server p"+change, "")
+	r.expect(r.Wipe(r.t.Context(), "spare", true), spare+" (spare): is wiped next\n", "kubectl annotate server "+spare+change, "")
 
-	if r.get("p").Status.IsClean || r.get(spare).Status.IsClean {
-		r.t.Error("it is not wiped")
+	if r.get("p").Annotations[v1alpha2.WipeRequestAnnotation] == "" || r.get(spare).Annotations[v1alpha2.WipeRequestAnnotation] == "" {
+		r.t.Error("it is not asked for")
 	}
 }
 

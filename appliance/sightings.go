@@ -35,6 +35,9 @@ func (s sightings) dhcp(e dhcp.Event) {
 // tftp leaves out what is normal: UEFI aborts each file once, and iPXE looks for files that need not be there.
 func (s sightings) tftp(e tftp.Event) {
 	seen := timeline.Sighting{Time: time.Now(), Step: timeline.TFTP, Detail: path.Base(e.File), Address: host(e.Remote)}
+	if e.Script || isScript(e.File) {
+		seen.Step = timeline.IPXE
+	}
 	switch e.Outcome {
 	case tftp.Completed:
 	case tftp.TimedOut, tftp.Failed, tftp.Overloaded, tftp.Stopped:
@@ -59,8 +62,13 @@ func (s sightings) http(o httpboot.Observation) {
 		seen.Step, seen.Detail = timeline.IPXE, o.Plan
 	case httpboot.KindEnvironment:
 		seen.Step, seen.Detail = timeline.Kernel, strings.TrimPrefix(file, "/env/")
+	case httpboot.KindBootScript:
+		seen.Step = timeline.IPXE
 	case httpboot.KindBootFile:
 		seen.Step = timeline.HTTP
+		if isScript(file) {
+			seen.Step = timeline.IPXE
+		}
 	default:
 		return
 	}
@@ -78,6 +86,9 @@ func (s sightings) registration(step registration.Step) {
 		Server: step.Server, MACs: step.MACs, Address: step.Address, Time: time.Now(), Step: step.Name, Detail: step.Detail,
 	})
 }
+
+// isScript tells what only iPXE loads.
+func isScript(file string) bool { return path.Ext(file) == ".ipxe" }
 
 // host is an address without its port, empty for that of a machine that has none yet.
 func host(remote netip.AddrPort) string {

@@ -41,6 +41,11 @@ func TestSightings(t *testing.T) {
 		{func() { s.tftp(tftp.Event{Outcome: tftp.Aborted, Remote: from, File: "snponly.efi"}) }, ""},
 		{func() { s.tftp(tftp.Event{Outcome: tftp.Completed, Remote: from, File: "x/snponly.efi"}) }, "   10.0.0.5 tftp snponly.efi"},
 		{func() { s.tftp(tftp.Event{Outcome: tftp.TimedOut, Remote: from, File: "snponly.efi"}) }, "   10.0.0.5 tftp snponly.efi: timed-out"},
+		{func() { s.tftp(tftp.Event{Outcome: tftp.Completed, Remote: from, File: "autoexec.ipxe"}) }, "   10.0.0.5 ipxe autoexec.ipxe"},
+		{func() { s.tftp(tftp.Event{Outcome: tftp.Completed, Remote: from, File: "undionly.kpxe", Script: true}) }, "   10.0.0.5 ipxe undionly.kpxe"},
+		{func() {
+			s.http(httpboot.Observation{Kind: httpboot.KindBootScript, Path: "/boot.ipxe", Remote: "10.0.0.5:9", Status: http.StatusOK})
+		}, "   10.0.0.5 ipxe boot.ipxe"},
 		{func() { s.tftp(tftp.Event{Outcome: tftp.NotFound, Remote: from, File: "autoexec.ipxe"}) }, ""},
 		{func() {
 			s.dhcp(dhcp.Event{Reason: dhcp.OfferedScript, Remote: from, MAC: mac, IPXE: true, File: "http://a/boot.ipxe"})

@@ -58,6 +58,7 @@ func TestBoot(t *testing.T) {
 			b.writeDisks(t)
 			b.powerOn(ctx, t)
 			b.checkServer(ctx, t)
+			b.checkSteps(ctx, t)
 			b.checkWaiting(ctx, t)
 			b.powerOff(t)
 			b.checkFirmware(t)
@@ -324,7 +325,7 @@ func (b *booting) checkOneEvent(ctx context.Context, t *testing.T) {
 		}
 
 		for _, event := range list.Items {
-			if event.Regarding.Name == server {
+			if event.Regarding.Name == server && event.Reason != "Server Boot" { // its steps
 				found = append(found, event)
 			}
 		}

@@ -37,7 +37,7 @@ func (s *Service) accountSetup(ctx context.Context, server *v1alpha2.Server) (*a
 
 // account is what is known of the one that the machine has made. Its Secret may be gone, because a person wants another.
 func (s *Service) account(ctx context.Context, server *v1alpha2.Server) (orders.Account, error) {
-	if !orders.OwnAccount(server) || !orders.MayTouch(server) {
+	if !server.MadeAccount() || !orders.MayTouch(server) {
 		return orders.Account{}, nil
 	}
 
@@ -46,7 +46,7 @@ func (s *Service) account(ctx context.Context, server *v1alpha2.Server) (orders.
 		return orders.Account{}, err
 	}
 
-	user, pass := secret.Data[orders.KeyUser], secret.Data[orders.KeyPass]
+	user, pass := secret.Data[v1alpha2.AccountUser], secret.Data[v1alpha2.AccountPass]
 
 	return orders.Account{Gone: len(user) == 0 || len(pass) == 0, User: string(user)}, nil
 }
@@ -55,7 +55,7 @@ func (s *Service) account(ctx context.Context, server *v1alpha2.Server) (orders.
 func (s *Service) accountSecret(ctx context.Context, server string) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 
-	err := s.config.Client.Get(ctx, client.ObjectKey{Namespace: orders.AccountNamespace, Name: orders.AccountSecret(server)}, secret)
+	err := s.config.Client.Get(ctx, client.ObjectKey{Namespace: v1alpha2.AccountNamespace, Name: v1alpha2.AccountSecret(server)}, secret)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("read secret of the BMC: %w", err)
 	}
@@ -77,16 +77,23 @@ func (s *Service) unasked(ctx context.Context, server *v1alpha2.Server, info *ap
 		return s.fail(ctx, s.config.Logger.With("server", server.Name, "remote", remote(ctx)), "read account of the BMC", err)
 	}
 
-	if string(secret.Data[orders.KeyUser]) != info.GetUser() || string(secret.Data[orders.KeyPass]) != info.GetPass() {
+	if string(secret.Data[v1alpha2.AccountUser]) != info.GetUser() || string(secret.Data[v1alpha2.AccountPass]) != info.GetPass() {
 		return errOtherAccount
 	}
 
 	return nil
 }
 
+// rotates tells that a person has asked for another password.
+func rotates(server *v1alpha2.Server) bool {
+	_, asked := server.Annotations[v1alpha2.RotateBMCAnnotation]
+
+	return asked
+}
+
 // rotated takes a person's wish for another password off a server that has it.
 func (s *Service) rotated(ctx context.Context, server *v1alpha2.Server) error {
-	if !orders.Rotates(server) {
+	if !rotates(server) {
 		return nil
 	}
 

@@ -13,7 +13,6 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
 	"github.com/sidero-appliance/sidero-appliance/registration/machine"
-	"github.com/sidero-appliance/sidero-appliance/registration/orders"
 )
 
 const (
@@ -90,15 +89,15 @@ func (s *Service) storeBMC(ctx context.Context, server *v1alpha2.Server, info *a
 	}
 
 	if info.GetUser() != "" && info.GetPass() != "" {
-		secret := orders.AccountSecret(server.Name)
+		secret := v1alpha2.AccountSecret(server.Name)
 		if kept, err = s.applyCredentials(ctx, server, secret, info); err != nil {
 			return kept, err
 		}
 
-		ref := v1alpha2.SecretKeyRef{Namespace: orders.AccountNamespace, Name: secret}
-		ref.Key = orders.KeyUser
+		ref := v1alpha2.SecretKeyRef{Namespace: v1alpha2.AccountNamespace, Name: secret}
+		ref.Key = v1alpha2.AccountUser
 		fields["userFrom"] = source(ref)
-		ref.Key = orders.KeyPass
+		ref.Key = v1alpha2.AccountPass
 		fields["passFrom"] = source(ref)
 	}
 
@@ -128,7 +127,7 @@ func (s *Service) applyCredentials(ctx context.Context, server *v1alpha2.Server,
 		"kind":       "Secret",
 		"metadata": map[string]any{
 			"name":      name,
-			"namespace": orders.AccountNamespace,
+			"namespace": v1alpha2.AccountNamespace,
 			"labels":    map[string]any{moveLabel: ""},
 			"ownerReferences": []any{map[string]any{
 				"apiVersion": v1alpha2.GroupVersion.String(), "kind": "Server", "name": server.Name, "uid": string(server.UID),
@@ -136,14 +135,14 @@ func (s *Service) applyCredentials(ctx context.Context, server *v1alpha2.Server,
 			}},
 		},
 		"data": map[string]any{
-			orders.KeyUser: base64.StdEncoding.EncodeToString([]byte(info.GetUser())),
-			orders.KeyPass: base64.StdEncoding.EncodeToString([]byte(info.GetPass())),
+			v1alpha2.AccountUser: base64.StdEncoding.EncodeToString([]byte(info.GetUser())),
+			v1alpha2.AccountPass: base64.StdEncoding.EncodeToString([]byte(info.GetPass())),
 		},
 	}
 
-	kept, err := s.applySecret(ctx, secret, orders.Rotates(server))
+	kept, err := s.applySecret(ctx, secret, rotates(server))
 	if err != nil {
-		return kept, fmt.Errorf("apply secret %s/%s: %w", orders.AccountNamespace, name, err)
+		return kept, fmt.Errorf("apply secret %s/%s: %w", v1alpha2.AccountNamespace, name, err)
 	}
 
 	return kept, nil

@@ -95,6 +95,8 @@ type Facts struct {
 	WipeFailure string
 	// Unclear tells why nobody can say which disks are to be wiped; empty when it is clear.
 	Unclear string
+	// Rotates tells that the machine is to make another password on its BMC, which takes its agent.
+	Rotates bool
 	// RebootTimeout is how long a machine may take to come back.
 	RebootTimeout time.Duration
 }
@@ -216,14 +218,22 @@ func (d *Decision) use(f Facts) {
 	}
 }
 
-// rest keeps a clean machine turned off.
+// rest keeps a clean machine turned off, unless its agent has something to do.
 func (d *Decision) rest(f Facts) {
 	d.Phase, d.Ready = Clean, true
 	if f.Cordoned {
 		d.Phase = Cordoned
 	}
 
+	rotates := f.Rotates && f.Automatic && !f.Blind
+	if rotates {
+		d.Waiting = "the machine to make another password on its BMC"
+	}
+
 	switch {
+	case rotates && f.Power == power.Off:
+		d.Action = TurnOn
+	case rotates && f.Power == power.On:
 	case !f.Automatic, f.Blind, f.Power == power.Off:
 	case f.Power == power.On:
 		d.Action = TurnOff

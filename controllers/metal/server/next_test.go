@@ -33,6 +33,7 @@ func duplicate(f *Facts)   { f.Duplicate = true }
 func cordoned(f *Facts)    { f.Cordoned = true }
 func failed(f *Facts)      { f.WipeFailure = "a person to replace disk sda" }
 func unclear(f *Facts)     { f.Unclear = "classes contradict each other" }
+func rotates(f *Facts)     { f.Rotates = true }
 func clean(f *Facts)       { f.IsClean = true }
 func bound(f *Facts)       { f.Bound = true }
 func installed(f *Facts)   { f.Bound, f.Installed = true, true }
@@ -62,6 +63,9 @@ func TestNext(t *testing.T) {
 		"A: un-accepted while in use":  {given(notAccepted, bound), Decision{InUse: true, Phase: Registered}},
 		"A: off":                       {given(notAccepted, off), Decision{Phase: Registered}},
 		"B: clean and on":              {given(clean), Decision{IsClean: true, Ready: true, Action: TurnOff, Phase: Clean}},
+		"B: another password, off":     {given(clean, rotates, off), Decision{IsClean: true, Ready: true, Action: TurnOn, Phase: Clean}},
+		"B: another password, on":      {given(clean, rotates), Decision{IsClean: true, Ready: true, Phase: Clean}},
+		"B: another password, by hand": {given(clean, rotates, byHand), Decision{IsClean: true, Ready: true, Phase: Clean}},
 		"B: clean and cordoned":        {given(clean, cordoned, off), Decision{IsClean: true, Ready: true, Phase: Cordoned}},
 		"B: clean and off":             {given(clean, off), Decision{IsClean: true, Ready: true, Phase: Clean}},
 		"B: clean, nobody knows":       {given(clean, unknown), Decision{IsClean: true, Unknown: true, Phase: Clean, Again: failedAgain}},
@@ -69,6 +73,7 @@ func TestNext(t *testing.T) {
 		"B: clean, by hand":            {given(clean, byHand), Decision{IsClean: true, Ready: true, Phase: Clean}},
 		"B: clean, blind":              {given(clean, blind), Decision{IsClean: true, Ready: true, Phase: Clean}},
 		"C: allocated and off":         {given(bound, clean, off), Decision{InUse: true, Ready: true, Action: TurnOn, Phase: Booting, Again: powerAgain}},
+		"C: another password, in use":  {given(bound, rotates), Decision{InUse: true, Ready: true, Phase: Booting, Again: powerAgain}},
 		"C: allocated and on":          {given(bound), Decision{InUse: true, Ready: true, Phase: Booting, Again: powerAgain}},
 		"C: installed and on":          {given(installed), Decision{InUse: true, Ready: true, Phase: InUse, Again: powerAgain}},
 		"C: installed and off":         {given(installed, off), Decision{InUse: true, Ready: true, Action: TurnOn, Phase: InUse, Again: powerAgain}},
@@ -100,6 +105,7 @@ func TestNext(t *testing.T) {
 		"deleted in use":               {given(deleting, bound, off), Decision{InUse: true, Ready: true, Action: TurnOn, Phase: Deleting, Again: powerAgain}},
 		"deleted while paused":         {given(deleting, paused), Decision{Released: true, Phase: Deleting}},
 		"paused and dirty":             {given(paused), Decision{Phase: Paused}},
+		"paused, another password":     {given(paused, clean, rotates, off), Decision{IsClean: true, Phase: Paused}},
 		"paused and clean":             {given(paused, clean), Decision{IsClean: true, Phase: Paused}},
 		"paused and in use":            {given(paused, bound, off), Decision{InUse: true, Phase: Paused}},
 		"asked for off": {given(installed, asking(TurnOff)), Decision{
@@ -171,7 +177,7 @@ func TestNothingUnsafe(t *testing.T) {
 
 // each calls visit with every combination of facts.
 func each(visit func(Facts)) {
-	const flags = 13
+	const flags = 14
 
 	for _, asked := range []Action{NoAction, TurnOn, TurnOff, Restart, "reboot"} {
 		combine(flags, func(f Facts) {
@@ -191,8 +197,8 @@ func combine(flags int, visit func(Facts)) {
 					Now: noon(), Accepted: bit(0), Deleting: bit(1), Paused: bit(2), Duplicate: bit(3), IsClean: bit(5),
 					Bound: bit(6), Installed: bit(6) && bit(7), Automatic: bit(8), Blind: bit(9) && state == power.Unknown,
 					Cordoned: bit(10), WipeFailure: map[bool]string{true: "a person: a disk is broken"}[bit(11)],
-					Unclear: map[bool]string{true: "classes contradict each other"}[bit(12)],
-					Power:   state, Cycling: cycling, Heartbeat: bit(7) && !cycling.IsZero(), RebootTimeout: timeout,
+					Unclear: map[bool]string{true: "classes contradict each other"}[bit(12)], Rotates: bit(13),
+					Power: state, Cycling: cycling, Heartbeat: bit(7) && !cycling.IsZero(), RebootTimeout: timeout,
 				})
 			}
 		}

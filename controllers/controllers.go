@@ -75,7 +75,8 @@ func New(c Config) (*Controllers, error) {
 		return nil, fmt.Errorf("register types: %w", err)
 	}
 
-	objects, err := cache.New(c.Client, cache.Options{Scheme: scheme, Mapper: mapper()})
+	// Who owns which field is a third of a Server, and nothing here goes by it.
+	objects, err := cache.New(c.Client, cache.Options{Scheme: scheme, Mapper: mapper(), DefaultTransform: cache.TransformStripManagedFields()})
 	if err != nil {
 		return nil, fmt.Errorf("make cache: %w", err)
 	}

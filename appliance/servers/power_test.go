@@ -150,7 +150,7 @@ func testPowerless(r *room) {
 		box+` (box?[2J): it is not accepted, so nothing is done to it: accept it first with "sidero-appliance accept `+box+`"`+"\n"+
 			"manual: nothing controls its power, so somebody has to go there: spec.bmc or spec.power of the server changes that\n"+
 			"half: its BMC's user and password are not known yet: its agent sets them up, or you write them into spec.bmc\n"+
-			"double: another machine claims the same identity, so nobody knows which one this is: tell them apart first, and delete the server of one")
+			"double: another machine claims the same identity, so nobody knows which one this is: the server's condition DuplicateIdentity tells how to decide")
 
 	if len(r.get(box).Annotations) != 0 {
 		r.t.Error("a server that is not accepted is asked for its power")

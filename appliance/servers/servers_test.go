@@ -266,7 +266,7 @@ func testAcceptAll(r *room) {
 
 	r.expect(r.AcceptAll(r.t.Context()), box+" (box?[2J): accepted; it is wiped before its first use\n", "", "")
 	r.expect(r.Accept(r.t.Context(), []string{"double"}), "", "",
-		"double: another machine claims the same identity, so nobody knows which one this is: tell them apart first, and delete the server of one")
+		"double: another machine claims the same identity, so nobody knows which one this is: the server's condition DuplicateIdentity tells how to decide")
 
 	if r.get("double").Spec.Accepted {
 		r.t.Error("a server whose identity is in doubt is accepted")

@@ -88,7 +88,7 @@ func patchSpec(s *v1alpha2.Server, fields string) step {
 	return step{kubectl: fmt.Sprintf("patch server %s --type merge -p '%s'", s.Name, patch), patch: patch}
 }
 
-var errDuplicate = errors.New("another machine claims the same identity, so nobody knows which one this is: tell them apart first, and delete the server of one")
+var errDuplicate = errors.New("another machine claims the same identity, so nobody knows which one this is: the server's condition DuplicateIdentity tells how to decide")
 
 // duplicate tells whether several machines claim to be a server.
 func duplicate(s *v1alpha2.Server) bool {

@@ -58,7 +58,7 @@ func testWipe(r *room) {
 	r.expect(r.Wipe(r.t.Context(), used, true), "", "",
 		used+`: it is in use, so it is not wiped: "sidero-appliance release `+used+`" tells how to take it back, and it is wiped then`)
 	r.expect(r.Wipe(r.t.Context(), "double", true), "", "",
-		"double: another machine claims the same identity, so nobody knows which one this is: tell them apart first, and delete the server of one")
+		"double: another machine claims the same identity, so nobody knows which one this is: the server's condition DuplicateIdentity tells how to decide")
 	r.expect(r.Wipe(r.t.Context(), "dirty", false), "dirty: is to be wiped already; it waits for the wipe to end\n", "", "")
 
 	const question = "What is on the disks that are wiped is lost for ever.\nType wipe to go on: "

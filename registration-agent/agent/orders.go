@@ -74,6 +74,7 @@ func (o *orders) follow(ctx context.Context, until time.Time) error {
 		if err := o.obey(ctx, order); err != nil {
 			return err
 		}
+		o.tellNews(ctx)
 		// An appliance that always answers at once is not asked without end.
 		if err := pause.For(ctx, pace.FirstRetry-time.Since(o.asked)); err != nil {
 			return err

@@ -42,8 +42,10 @@ type registrar struct {
 	// caller is told who the machine is with each description of it.
 	caller *caller
 
-	// sources are of the last description of the machine.
+	// sources are of the last description of the machine; told is what the appliance took of
+	// them beyond Sidero's protocol, nil if it takes nothing.
 	sources inventory.Sources
+	told    *api.TellRequest
 	// hardware is what was registered last; registered says that the last try worked.
 	hardware   *api.HardwareInformation
 	registered bool
@@ -180,17 +182,6 @@ func (r *registrar) registration(hardware *api.HardwareInformation) *api.CreateS
 		hostname = ""
 	}
 	return &api.CreateServerRequest{Hardware: hardware, Hostname: hostname}
-}
-
-// tellMore tells what Sidero's protocol has no words for. A server that does not take it
-// knows the machine without.
-func (r *registrar) tellMore(ctx context.Context) {
-	request := inventory.More(r.sources)
-	request.Registration = r.registration(r.hardware)
-	_, err := call(ctx, api.NewFactsClient(r.conn).Tell, request)
-	if err != nil && ctx.Err() == nil && status.Code(err) != codes.Unimplemented {
-		r.agent.Logger.Warn("the appliance does not take more facts; they are told again", "remote", r.endpoint, "error", status.Convert(err).Message())
-	}
 }
 
 // call makes one call within its time.

@@ -40,18 +40,39 @@ func (s *Service) who(ctx context.Context, id string) (string, error) {
 
 	name, err := s.nameOf(ctx, id, told)
 
-	switch {
-	case errors.Is(err, errUntold):
-		return "", s.deny(ctx, codes.FailedPrecondition, err)
-	case errors.Is(err, errUnknown):
-		return "", s.deny(ctx, codes.NotFound, err)
-	case errors.Is(err, identity.ErrNameless), errors.Is(err, identity.ErrAmbiguous):
-		return "", s.refuse(ctx, err)
-	case err != nil:
-		return "", s.fail(ctx, s.config.Logger.With("server", id, "remote", remote(ctx)), "find server", err)
+	return name, s.unrecognised(ctx, id, err)
+}
+
+// recognise tells which Server a machine is that registers, and what it told of its identity.
+func (s *Service) recognise(ctx context.Context, reported machine.Machine) (identity.Verdict, identity.Facts, error) {
+	told, err := toldBy(ctx)
+	if err != nil {
+		return identity.Verdict{}, identity.Facts{}, s.refuse(ctx, err)
 	}
 
-	return name, nil
+	if told == nil {
+		told = new(identity.OfHardware(&reported.Hardware))
+	}
+
+	verdict, err := s.identify(ctx, s.config.Client, reported.UUID, *told)
+
+	return verdict, *told, s.unrecognised(ctx, reported.UUID, err)
+}
+
+// unrecognised answers a machine of which it cannot be told which Server it is.
+func (s *Service) unrecognised(ctx context.Context, id string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errUntold):
+		return s.deny(ctx, codes.FailedPrecondition, err)
+	case errors.Is(err, errUnknown):
+		return s.deny(ctx, codes.NotFound, err)
+	case errors.Is(err, identity.ErrNameless), errors.Is(err, identity.ErrAmbiguous):
+		return s.refuse(ctx, err)
+	default:
+		return s.fail(ctx, s.config.Logger.With("server", id, "remote", remote(ctx)), "find server", err)
+	}
 }
 
 // toldBy are the facts that a call tells of the machine that makes it; nil if it tells none.

@@ -124,25 +124,12 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 		return nil, s.refuse(ctx, err)
 	}
 
-	told, err := toldBy(ctx)
-	if err != nil {
-		return nil, s.refuse(ctx, err)
-	}
-
-	if told == nil {
-		told = new(identity.OfHardware(&reported.Hardware))
-	}
-
 	s.names.LockKey(reported.UUID)
 	defer s.names.UnlockKey(reported.UUID) //nolint:errcheck // always nil
 
-	verdict, err := s.identify(ctx, s.config.Client, reported.UUID, *told)
-
-	switch {
-	case errors.Is(err, identity.ErrNameless), errors.Is(err, identity.ErrAmbiguous):
-		return nil, s.refuse(ctx, err)
-	case err != nil:
-		return nil, s.fail(ctx, s.config.Logger.With("server", reported.UUID, "remote", remote(ctx)), "find server", err)
+	verdict, told, err := s.recognise(ctx, reported)
+	if err != nil {
+		return nil, err
 	}
 
 	name := verdict.Name
@@ -162,7 +149,7 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 		return nil, s.fail(ctx, log, "store hardware", err)
 	}
 
-	if err := s.know(ctx, name, *told); err != nil {
+	if err := s.know(ctx, name, told); err != nil {
 		return nil, s.fail(ctx, log, "store identity", err)
 	}
 

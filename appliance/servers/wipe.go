@@ -115,6 +115,10 @@ func (p *Pool) showPlan(w io.Writer, s *v1alpha2.Server) error {
 		}
 	}
 
+	if wipe.PolicyFrom != "" {
+		fmt.Fprintf(w, "policy (%s)\n", printable(wipe.PolicyFrom))
+	}
+
 	if wipe.Problem != "" {
 		fmt.Fprintf(w, "problem: %s\n", printable(wipe.Problem))
 	}

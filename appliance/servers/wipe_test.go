@@ -15,7 +15,7 @@ import (
 func planned(s *v1alpha2.Server) {
 	s.Spec.Accepted, s.Spec.Hostname, s.Status.IsClean = true, "planned", true
 	s.Status.Wipe = &v1alpha2.WipeStatus{
-		PlannedAt: &metav1.Time{Time: time.Now().Add(-time.Hour)},
+		PlannedAt: &metav1.Time{Time: time.Now().Add(-time.Hour)}, PolicyFrom: "disks: ServerClass workers; method: the Server",
 		Disks: []v1alpha2.WipeDiskStatus{
 			{Name: "sda", Action: "wipe", Method: "fast", State: "running", Done: 1, Total: 4, Description: "ACME 1 TB", Reason: "all disks"},
 			{Name: "sdb", Action: "keep", Reason: "read-only"},
@@ -26,6 +26,7 @@ func planned(s *v1alpha2.Server) {
 
 const plan = `p (planned)
 planned 120m ago
+policy (disks: ServerClass workers; method: the Server)
 DISK   ACTION   METHOD   STATE         WHAT        WHY
 sda    wipe     fast     running 25%   ACME 1 TB   all disks
 sdb    keep                                        read-only

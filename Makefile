@@ -188,7 +188,7 @@ e2e-servers: deps ## run the life of servers: machines with IPMI, Redfish and ne
 .PHONY: bench
 bench: deps ## measure start, memory, load, polling and boots
 	@$(MAKE) --no-print-directory build tools
-	go test -tags e2e -count=1 -p 1 -timeout 30m -run '^$$' -bench . -benchtime 1x ./controllers ./e2e/...
+	go test -tags e2e -count=1 -p 1 -timeout 45m -run '^$$' -bench . -benchtime 1x ./controllers ./e2e/...
 
 .PHONY: run
 run: build ## run the appliance on this machine's network, with its data in ./data (as root)

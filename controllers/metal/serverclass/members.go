@@ -30,9 +30,9 @@ const (
 	// atOnce is how many classes are listed at the same time, so that one with thousands of servers holds up no other.
 	atOnce = 4
 	// restEach is how long a class is left alone for each of its servers after its status was written, which holds all their
-	// names: one of 10,000 is half a megabyte, takes some 0.2 s to write and to tell everybody, and is written at most
-	// twice a second; one of a hundred, a hundred times.
-	restEach = 50 * time.Microsecond
+	// names: one of 10,000 is half a megabyte to write, to keep and to tell everybody, and is written at most four times a
+	// second, so that a change is in it within a second all the same; one of a hundred, four hundred times.
+	restEach = 25 * time.Microsecond
 )
 
 // Lister keeps each class's status telling which servers belong to it, and accepts servers for classes that say so.

@@ -38,6 +38,8 @@ func TestServersKilled(t *testing.T) {
 	machines := registerAll(ctx, t, i, node)
 	stranger, accepted := machines[0], machines[1:]
 
+	t.Logf("all are registered")
+
 	began := time.Now()
 	for _, m := range accepted {
 		m.patch(ctx, t, `"accepted":true`)
@@ -81,6 +83,7 @@ func TestServersKilled(t *testing.T) {
 	}
 
 	must(t, 0, i.Start(ctx))
+	t.Logf("started once more")
 
 	for n, b := range append([]bmc.BMC{used}, machines[0].bmc, machines[1].bmc, machines[2].bmc) {
 		eventually(ctx, t, func() error {

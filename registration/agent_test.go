@@ -122,6 +122,7 @@ func serve(t *testing.T, b bench, plane *apitest.Plane) (address string) {
 	server.Start()
 	t.Cleanup(server.Close)
 	running(t, objects.Start)
+	objects.WaitForCacheSync(t.Context()) // it is started
 	running(t, service.Run)
 
 	return server.Listener.Addr().String()

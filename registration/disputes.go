@@ -84,7 +84,7 @@ func (s *Service) settle(ctx context.Context, id string) error {
 
 // stand writes down how a Server stands, if that is new.
 func (s *Service) stand(ctx context.Context, server *v1alpha2.Server, standing identity.Standing) error {
-	if alone := len(standing.Others) == 0; alone && server.Annotations[v1alpha2.IdentityAnnotation] == v1alpha2.IdentityUndecided {
+	if word := server.Annotations[v1alpha2.IdentityAnnotation]; len(standing.Others) == 0 && word == v1alpha2.IdentityUndecided {
 		before := server.DeepCopy()
 		delete(server.Annotations, v1alpha2.IdentityAnnotation)
 
@@ -98,7 +98,9 @@ func (s *Service) stand(ctx context.Context, server *v1alpha2.Server, standing i
 	want := standingCondition(server.Name, standing)
 
 	err := s.change(ctx, server.Name, func(server *v1alpha2.Server) error {
-		has := slices.IndexFunc(server.Status.Conditions, func(c v1alpha2.Condition) bool { return c.Type == v1alpha2.ConditionDuplicateIdentity })
+		has := slices.IndexFunc(server.Status.Conditions, func(c v1alpha2.Condition) bool {
+			return c.Type == v1alpha2.ConditionDuplicateIdentity
+		})
 		was := corev1.ConditionFalse
 
 		if has >= 0 {
@@ -128,7 +130,8 @@ func (s *Service) stand(ctx context.Context, server *v1alpha2.Server, standing i
 		kind, reason = corev1.EventTypeNormal, eventDecided
 	}
 
-	s.config.Logger.WarnContext(ctx, "identity of a server", "server", server.Name, "disputed", want.Status == corev1.ConditionTrue, "others", standing.Others)
+	s.config.Logger.WarnContext(ctx, "identity of a server", "server", server.Name,
+		"disputed", want.Status == corev1.ConditionTrue, "others", standing.Others)
 	s.config.Recorder.Eventf(server, nil, kind, reason, "Register", "%.1000s", want.Message)
 
 	return nil

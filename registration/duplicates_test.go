@@ -142,7 +142,9 @@ func (b bench) tellOf(t *testing.T, name, patch string) {
 }
 
 func disputed(s *v1alpha2.Server) (v1alpha2.Condition, bool) {
-	i := slices.IndexFunc(s.Status.Conditions, func(c v1alpha2.Condition) bool { return c.Type == v1alpha2.ConditionDuplicateIdentity })
+	i := slices.IndexFunc(s.Status.Conditions, func(c v1alpha2.Condition) bool {
+		return c.Type == v1alpha2.ConditionDuplicateIdentity
+	})
 	if i < 0 {
 		return v1alpha2.Condition{}, false
 	}
@@ -217,7 +219,8 @@ func testNewcomer(t *testing.T, b bench, endpoint string) {
 
 	for _, server := range []*v1alpha2.Server{b.named(t, machine), b.named(t, name)} {
 		other := map[string]string{machine: name, name: machine}[server.Name]
-		if c, _ := disputed(server); c.Status != "True" || !strings.Contains(c.Message, other) || !strings.Contains(c.Message, "metal.sidero.dev/identity=own") {
+		c, _ := disputed(server)
+		if c.Status != "True" || !strings.Contains(c.Message, other) || !strings.Contains(c.Message, "metal.sidero.dev/identity=own") {
 			t.Errorf("%s: %+v", server.Name, c)
 		}
 	}
@@ -228,7 +231,8 @@ func testNewcomer(t *testing.T, b bench, endpoint string) {
 	}
 
 	after := b.named(t, machine)
-	if !apiequality.Semantic.DeepEqual(before.Spec, after.Spec) || after.Status.IsClean || !apiequality.Semantic.DeepEqual(before.Status.Addresses, after.Status.Addresses) {
+	same := apiequality.Semantic.DeepEqual
+	if !same(before.Spec, after.Spec) || after.Status.IsClean || !same(before.Status.Addresses, after.Status.Addresses) {
 		t.Errorf("the newcomer changed the first machine's server to %+v %+v", after.Spec, after.Status)
 	}
 
@@ -319,8 +323,9 @@ func testSiderosNewcomer(t *testing.T, b bench, endpoint string) {
 		t.Errorf("the newcomer changed the first machine's server to %+v %+v", s.Spec, s.Status)
 	}
 
-	if _, err := first.agent.MarkServerAsWiped(t.Context(), &api.MarkServerAsWipedRequest{Uuid: machine}); err != nil || !b.named(t, machine).Status.IsClean {
-		t.Errorf("the first is clean: %t, %v", b.named(t, machine).Status.IsClean, err)
+	_, err := first.agent.MarkServerAsWiped(t.Context(), &api.MarkServerAsWipedRequest{Uuid: machine})
+	if clean := b.named(t, machine).Status.IsClean; err != nil || !clean {
+		t.Errorf("the first is clean: %t, %v", clean, err)
 	}
 }
 

@@ -68,8 +68,8 @@ type Verdict struct {
 // Errors of Decide.
 var (
 	// ErrNameless is for a machine that tells nothing by which it could be known again.
-	ErrNameless = errors.New("other machines have this UUID too, and this one tells neither a serial number nor a network address of its own: " +
-		"set a UUID in the firmware's setup")
+	ErrNameless = errors.New("other machines have this UUID too, and this one tells neither a serial number nor " +
+		"a network address of its own: set a UUID in the firmware's setup")
 	// ErrAmbiguous is for a machine that is as much like one server as like another.
 	ErrAmbiguous = errors.New("the machine has parts of several servers with its UUID")
 )

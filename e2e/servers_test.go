@@ -295,14 +295,21 @@ func (m *managed) withdraw(ctx context.Context, t *testing.T) {
 	m.patch(ctx, t, `"accepted":false`)
 	m.until(ctx, t, "left alone", func(s *v1alpha2.Server) bool { return s.Status.Phase == "Registered" })
 
-	for _, what := range []string{"on", "cycle"} {
+	if m.bmc != nil { // a person comes along
+		must(t, 0, m.machine.TurnOn(lab.FromNetwork))
+		m.bmc.Press(true)
+		m.untilRegistered(ctx, t)
+		m.until(ctx, t, "known to be on", func(s *v1alpha2.Server) bool { return s.Status.Power == v1alpha2.PowerOn })
+	}
+
+	for _, what := range []string{"on", "cycle", "off"} {
 		m.ask(ctx, t, what)
 		m.mergeStatus(ctx, t, `{"isClean":false,"wipe":null}`)
 	}
 
-	if m.bmc == nil { // its agent runs: that it tells its plan shows that it has had its order
-		m.until(ctx, t, "planned", func(s *v1alpha2.Server) bool { return m.planned(s, m.kept()...) })
-	}
+	// That its agent tells a plan anew shows that it has had its orders.
+	m.patch(ctx, t, `"wipe":{"keep":[]}`)
+	m.until(ctx, t, "planned", func(s *v1alpha2.Server) bool { return m.planned(s) })
 
 	m.checkUntouched(ctx, t)
 }

@@ -60,7 +60,8 @@ func (d *dataDisk) fill(t *testing.T) {
 		t.Fatalf("run sfdisk: %v\n%s", err, said)
 	}
 
-	specimen.Run(t, "mkfs.ext4", "-q", "-F", "-L", d.label, "-E", fmt.Sprintf("nodiscard,offset=%d", partitionStart), d.path, fmt.Sprintf("%dk", partitionSize>>10))
+	specimen.Run(t, "mkfs.ext4", "-q", "-F", "-L", d.label, "-E",
+		fmt.Sprintf("nodiscard,offset=%d", partitionStart), d.path, fmt.Sprintf("%dk", partitionSize>>10))
 
 	if specimen.Probe(t, d.path, 0, serverDiskSize) == "" || specimen.Probe(t, d.path, partitionStart, partitionSize) == "" {
 		t.Fatalf("blkid finds nothing on %s", d.path)

@@ -77,18 +77,21 @@ func kinds() []kind {
 		},
 		{
 			machine: lab.Machine{Name: "redfish", Firmware: lab.UEFI, Disks: []lab.Disk{
-				{Size: serverDiskSize, Bus: lab.NVMe, Serial: "REDFISH0"}, {Size: serverDiskSize, Bus: lab.VirtioSCSI, Serial: "REDFISH1"},
+				{Size: serverDiskSize, Bus: lab.NVMe, Serial: "REDFISH0"},
+				{Size: serverDiskSize, Bus: lab.VirtioSCSI, Serial: "REDFISH1"},
 			}},
 			keep: []int{1}, policy: `{"keep":[{"label":"` + keptLabel + `"}]}`,
 			bmc: func(node *lab.Node, m *bmc.Machine) (bmc.BMC, error) { return bmc.NewRedfish(node, bmcAddress+":0", m) },
 			power: func(b bmc.BMC) string {
-				return fmt.Sprintf(`"pxeMode":"uefi","power":{"driver":"redfish","redfish":{"endpoint":%q}},"bmc":{"endpoint":%q,"user":%q,"pass":%q}`,
+				return fmt.Sprintf(`"pxeMode":"uefi","power":{"driver":"redfish","redfish":{"endpoint":%q}},`+
+					`"bmc":{"endpoint":%q,"user":%q,"pass":%q}`,
 					b.(*bmc.Redfish).Address(), bmcAddress, bmc.User, bmc.Password)
 			},
 		},
 		{
 			machine: lab.Machine{Name: "plain", Firmware: lab.UEFIHTTP, Disks: []lab.Disk{
-				{Size: serverDiskSize, Serial: "PLAIN0"}, {Size: serverDiskSize, Serial: "PLAIN1"}, {Size: serverDiskSize, Bus: lab.NVMe, Serial: "PLAIN2"},
+				{Size: serverDiskSize, Serial: "PLAIN0"}, {Size: serverDiskSize, Serial: "PLAIN1"},
+				{Size: serverDiskSize, Bus: lab.NVMe, Serial: "PLAIN2"},
 				{Size: serverDiskSize, Bus: lab.SATA, Serial: "PLAIN3"}, {Size: serverDiskSize, Bus: lab.VirtioSCSI, Serial: "PLAIN4"},
 				{Size: serverDiskSize, Bus: lab.SATA, Serial: keptSerial},
 			}},
@@ -121,7 +124,10 @@ func (k kind) make(t *testing.T, i *installation.Installation) *managed {
 	})
 
 	for n, disk := range m.machine.Description().Disks {
-		d := &dataDisk{Disk: disk, path: filepath.Join(i.DataDir, "../lab", k.machine.Name, fmt.Sprintf("%d.disk", n)), label: otherLabel, keep: slices.Contains(k.keep, n)}
+		d := &dataDisk{
+			Disk: disk, path: filepath.Join(i.DataDir, "../lab", k.machine.Name, fmt.Sprintf("%d.disk", n)),
+			label: otherLabel, keep: slices.Contains(k.keep, n),
+		}
 		if d.keep {
 			d.label = keptLabel
 		}

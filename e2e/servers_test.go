@@ -131,7 +131,8 @@ func (m *managed) checkDuration(ctx context.Context, t *testing.T, vm *lab.VM) {
 func (m *managed) checkWipeTold(t *testing.T, told *v1alpha2.WipeStatus) {
 	t.Helper()
 
-	if told.StartedAt == nil || told.FinishedAt == nil || told.PlannedAt.After(told.StartedAt.Time) || told.FinishedAt.Before(told.StartedAt) || told.Problem != "" {
+	if told.StartedAt == nil || told.FinishedAt == nil ||
+		told.PlannedAt.After(told.StartedAt.Time) || told.FinishedAt.Before(told.StartedAt) || told.Problem != "" {
 		t.Errorf("the wipe of the record is %+v", told)
 	}
 

@@ -64,8 +64,13 @@ func (s *Service) Heartbeat(ctx context.Context, request *api.HeartbeatRequest) 
 		return nil, err
 	}
 
+	binding, err := bindingOf(ctx, s.config.Client, name)
+	if err != nil {
+		return nil, s.fail(ctx, s.config.Logger.With("server", name, "remote", remote(ctx)), "read binding", err)
+	}
+
 	return &api.HeartbeatResponse{}, s.update(ctx, name, func(server *v1alpha2.Server) {
-		if orders.MayTouch(server) { // or it was not told to wipe
+		if orders.MayWipe(server, binding) { // or it was not told to wipe
 			wipes(server, time.Now())
 		}
 	})

@@ -31,6 +31,7 @@ const (
 	reasonDenied   = "AccessDenied"
 	reasonPerson   = "PersonNeeded"
 	reasonFailed   = "NotReachable"
+	reasonDefies   = "NotObeyed"
 )
 
 // control is what a machine's power is controlled with.

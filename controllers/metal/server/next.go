@@ -87,6 +87,9 @@ type Facts struct {
 	Automatic bool
 	Blind     bool
 
+	// Sent is when a blind driver was told something last, zero if it was not.
+	Sent time.Time
+
 	// Cycling is since when the PowerCycle condition has been False, zero when it is not. Heartbeat tells that an agent wrote
 	// it, which wipes.
 	Cycling   time.Time
@@ -155,7 +158,7 @@ func Next(f Facts) Decision {
 	d.ask(f)
 
 	if f.Deleting && f.Bound {
-		d.Phase, d.Waiting = Deleting, "the machine to be given back: it is in use"
+		d.Phase, d.Waiting = Deleting, "the machine to be given back: it is in use; \"sidero-appliance release\" gives it back"
 	}
 
 	return d
@@ -172,8 +175,10 @@ func (d Decision) without() Decision {
 // ask does what a person has asked for, in place of what would be done.
 func (d *Decision) ask(f Facts) {
 	switch {
-	case f.Asked == NoAction, d.Released:
+	case f.Asked == NoAction:
 		return
+	case d.Released:
+		d.Refused = "the server is being deleted"
 	case f.Asked != TurnOn && f.Asked != TurnOff && f.Asked != Restart:
 		d.Refused = fmt.Sprintf("%q is none of on, off and cycle", f.Asked)
 	case !f.Accepted:
@@ -212,10 +217,23 @@ func (d *Decision) use(f Facts) {
 		d.Action = TurnOn
 	case f.Power == power.On, f.Blind && f.Installed:
 	case f.Blind:
-		d.Action, d.Again = TurnOn, f.RebootTimeout/wipeRetries
+		d.repeat(f)
 	default:
 		d.unknown(f)
 	}
+}
+
+// repeat tells a driver that sees nothing to turn the machine on, from time to time: it may be a switch that takes the power away when it is
+// told again too soon.
+func (d *Decision) repeat(f Facts) {
+	d.Again = f.RebootTimeout / wipeRetries
+	if left := d.Again - f.Now.Sub(f.Sent); !f.Sent.IsZero() && left > 0 {
+		d.Again = left
+
+		return
+	}
+
+	d.Action = TurnOn
 }
 
 // rest keeps a clean machine turned off, unless its agent has something to do.

@@ -43,6 +43,8 @@ func notAsked(f *Facts)    { f.Power = "" }
 func blind(f *Facts)       { f.Power, f.Blind = power.Unknown, true }
 func byHand(f *Facts)      { f.Power, f.Automatic = "", false }
 
+func sent(ago time.Duration) fact { return func(f *Facts) { f.Sent = f.Now.Add(-ago) } }
+
 func asking(a Action) fact { return func(f *Facts) { f.Asked = a } }
 
 func cycled(ago time.Duration) fact { return func(f *Facts) { f.Cycling = f.Now.Add(-ago) } }
@@ -81,6 +83,8 @@ func TestNext(t *testing.T) {
 		"C: not asked yet":             {given(bound, notAsked), Decision{InUse: true, Phase: Booting, Again: powerAgain}},
 		"C: by hand":                   {given(bound, byHand), Decision{InUse: true, Ready: true, Phase: Booting, Again: powerAgain}},
 		"C: blind":                     {given(bound, blind), Decision{InUse: true, Ready: true, Action: TurnOn, Phase: Booting, Again: third}},
+		"C: blind, told":               {given(bound, blind, sent(time.Minute)), Decision{InUse: true, Ready: true, Phase: Booting, Again: third - time.Minute}},
+		"C: blind, told long ago":      {given(bound, blind, sent(third)), Decision{InUse: true, Ready: true, Action: TurnOn, Phase: Booting, Again: third}},
 		"C: blind, installed":          {given(installed, blind), Decision{InUse: true, Ready: true, Phase: InUse, Again: powerAgain}},
 		"D: dirty and on":              {given(), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
 		"D: dirty and off":             {given(off), Decision{Action: TurnOn, Marks: true, Phase: Waiting, Again: third}},
@@ -100,6 +104,7 @@ func TestNext(t *testing.T) {
 		"D: failed, agent is gone":     {given(wiping(timeout), failed), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
 		"D: no heartbeat for too long": {given(wiping(timeout)), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
 		"deleted":                      {given(deleting), Decision{Released: true, Phase: Deleting}},
+		"deleted, asked":               {given(deleting, asking(TurnOn)), Decision{Released: true, Refused: "the server is being deleted", Phase: Deleting}},
 		"deleted, clean":               {given(deleting, clean), Decision{Released: true, IsClean: true, Phase: Deleting}},
 		"deleted, not accepted":        {given(deleting, notAccepted), Decision{Released: true, Phase: Deleting}},
 		"deleted in use":               {given(deleting, bound, off), Decision{InUse: true, Ready: true, Action: TurnOn, Phase: Deleting, Again: powerAgain}},

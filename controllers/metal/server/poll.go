@@ -1,7 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -16,6 +18,36 @@ const pollEvery = time.Minute
 type reading struct {
 	state power.State
 	err   error
+	// told is what the machine was switched to, as long as it may still need time to show that.
+	told power.State
+	// defies tells that it had that time, and did not do as it was told.
+	defies bool
+}
+
+// settled is the state that the machine has, or is about to have.
+func (r reading) settled() power.State { return cmp.Or(r.told, r.state) }
+
+// then is the reading that follows when a machine shows this state, and whether what it was told may still need time.
+func (r reading) then(state power.State, err error, patient bool) reading {
+	next := reading{state: state, err: err, defies: r.defies}
+
+	switch {
+	case err == nil && state == r.told:
+		next.defies = false
+	case r.told != "" && patient:
+		next.told = r.told
+	case r.told != "" && err == nil:
+		next.defies = true
+	case err == nil && state != r.state:
+		next.defies = false // somebody else has switched it
+	}
+
+	return next
+}
+
+// same tells whether two readings say the same to people.
+func (r reading) same(other reading) bool {
+	return r.state == other.state && r.told == other.told && r.defies == other.defies && text(r.err) == text(other.err)
 }
 
 // poller looks at the power of machines, each on its own: one that does not answer delays no other.
@@ -32,8 +64,12 @@ type poller struct {
 type polled struct {
 	driver power.Driver
 	last   reading
-	wake   chan struct{}
-	stop   context.CancelFunc
+	// switches counts how often it was switched, switched is when that was last.
+	switches int
+	switched time.Time
+
+	wake chan struct{}
+	stop context.CancelFunc
 }
 
 // follow looks at a machine's power from here on, by this driver, until forget or ctx ends, and returns what was seen last.
@@ -77,7 +113,8 @@ func (p *poller) expect(server string, state power.State) {
 		return
 	}
 
-	m.last = reading{state: state}
+	m.last.told, m.switched = state, time.Now()
+	m.switches++
 
 	select {
 	case m.wake <- struct{}{}:
@@ -116,7 +153,7 @@ func (p *poller) run(ctx context.Context, server string, m *polled) {
 // look asks once.
 func (p *poller) look(ctx context.Context, server string, m *polled) {
 	p.mu.Lock()
-	driver, before := m.driver, m.last
+	driver, before, switches := m.driver, m.last, m.switches
 	p.mu.Unlock()
 
 	state, err := driver.State(ctx)
@@ -129,20 +166,31 @@ func (p *poller) look(ctx context.Context, server string, m *polled) {
 	}
 
 	p.mu.Lock()
-	expected := m.last != before // it was switched while it was asked
-	if !expected {
-		m.last = reading{state, err}
+
+	if m.switches != switches { // while it was asked: what it said is of before
+		p.mu.Unlock()
+
+		return
 	}
+
+	now := before.then(state, err, time.Since(m.switched) < p.every)
+	m.last = now
 	p.mu.Unlock()
 
-	if !expected && (before.state != state || text(before.err) != text(err)) {
+	if !now.same(before) {
 		p.changed(server)
 	}
 }
 
+// text is what an error says of the machine: how often and until when it is left alone changes all the time.
 func text(err error) string {
 	if err == nil {
 		return ""
+	}
+
+	var open *power.OpenError
+	if errors.As(err, &open) {
+		err = open.Cause
 	}
 
 	return err.Error()

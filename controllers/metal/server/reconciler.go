@@ -70,6 +70,7 @@ type Reconciler struct {
 	running context.Context //nolint:containedctx // of what outlives a reconcile
 	changes chan event.GenericEvent
 	pins    sync.Map // fingerprints of certificates by server, not yet written
+	sent    sync.Map // when blind controls were used last, by server
 }
 
 // SetupWithManager lets the controller run.
@@ -167,7 +168,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 		return reconcile.Result{}, err
 	}
 
-	outcome := r.act(ctx, s, view.control, decision)
+	outcome := r.act(ctx, deed{s, binding, view.control}, decision)
+	if errors.Is(outcome, errOutrun) && known.Asked == NoAction {
+		return reconcile.Result{}, nil // the change brings it here again
+	}
+
 	done := result{decision, view, outcome, binding}
 
 	if done.marks() || known.Asked != "" {
@@ -207,8 +212,9 @@ func (r *Reconciler) keepMetadata(ctx context.Context, s *v1alpha2.Server) (chan
 		return false, nil
 	}
 
+	// Also who was outrun by somebody else's change begins again: that may be the end of the server's acceptance.
 	if err := r.client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return false, ignoreChanged(fmt.Errorf("write finalizer and labels of server %s: %w", s.Name, err))
+		return true, ignoreChanged(fmt.Errorf("write finalizer and labels of server %s: %w", s.Name, err))
 	}
 
 	return true, nil
@@ -216,6 +222,8 @@ func (r *Reconciler) keepMetadata(ctx context.Context, s *v1alpha2.Server) (chan
 
 func (r *Reconciler) release(ctx context.Context, s *v1alpha2.Server) error {
 	r.poller.forget(s.Name)
+	r.pins.Delete(s.Name)
+	r.sent.Delete(s.Name)
 
 	before := s.DeepCopy()
 	if !controllerutil.RemoveFinalizer(s, v1alpha2.ServerFinalizer) {
@@ -256,6 +264,8 @@ func (r *Reconciler) binding(ctx context.Context, name string) (*v1alpha3.Server
 type view struct {
 	control *control
 	reading reading
+	// sent is when a blind control was used last; zero if it was not since the appliance started.
+	sent time.Time
 	// problem tells why there is no control, nil also when there need not be one.
 	problem error
 }
@@ -272,58 +282,10 @@ func (r *Reconciler) look(ctx context.Context, s *v1alpha2.Server) view {
 	if control.blind {
 		r.poller.forget(s.Name)
 
-		return view{control: control, reading: reading{state: power.Unknown}}
+		return view{control: control, reading: reading{state: power.Unknown}, sent: r.sentTo(s.Name)}
 	}
 
 	return view{control: control, reading: r.poller.follow(r.running, s.Name, control.driver)}
-}
-
-// act switches the machine's power as decided.
-func (r *Reconciler) act(ctx context.Context, s *v1alpha2.Server, c *control, d Decision) error {
-	if d.Action == NoAction || c == nil {
-		return nil
-	}
-
-	if d.Action != TurnOff && !d.Plain {
-		if err := c.driver.BootFromNetwork(ctx, r.firmware(s)); err != nil && !needsPerson(err) {
-			return fmt.Errorf("have it boot from the network: %w", err)
-		}
-	}
-
-	state := power.On
-
-	var err error
-
-	switch d.Action {
-	case TurnOn:
-		err = c.driver.On(ctx)
-	case TurnOff:
-		state, err = power.Off, c.driver.Off(ctx)
-	case Restart:
-		err = c.driver.Cycle(ctx)
-	}
-
-	if err != nil {
-		return fmt.Errorf("turn it %s: %w", d.Action, err)
-	}
-
-	r.poller.expect(s.Name, state)
-
-	return nil
-}
-
-func (r *Reconciler) firmware(s *v1alpha2.Server) power.Firmware {
-	if s.Spec.PXEMode != "" {
-		return power.Firmware(s.Spec.PXEMode)
-	}
-
-	return r.config.Firmware
-}
-
-func needsPerson(err error) bool {
-	var person *power.NeedsPersonError
-
-	return errors.As(err, &person)
 }
 
 // facts are a server's.
@@ -331,7 +293,7 @@ func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout 
 	f := Facts{
 		Now: time.Now(), Accepted: s.Spec.Accepted, Deleting: !s.DeletionTimestamp.IsZero(),
 		Cordoned: s.Spec.Cordoned, IsClean: s.Status.IsClean, WipeFailure: wipeFailure(s.Status.Wipe),
-		Power: v.reading.state, Automatic: v.control != nil, RebootTimeout: timeout,
+		Power: v.reading.settled(), Automatic: v.control != nil, RebootTimeout: timeout,
 	}
 
 	_, f.Paused = s.Annotations[pausedAnnotation]
@@ -339,7 +301,7 @@ func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout 
 	f.Asked = Action(s.Annotations[v1alpha2.PowerRequestAnnotation])
 
 	if v.control != nil {
-		f.Blind = v.control.blind
+		f.Blind, f.Sent = v.control.blind, v.sent
 	}
 
 	for _, c := range s.Status.Conditions {

@@ -30,6 +30,9 @@ const (
 	wipeInProgress = "wipe in progress"
 )
 
+var errDefies = errors.New("it says that it did what it was told, and the machine's power is as before: it is told again from time to time; " +
+	"look at the machine, and at the settings of its BMC or power API")
+
 var errUnknown = errors.New("the power control does not tell whether the machine is on")
 
 // result is what came of a reconcile.
@@ -46,11 +49,16 @@ func (r *Reconciler) record(ctx context.Context, s *v1alpha2.Server, result resu
 	before := s.DeepCopy()
 	result.write(&s.Status)
 
+	if s.Spec.Accepted && s.Status.AcceptedAt == nil {
+		s.Status.AcceptedAt = &metav1.Time{Time: time.Now()}
+	}
+
 	if _, open := s.Annotations[v1alpha2.PowerRequestAnnotation]; !open {
 		forget(&s.Status)
 	}
 
-	if pin, ok := r.pins.LoadAndDelete(s.Name); ok {
+	pin, pinned := r.pins.Load(s.Name)
+	if pinned {
 		s.Status.BMCFingerprint = pin.(string) //nolint:forcetypeassert // nothing else is stored
 	}
 
@@ -64,6 +72,11 @@ func (r *Reconciler) record(ctx context.Context, s *v1alpha2.Server, result resu
 	err := r.client.Status().Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	if err != nil {
 		return fmt.Errorf("write status of server %s: %w", s.Name, err)
+	}
+
+	// Not before it is written: the driver tells it only once.
+	if pinned {
+		r.pins.CompareAndDelete(s.Name, pin)
 	}
 
 	return nil
@@ -80,10 +93,6 @@ func (t result) write(status *v1alpha2.ServerStatus) {
 	status.InUse, status.IsClean = d.InUse, d.IsClean
 	status.Ready = d.Ready && t.outcome == nil && t.view.problem == nil
 	status.Power = t.power()
-	if d.Phase != Registered && status.AcceptedAt == nil {
-		status.AcceptedAt = &metav1.Time{Time: time.Now()}
-	}
-
 	status.Phase, status.WaitingFor = string(d.Phase), t.waiting()
 
 	if t.binding != nil {
@@ -95,6 +104,11 @@ func (t result) write(status *v1alpha2.ServerStatus) {
 		drop(status, v1alpha2.ConditionPXEBooted)
 	case d.Phase == InUse:
 		set(status, v1alpha2.Condition{Type: v1alpha2.ConditionPXEBooted, Status: corev1.ConditionTrue})
+	}
+
+	// A person, or a client, may call a server clean that is about to be wiped.
+	if c, ok := find(status.Conditions, v1alpha2.ConditionPowerCycle); ok && d.IsClean && c.Status == corev1.ConditionFalse {
+		set(status, v1alpha2.Condition{Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionTrue})
 	}
 
 	t.writeControl(status)
@@ -162,6 +176,8 @@ func (t result) trouble() (reason string, err error) {
 		return reasonOf(t.outcome), t.outcome
 	case t.view.reading.err != nil:
 		return reasonOf(t.view.reading.err), t.view.reading.err
+	case t.view.reading.defies:
+		return reasonDefies, errDefies
 	case t.decision.Unknown:
 		return reasonFailed, errUnknown
 	default:
@@ -186,7 +202,7 @@ func (r *Reconciler) tell(before, s *v1alpha2.Server, t result) {
 		r.events.Eventf(s, nil, corev1.EventTypeWarning, eventManagement, "Refuse", "%s", d.Refused)
 	}
 
-	if t.outcome != nil || t.view.control == nil {
+	if t.outcome != nil || t.view.control == nil || t.view.reading.defies && !d.Request {
 		return
 	}
 

@@ -87,6 +87,11 @@ func (s *socket) read(ctx context.Context, wait time.Duration, accept func(datag
 
 // unreachable is what ICMP says, which reading and writing fail with.
 func unreachable(err error) error {
+	// The number of this end's port is another one each time, and would make each failure news.
+	var operation *net.OpError
+	if errors.As(err, &operation) {
+		err = operation.Err
+	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("%w: nothing listens on its UDP port (%w)", ErrUnreachable, err)
 	}

@@ -1,0 +1,138 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/power"
+)
+
+// recorder is a driver that writes down what it was told.
+type recorder struct {
+	power.Driver
+
+	told []Action
+	// meanwhile happens while the machine is told what to boot from.
+	meanwhile func()
+}
+
+func (r *recorder) BootFromNetwork(context.Context, power.Firmware) error {
+	if r.meanwhile != nil {
+		r.meanwhile()
+	}
+
+	return nil
+}
+
+func (r *recorder) On(context.Context) error    { r.told = append(r.told, TurnOn); return nil }
+func (r *recorder) Off(context.Context) error   { r.told = append(r.told, TurnOff); return nil }
+func (r *recorder) Cycle(context.Context) error { r.told = append(r.told, Restart); return nil }
+
+func newFake(t *testing.T, s *v1alpha2.Server, patch func() error) client.Client {
+	t.Helper()
+
+	scheme := runtime.NewScheme()
+	if err := errors.Join(v1alpha2.AddToScheme(scheme), v1alpha3.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(s).WithStatusSubresource(s).WithInterceptorFuncs(interceptor.Funcs{
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			if err := patch(); err != nil {
+				return err
+			}
+
+			return c.Patch(ctx, o, p, opts...)
+		},
+	}).Build()
+}
+
+// TestOutrunByAChange does nothing to a server that somebody has changed since it was read: it may be un-accepted.
+func TestOutrunByAChange(t *testing.T) {
+	s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: v1alpha2.ServerSpec{Accepted: true}}
+
+	for name, c := range map[string]struct {
+		err     error
+		changed bool
+		fails   bool
+	}{
+		"alone":    {changed: true},
+		"conflict": {err: apierrors.NewConflict(schema.GroupResource{}, "a", nil), changed: true},
+		"deleted":  {err: apierrors.NewNotFound(schema.GroupResource{}, "a"), changed: true},
+		"broken":   {err: errors.New("no database"), changed: true, fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &Reconciler{client: newFake(t, s.DeepCopy(), func() error { return c.err })}
+
+			mine := &v1alpha2.Server{}
+			if err := r.client.Get(t.Context(), client.ObjectKey{Name: "a"}, mine); err != nil {
+				t.Fatal(err)
+			}
+
+			if changed, err := r.keepMetadata(t.Context(), mine); changed != c.changed || (err != nil) != c.fails {
+				t.Errorf("changed %v, %v", changed, err)
+			}
+		})
+	}
+}
+
+// TestOutrunByAPerson changes its mind while a slow BMC is told what to boot from.
+func TestOutrunByAPerson(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*testing.T, client.Client, *v1alpha2.Server)
+		want   int
+	}{
+		"nothing":     {func(*testing.T, client.Client, *v1alpha2.Server) {}, 1},
+		"other words": {func(t *testing.T, c client.Client, s *v1alpha2.Server) { s.Spec.Hostname = "b"; update(t, c, s) }, 1},
+		"un-accepted": {func(t *testing.T, c client.Client, s *v1alpha2.Server) { s.Spec.Accepted = false; update(t, c, s) }, 0},
+		"deleted": {func(t *testing.T, c client.Client, s *v1alpha2.Server) {
+			if err := c.Delete(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+		}, 0},
+		"allocated": {func(t *testing.T, c client.Client, s *v1alpha2.Server) {
+			if err := c.Create(t.Context(), &v1alpha3.ServerBinding{ObjectMeta: metav1.ObjectMeta{Name: s.Name}}); err != nil {
+				t.Fatal(err)
+			}
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: v1alpha2.ServerSpec{Accepted: true}}
+			api := newFake(t, s, func() error { return nil })
+			r := &Reconciler{client: api, live: api, poller: &poller{machines: map[string]*polled{}}}
+			device := &recorder{meanwhile: func() {
+				mine := &v1alpha2.Server{}
+				if err := api.Get(t.Context(), client.ObjectKey{Name: "a"}, mine); err != nil {
+					t.Fatal(err)
+				}
+
+				c.change(t, api, mine)
+			}}
+
+			err := r.act(t.Context(), deed{server: s, control: &control{driver: device}}, Decision{Action: Restart, Marks: true})
+
+			if len(device.told) != c.want || errors.Is(err, errOutrun) != (c.want == 0) {
+				t.Errorf("told %q, %v", device.told, err)
+			}
+		})
+	}
+}
+
+func update(t *testing.T, c client.Client, s *v1alpha2.Server) {
+	t.Helper()
+
+	if err := c.Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+}

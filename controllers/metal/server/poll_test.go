@@ -1,0 +1,120 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sidero-appliance/sidero-appliance/power"
+)
+
+// TestReadings follows what is known of a machine's power from one look at it to the next.
+func TestReadings(t *testing.T) {
+	silent := errors.New("no answer")
+
+	for name, c := range map[string]struct {
+		before  reading
+		sees    power.State
+		err     error
+		patient bool
+		want    reading
+	}{
+		"first":                     {sees: power.On, want: reading{state: power.On}},
+		"as before":                 {before: reading{state: power.On}, sees: power.On, want: reading{state: power.On}},
+		"done":                      {before: reading{state: power.On, told: power.Off}, sees: power.Off, patient: true, want: reading{state: power.Off}},
+		"done late":                 {before: reading{state: power.On, told: power.Off}, sees: power.Off, want: reading{state: power.Off}},
+		"not yet":                   {before: reading{state: power.On, told: power.Off}, sees: power.On, patient: true, want: reading{state: power.On, told: power.Off}},
+		"not at all":                {before: reading{state: power.On, told: power.Off}, sees: power.On, want: reading{state: power.On, defies: true}},
+		"told again":                {before: reading{state: power.On, told: power.Off, defies: true}, sees: power.On, patient: true, want: reading{state: power.On, told: power.Off, defies: true}},
+		"still not":                 {before: reading{state: power.On, defies: true}, sees: power.On, want: reading{state: power.On, defies: true}},
+		"done at last":              {before: reading{state: power.On, told: power.Off, defies: true}, sees: power.Off, want: reading{state: power.Off}},
+		"a person has pressed it":   {before: reading{state: power.On, defies: true}, sees: power.Off, want: reading{state: power.Off}},
+		"does not answer, patience": {before: reading{state: power.On, told: power.Off}, sees: power.Unknown, err: silent, patient: true, want: reading{power.Unknown, silent, power.Off, false}},
+		"does not answer":           {before: reading{state: power.On, told: power.Off}, sees: power.Unknown, err: silent, want: reading{state: power.Unknown, err: silent}},
+		"defied, does not answer":   {before: reading{state: power.On, defies: true}, sees: power.Unknown, err: silent, want: reading{power.Unknown, silent, "", true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.before.then(c.sees, c.err, c.patient); got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+// TestNoNews holds that a machine which goes on not to answer is no news, whatever the numbers in the errors.
+func TestNoNews(t *testing.T) {
+	refused := func(port int) error {
+		return fmt.Errorf("ask it: %w", &net.OpError{Op: "read", Source: &net.UDPAddr{Port: port}, Err: errors.New("refused")})
+	}
+	failed := errors.New("it hangs")
+	open := func(failures int) error {
+		return fmt.Errorf("ask it: %w", &power.OpenError{Cause: failed, Failures: failures, Until: time.Unix(int64(failures), 0)})
+	}
+
+	for name, c := range map[string]struct {
+		a, b error
+		want bool
+	}{
+		"nothing":             {nil, nil, true},
+		"left alone":          {failed, open(3), true},
+		"left alone longer":   {open(3), open(4), true},
+		"another failure":     {failed, errors.New("wrong password"), false},
+		"answers":             {open(3), nil, false},
+		"another local port":  {refused(1), refused(2), false}, // drivers leave it out, see power/ipmi/lan
+		"another cause, open": {errors.New("wrong password"), open(3), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := (reading{err: c.a}).same(reading{err: c.b}); got != c.want {
+				t.Errorf("%q and %q: %v", text(c.a), text(c.b), got)
+			}
+		})
+	}
+}
+
+// liar says that it does what it is told, and stays as it is.
+type liar struct {
+	power.Driver
+
+	state power.State
+}
+
+func (l *liar) State(context.Context) (power.State, error) { return l.state, nil }
+
+// TestDefiance has a machine followed that is told to turn off and does not.
+func TestDefiance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := 0
+		ctx, stop := context.WithCancel(t.Context())
+		machine := &liar{state: power.On}
+		p := &poller{every: time.Minute, machines: map[string]*polled{}, changed: func(string) { told++ }}
+
+		follow := func() reading { return p.follow(ctx, "a", machine) }
+
+		follow()
+		synctest.Wait()
+		p.expect("a", power.Off)
+
+		if got := follow(); got.settled() != power.Off || got.state != power.On {
+			t.Errorf("after it was told: %+v", got)
+		}
+
+		time.Sleep(30 * time.Second)
+
+		if got := follow(); got.settled() != power.Off || got.defies {
+			t.Errorf("half a minute later: %+v", got)
+		}
+
+		time.Sleep(2 * time.Minute)
+
+		if got := follow(); got.settled() != power.On || !got.defies || told != 2 {
+			t.Errorf("two minutes later: %+v, told %d times", got, told)
+		}
+
+		stop()
+		synctest.Wait()
+	})
+}

@@ -91,7 +91,7 @@ func (s *acceptance) prepare(ctx context.Context, t *testing.T) {
 		})
 		m := must(t, made, err)
 		s.machines = append(s.machines, m)
-		s.serve(ctx, t, powerAPI(n), power(m))
+		s.serve(ctx, t, powerAPI(n), switches(m))
 
 		t.Cleanup(func() {
 			if err := m.Close(); err != nil {
@@ -115,9 +115,9 @@ func (s *acceptance) serve(ctx context.Context, t *testing.T, address string, ha
 // powerAPI is where a machine's power API is.
 func powerAPI(n int) string { return fmt.Sprintf("172.30.0.1:%d", 8100+n) }
 
-// power is the API by which Sidero switches virtual machines. To boot from the network needs no answer: a machine without an installation
+// switches is the API by which Sidero switches virtual machines. To boot from the network needs no answer: a machine without an installation
 // does so by itself.
-func power(m *simulated.Machine) http.Handler {
+func switches(m *simulated.Machine) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"PoweredOn": %v}`, m.Powered()) })
 	mux.HandleFunc("POST /pxeboot", func(http.ResponseWriter, *http.Request) {})
@@ -411,16 +411,16 @@ func (s *acceptance) environmentCreate(ctx context.Context, t *testing.T) {
 func (s *acceptance) classAny(ctx context.Context, t *testing.T) {
 	s.members(ctx, t, v1alpha2.ServerClassAny, s.names())
 
-	any := &v1alpha2.ServerClass{}
-	if err := s.Get(ctx, client.ObjectKey{Name: v1alpha2.ServerClassAny}, any); err != nil {
+	class := &v1alpha2.ServerClass{}
+	if err := s.Get(ctx, client.ObjectKey{Name: v1alpha2.ServerClassAny}, class); err != nil {
 		t.Fatal(err)
 	}
 
-	if len(any.Spec.Qualifiers.Hardware) != 0 || len(any.Spec.Qualifiers.LabelSelectors) != 0 {
-		t.Errorf("class any has qualifiers: %+v", any.Spec.Qualifiers)
+	if len(class.Spec.Qualifiers.Hardware) != 0 || len(class.Spec.Qualifiers.LabelSelectors) != 0 {
+		t.Errorf("class any has qualifiers: %+v", class.Spec.Qualifiers)
 	}
 
-	if err := s.Delete(ctx, any); err != nil {
+	if err := s.Delete(ctx, class); err != nil {
 		t.Fatal(err)
 	}
 

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -328,6 +329,16 @@ func testAllocated(t *testing.T, b bench) {
 
 	if _, err := b.service.MarkServerAsWiped(ctx, &api.MarkServerAsWipedRequest{Uuid: machine}); err != nil || b.server(t).Status.IsClean {
 		t.Errorf("an allocated server is clean: %t, %v", b.server(t).Status.IsClean, err)
+	}
+
+	before := b.server(t).Status.Conditions
+
+	if _, err := b.service.Heartbeat(ctx, &api.HeartbeatRequest{Uuid: machine}); err != nil {
+		t.Error(err)
+	}
+
+	if got := b.server(t).Status.Conditions; !apiequality.Semantic.DeepEqual(got, before) {
+		t.Errorf("a heartbeat on an allocated server makes its conditions %+v", got)
 	}
 
 	if err := b.admin.Delete(ctx, binding); err != nil {

@@ -62,14 +62,17 @@ type Older[T, S Object] struct {
 // In implements Spoke.
 func (o Older[T, S]) In() schema.GroupVersion { return o.Version }
 
+// Refill implements Spoke.
 func (o Older[T, S]) Refill(written, stored T) {
 	if o.Restore != nil {
 		o.Restore(written, copied(stored))
 	}
 }
 
+// Moves implements Spoke.
 func (o Older[T, S]) Moves() []Move { return o.Moved }
 
+// Register implements Spoke.
 func (o Older[T, S]) Register(scheme *runtime.Scheme, kind Kind[T]) error {
 	convert := func(from, to runtime.Object) error {
 		switch from := from.(type) {

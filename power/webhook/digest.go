@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"net/http"
 	"slices"
 	"strings"
@@ -101,7 +100,7 @@ func cutValue(text string) (value, rest string) {
 // authorization is the header that answers (RFC 7616 section 3.4), for the first use of the challenge's nonce.
 func (c challenge) authorization(auth Auth, method, uri, clientNonce string) string {
 	sum := func(parts ...string) string {
-		var h hash.Hash = md5.New()
+		h := md5.New()
 		if c.algorithm == "SHA-256" {
 			h = sha256.New()
 		}

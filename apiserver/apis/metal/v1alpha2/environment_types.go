@@ -13,8 +13,8 @@ const (
 	// annotation, or when the spec was edited, the Environment is the user's and is left alone.
 	AnnotationDefaultDigest = "metal.sidero.dev/default-digest"
 
-	// AnnotationReplaceAgent, when it is "true" on an Environment that has the name of a registration agent, has machines boot
-	// its files in place of the agent's.
+	// AnnotationReplaceAgent has machines boot an Environment that has the name of a registration agent in place of the agent's
+	// files, when it is "true" on that Environment.
 	AnnotationReplaceAgent = "metal.sidero.dev/replace-agent"
 
 	// AgentEnvironmentPrefix begins the names of registration agents: agent-amd64 and agent-arm64 are no Environments of the

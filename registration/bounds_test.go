@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -161,5 +162,24 @@ func TestRefusalsInTheLog(t *testing.T) {
 
 			now = now.Add(30 * time.Second)
 		}
+	}
+}
+
+// TestHangUp lets a machine hang up in the middle of a call: what it began is finished, within its time.
+func TestHangUp(t *testing.T) {
+	hungUp, hangUp := context.WithCancel(t.Context())
+	info := &grpc.UnaryServerInfo{FullMethod: api.Agent_Heartbeat_FullMethodName}
+
+	_, err := bounded(hungUp, nil, info, func(ctx context.Context, _ any) (any, error) {
+		hangUp()
+
+		if end, ok := ctx.Deadline(); !ok || time.Until(end) > answersWithin {
+			t.Errorf("it may take until %v", end)
+		}
+
+		return nil, ctx.Err()
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -88,7 +88,7 @@ func toldBy(ctx context.Context) (*identity.Facts, error) {
 }
 
 func (s *Service) nameOf(ctx context.Context, id string, told *identity.Facts) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	ctx, cancel := answering(ctx)
 	defer cancel()
 
 	if told == nil {

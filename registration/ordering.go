@@ -74,7 +74,7 @@ func (s *Service) Wait(ctx context.Context, request *api.WaitRequest) (*api.Wait
 
 // next is the order for a machine that knows the one of a sequence.
 func (s *Service) next(ctx context.Context, name string, known uint64) (*api.WaitResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	ctx, cancel := answering(ctx)
 	defer cancel()
 
 	next, err := s.nextBy(ctx, s.config.Cache, s.classes, name)
@@ -144,7 +144,7 @@ var errNotOrdered = errors.New("the machine is not ordered to wipe in this way n
 
 // stillHere tells of a machine whose wipe failed that it waits to try again: restarting it would help nobody.
 func (s *Service) stillHere(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	ctx, cancel := answering(ctx)
 	defer cancel()
 
 	binding, err := bindingOf(ctx, s.config.Client, name)

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -232,6 +233,10 @@ func TestSecondSignalEndsWhatHangs(t *testing.T) {
 // TestClosedTerminalStopsIt: what was started in a terminal must not leave
 // machines with DHCP answers when the terminal goes.
 func TestClosedTerminalStopsIt(t *testing.T) {
+	// Under nohup the signal is ignored, and would be by what is started here: that is meant. A signal that is heard is not inherited so.
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, syscall.SIGHUP)
+	defer signal.Stop(heard)
 	variable, next := systemd(t)
 	p := launch(t, "works", []string{variable}, "--data-dir", t.TempDir())
 	next() // READY=1

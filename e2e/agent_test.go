@@ -88,8 +88,7 @@ func machines(dir string) []hardware {
 				},
 			},
 			disks: []*api.StorageDevice{
-				{Type: api.StorageType_HDD, Size: gibibyte, DeviceName: "/dev/sd", Model: "QEMU HARDDISK"}, // its serial number is in the USB descriptor
-
+				{Type: api.StorageType_HDD, Size: gibibyte, DeviceName: "/dev/sd", Model: "QEMU HARDDISK", Serial: "STICK1"}, // of the USB descriptor
 				{Type: api.StorageType_HDD, Size: 2 * gibibyte, DeviceName: "/dev/sd", Model: "QEMU HARDDISK", Serial: "CASE1"},
 				{Type: api.StorageType_SD, Size: 4 * gibibyte, DeviceName: "/dev/mmcblk0", Serial: "0xdeadbeef"},
 			},

@@ -27,15 +27,10 @@ func (p pool) answered(s *v1alpha2.Server, reason, message string) {
 	p.t.Helper()
 
 	p.becomes(s, "answered "+reason+" "+message, func(s *v1alpha2.Server) bool {
-		for _, c := range s.Status.Conditions {
-			if c.Type == v1alpha2.ConditionPowerRequested {
-				_, open := s.Annotations[v1alpha2.PowerRequestAnnotation]
+		c, told := s.Status.Conditions.Find(v1alpha2.ConditionPowerRequested)
+		_, open := s.Annotations[v1alpha2.PowerRequestAnnotation]
 
-				return !open && c.Reason == reason && strings.HasPrefix(c.Message, message) && (c.Status == corev1.ConditionTrue) == (reason == "Done")
-			}
-		}
-
-		return false
+		return told && !open && c.Reason == reason && strings.HasPrefix(c.Message, message) && (c.Status == corev1.ConditionTrue) == (reason == "Done")
 	})
 }
 

@@ -264,7 +264,7 @@ func (p pool) listed(name string, available, inUse bool) {
 }
 
 func conditionIs(s *v1alpha2.Server, kind v1alpha2.ConditionType, status corev1.ConditionStatus) bool {
-	return slices.ContainsFunc(s.Status.Conditions, func(c v1alpha2.Condition) bool { return c.Type == kind && c.Status == status })
+	return s.Status.Conditions.Is(kind, status)
 }
 
 // testClassAccepts: what a person takes back is not accepted again.

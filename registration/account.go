@@ -51,6 +51,23 @@ func (s *Service) account(ctx context.Context, server *v1alpha2.Server) (orders.
 	return orders.Account{Gone: len(user) == 0 || len(pass) == 0, User: string(user)}, nil
 }
 
+// serverAndAccount is a server and which account its machine was asked for, or nil; the error is for the machine.
+func (s *Service) serverAndAccount(ctx context.Context, name string) (*v1alpha2.Server, *api.BMCSetup, error) {
+	log := s.config.Logger.With("server", name, "remote", remote(ctx))
+
+	server, err := s.server(ctx, name)
+	if err != nil {
+		return nil, nil, s.fail(ctx, log, "read server", err)
+	}
+
+	setup, err := s.accountSetup(ctx, server)
+	if err != nil {
+		return nil, nil, s.fail(ctx, log, "read account of the BMC", err)
+	}
+
+	return server, setup, nil
+}
+
 // accountSecret is a server's, an empty one when it has none.
 func (s *Service) accountSecret(ctx context.Context, server string) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
@@ -116,14 +133,9 @@ func (s *Service) reportBMC(ctx context.Context, name string, problem *api.BMCPr
 
 	log := s.config.Logger.With("server", name, "remote", remote(ctx))
 
-	server, err := s.server(ctx, name)
+	server, setup, err := s.serverAndAccount(ctx, name)
 	if err != nil {
-		return nil, s.fail(ctx, log, "read server", err)
-	}
-
-	setup, err := s.accountSetup(ctx, server)
-	if err != nil {
-		return nil, s.fail(ctx, log, "read account of the BMC", err)
+		return nil, err
 	}
 
 	if setup == nil {

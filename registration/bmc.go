@@ -37,14 +37,9 @@ func (s *Service) UpdateBMCInfo(ctx context.Context, request *api.UpdateBMCInfoR
 
 	log := s.config.Logger.With("server", name, "remote", remote(ctx))
 
-	server, err := s.server(ctx, name)
+	server, setup, err := s.serverAndAccount(ctx, name)
 	if err != nil {
-		return nil, s.fail(ctx, log, "read server", err)
-	}
-
-	setup, err := s.accountSetup(ctx, server)
-	if err != nil {
-		return nil, s.fail(ctx, log, "read account of the BMC", err)
+		return nil, err
 	}
 
 	if setup == nil {

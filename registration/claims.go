@@ -180,9 +180,9 @@ func (s *Service) know(ctx context.Context, name string, told identity.Facts) er
 func undisputed(server *v1alpha2.Server) bool {
 	_, word := server.Annotations[v1alpha2.IdentityAnnotation]
 
-	return !word && !slices.ContainsFunc(server.Status.Conditions, func(c v1alpha2.Condition) bool {
-		return c.Type == v1alpha2.ConditionDuplicateIdentity
-	})
+	_, disputed := server.Status.Conditions.Find(v1alpha2.ConditionDuplicateIdentity)
+
+	return !word && !disputed
 }
 
 func claimsOf(servers []*v1alpha2.Server) []identity.Claim {

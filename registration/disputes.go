@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -98,25 +99,17 @@ func (s *Service) stand(ctx context.Context, server *v1alpha2.Server, standing i
 	want := standingCondition(server.Name, standing)
 
 	err := s.change(ctx, server.Name, func(server *v1alpha2.Server) error {
-		has := slices.IndexFunc(server.Status.Conditions, func(c v1alpha2.Condition) bool {
-			return c.Type == v1alpha2.ConditionDuplicateIdentity
-		})
-		was := corev1.ConditionFalse
-
-		if has >= 0 {
-			was = server.Status.Conditions[has].Status
-			if c := server.Status.Conditions[has]; c.Status == want.Status {
-				want.LastTransitionTime = c.LastTransitionTime
-			}
+		was, has := server.Status.Conditions.Find(v1alpha2.ConditionDuplicateIdentity)
+		if has && was.Status == want.Status {
+			want.LastTransitionTime = was.LastTransitionTime
 		}
 
-		turned = want.Status != was
+		turned = want.Status != cmp.Or(was.Status, corev1.ConditionFalse)
 
-		switch {
-		case len(standing.Others) > 0:
-			setCondition(server, want)
-		case has >= 0:
-			server.Status.Conditions = slices.Delete(server.Status.Conditions, has, has+1)
+		if len(standing.Others) > 0 {
+			server.Status.Conditions = server.Status.Conditions.With(want)
+		} else {
+			server.Status.Conditions = server.Status.Conditions.Without(want.Type)
 		}
 
 		return nil

@@ -142,14 +142,7 @@ func (b bench) tellOf(t *testing.T, name, patch string) {
 }
 
 func disputed(s *v1alpha2.Server) (v1alpha2.Condition, bool) {
-	i := slices.IndexFunc(s.Status.Conditions, func(c v1alpha2.Condition) bool {
-		return c.Type == v1alpha2.ConditionDuplicateIdentity
-	})
-	if i < 0 {
-		return v1alpha2.Condition{}, false
-	}
-
-	return s.Status.Conditions[i], true
+	return s.Status.Conditions.Find(v1alpha2.ConditionDuplicateIdentity)
 }
 
 func (b bench) settled(t *testing.T, name, what string, so func(*v1alpha2.Server) bool) {

@@ -59,27 +59,40 @@ func mergeAddresses(stored, sent []corev1.NodeAddress) []corev1.NodeAddress {
 
 // Heartbeat tells that a wipe goes on: the time that a machine has for it starts again.
 func (s *Service) Heartbeat(ctx context.Context, request *api.HeartbeatRequest) (*api.HeartbeatResponse, error) {
-	name, err := s.who(ctx, request.GetUuid())
+	_, _, err := s.updateWipe(ctx, request.GetUuid(), func(server *v1alpha2.Server) { wipes(server, time.Now()) })
 	if err != nil {
 		return nil, err
 	}
 
-	binding, err := bindingOf(ctx, s.config.Client, name)
-	if err != nil {
-		return nil, s.fail(ctx, s.config.Logger.With("server", name, "remote", remote(ctx)), "read binding", err)
+	return &api.HeartbeatResponse{}, nil
+}
+
+// updateWipe changes the status of a machine's Server, if it was told to wipe: one that is accepted and not in use. It returns the Server's
+// name, and what was changed or nil.
+func (s *Service) updateWipe(ctx context.Context, id string, change func(*v1alpha2.Server)) (name string, changed *v1alpha2.Server, err error) {
+	if name, err = s.who(ctx, id); err != nil {
+		return "", nil, err
 	}
 
-	return &api.HeartbeatResponse{}, s.update(ctx, name, func(server *v1alpha2.Server) {
-		if orders.MayWipe(server, binding) { // or it was not told to wipe
-			wipes(server, time.Now())
+	binding, err := bindingOf(ctx, s.config.Client, name)
+	if err != nil {
+		return name, nil, s.fail(ctx, s.config.Logger.With("server", name, "remote", remote(ctx)), "read binding", err)
+	}
+
+	err = s.update(ctx, name, func(server *v1alpha2.Server) {
+		if changed = nil; orders.MayWipe(server, binding) {
+			changed = server
+			change(server)
 		}
 	})
+
+	return name, changed, err
 }
 
 // wipes notes that a machine's wipe goes on, or will: until the time for it is over again, nobody restarts the machine.
 func wipes(server *v1alpha2.Server, now time.Time) {
 	seen(&server.Status, now)
-	setCondition(server, v1alpha2.Condition{
+	server.Status.Conditions = server.Status.Conditions.With(v1alpha2.Condition{
 		Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityInfo,
 		Reason: reasonInProgress, Message: "wipe in progress", LastTransitionTime: metav1.Time{Time: now},
 	})
@@ -88,7 +101,7 @@ func wipes(server *v1alpha2.Server, now time.Time) {
 // wiped notes that a machine's disks were wiped.
 func wiped(server *v1alpha2.Server) {
 	server.Status.IsClean = true
-	setCondition(server, v1alpha2.Condition{
+	server.Status.Conditions = server.Status.Conditions.With(v1alpha2.Condition{
 		Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now(),
 	})
 }
@@ -96,24 +109,7 @@ func wiped(server *v1alpha2.Server) {
 // MarkServerAsWiped tells that a machine's disks were wiped. That counts only for a server that was told to wipe: one
 // that is accepted and not in use.
 func (s *Service) MarkServerAsWiped(ctx context.Context, request *api.MarkServerAsWipedRequest) (*api.MarkServerAsWipedResponse, error) {
-	var done *v1alpha2.Server
-
-	name, err := s.who(ctx, request.GetUuid())
-	if err != nil {
-		return nil, err
-	}
-
-	binding, err := bindingOf(ctx, s.config.Client, name)
-	if err != nil {
-		return nil, s.fail(ctx, s.config.Logger.With("server", name, "remote", remote(ctx)), "read binding", err)
-	}
-
-	err = s.update(ctx, name, func(server *v1alpha2.Server) {
-		if done = nil; orders.MayWipe(server, binding) {
-			done = server
-			wiped(server)
-		}
-	})
+	name, done, err := s.updateWipe(ctx, request.GetUuid(), wiped)
 	if err != nil {
 		return nil, err
 	}
@@ -159,11 +155,4 @@ func (s *Service) change(ctx context.Context, name string, change func(*v1alpha2
 		return s.config.Client.Status().Patch(ctx, server,
 			client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(FieldManager))
 	})
-}
-
-// setCondition replaces the condition of its type.
-func setCondition(server *v1alpha2.Server, condition v1alpha2.Condition) {
-	server.Status.Conditions = append(slices.DeleteFunc(server.Status.Conditions, func(c v1alpha2.Condition) bool {
-		return c.Type == condition.Type
-	}), condition)
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"regexp"
-	"slices"
 	"testing"
 	"time"
 
@@ -67,7 +66,7 @@ func TestAnOperatorsDay(t *testing.T) {
 		s := r.get("box")
 		before := s.DeepCopy()
 		s.Status.IsClean = true
-		s.Status.Conditions = slices.DeleteFunc(s.Status.Conditions, func(c v1alpha2.Condition) bool { return c.Type == v1alpha2.ConditionPowerCycle })
+		s.Status.Conditions = s.Status.Conditions.Without(v1alpha2.ConditionPowerCycle)
 		must(t, admin.Status().Patch(t.Context(), s, client.MergeFrom(before)))
 		eventually(t, "it is clean and off", func(context.Context) (bool, error) {
 			return r.get("box").Status.Phase == string(server.Clean) && !bmc.Powered(), nil
@@ -89,9 +88,7 @@ func TestAnOperatorsDay(t *testing.T) {
 	eventually(t, "its power control works again", func(context.Context) (bool, error) {
 		s := r.get("box")
 
-		return s.Status.Power == v1alpha2.PowerOff && slices.ContainsFunc(s.Status.Conditions, func(c v1alpha2.Condition) bool {
-			return c.Type == v1alpha2.ConditionPowerControl && c.Status == corev1.ConditionTrue
-		}), nil
+		return s.Status.Power == v1alpha2.PowerOff && s.Status.Conditions.Is(v1alpha2.ConditionPowerControl, corev1.ConditionTrue), nil
 	})
 	r.switches(servers.On, bmc, true, "^box: power is on\n$")
 	r.switches(servers.Off, bmc, false, "^box: power is off\n$")

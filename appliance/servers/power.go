@@ -77,7 +77,7 @@ func powerless(s *v1alpha2.Server) error {
 	switch {
 	case !s.Spec.Accepted:
 		return fmt.Errorf("it is not accepted, so nothing is done to it: accept it first with \"sidero-appliance accept %s\"", s.Name)
-	case duplicate(s):
+	case s.Duplicate():
 		return errDuplicate
 	case s.Spec.PowerDriver() == v1alpha2.PowerManual:
 		return errors.New("nothing controls its power, so somebody has to go there: spec.bmc or spec.power of the server changes that")
@@ -189,8 +189,8 @@ func outcome(before, now *v1alpha2.Server, order Order, settled bool) (string, e
 		return "", err
 	}
 
-	was, _ := condition(before, v1alpha2.ConditionPowerControl)
-	control, _ := condition(now, v1alpha2.ConditionPowerControl)
+	was, _ := before.Status.Conditions.Find(v1alpha2.ConditionPowerControl)
+	control, _ := now.Status.Conditions.Find(v1alpha2.ConditionPowerControl)
 	failed := control.Status == "False"
 
 	switch {
@@ -213,8 +213,8 @@ func outcome(before, now *v1alpha2.Server, order Order, settled bool) (string, e
 
 // refusal is what the appliance says of a request that it did not carry out, nil as long as it says nothing new.
 func refusal(before, now *v1alpha2.Server) error {
-	was, _ := condition(before, v1alpha2.ConditionPowerRequested)
-	is, _ := condition(now, v1alpha2.ConditionPowerRequested)
+	was, _ := before.Status.Conditions.Find(v1alpha2.ConditionPowerRequested)
+	is, _ := now.Status.Conditions.Find(v1alpha2.ConditionPowerRequested)
 	old := was.Status == is.Status && was.Message == is.Message && was.LastTransitionTime.Equal(&is.LastTransitionTime)
 
 	if old || is.Status != "False" {
@@ -226,7 +226,7 @@ func refusal(before, now *v1alpha2.Server) error {
 
 // overdue is about an order of which nothing is known when the time is over.
 func overdue(s *v1alpha2.Server, order Order) error {
-	control, _ := condition(s, v1alpha2.ConditionPowerControl)
+	control, _ := s.Status.Conditions.Find(v1alpha2.ConditionPowerControl)
 
 	switch _, open := s.Annotations[v1alpha2.PowerRequestAnnotation]; {
 	case open:
@@ -268,7 +268,7 @@ func (p *Pool) PowerStatus(ctx context.Context, names []string) error {
 		{"DRIVER", false, func(s *v1alpha2.Server) string { return string(s.Spec.PowerDriver()) }},
 		{"BMC", false, bmc},
 		{"PROBLEM", false, func(s *v1alpha2.Server) string {
-			control, _ := condition(s, v1alpha2.ConditionPowerControl)
+			control, _ := s.Status.Conditions.Find(v1alpha2.ConditionPowerControl)
 
 			return control.Message
 		}},

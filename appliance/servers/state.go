@@ -23,7 +23,7 @@ func (p *Pool) AcceptAll(ctx context.Context) error {
 	var waiting []v1alpha2.Server
 
 	for _, s := range all {
-		if !s.Spec.Accepted && s.DeletionTimestamp.IsZero() && !duplicate(&s) {
+		if !s.Spec.Accepted && s.DeletionTimestamp.IsZero() && !s.Duplicate() {
 			waiting = append(waiting, s)
 		}
 	}
@@ -37,7 +37,7 @@ func (p *Pool) AcceptAll(ctx context.Context) error {
 
 func (p *Pool) accept(ctx context.Context, s *v1alpha2.Server) error {
 	switch {
-	case duplicate(s):
+	case s.Duplicate():
 		return errDuplicate
 	case s.Spec.Accepted:
 		p.tell(s, "is accepted already")
@@ -89,20 +89,3 @@ func patchSpec(s *v1alpha2.Server, fields string) step {
 }
 
 var errDuplicate = errors.New("another machine claims the same identity, so nobody knows which one this is: the server's condition DuplicateIdentity tells how to decide")
-
-// duplicate tells whether several machines claim to be a server.
-func duplicate(s *v1alpha2.Server) bool {
-	c, _ := condition(s, v1alpha2.ConditionDuplicateIdentity)
-
-	return c.Status == "True"
-}
-
-func condition(s *v1alpha2.Server, kind v1alpha2.ConditionType) (v1alpha2.Condition, bool) {
-	for _, c := range s.Status.Conditions {
-		if c.Type == kind {
-			return c, true
-		}
-	}
-
-	return v1alpha2.Condition{}, false
-}

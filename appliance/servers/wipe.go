@@ -70,7 +70,7 @@ func (p *Pool) idle(ctx context.Context, s *v1alpha2.Server) error {
 		return fmt.Errorf("it is in use, so it is not wiped: \"sidero-appliance release %s\" tells how to take it back, and it is wiped then", s.Name)
 	case !s.Spec.Accepted:
 		return fmt.Errorf("it is not accepted, so it is not wiped: \"sidero-appliance accept %s\" accepts it, and it is wiped then", s.Name)
-	case duplicate(s):
+	case s.Duplicate():
 		return errDuplicate
 	default:
 		return nil

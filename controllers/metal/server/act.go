@@ -14,18 +14,18 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/power"
 )
 
-// errOutrun is for an action that was not taken, because it may not be due any more.
-var errOutrun = errors.New("the server has changed meanwhile: look at it, and ask again if it is still right")
+// errChanged is for an action that was not taken, because it may not be due any more.
+var errChanged = errors.New("the server has changed meanwhile: look at it, and ask again if it is still right")
 
-// deed is what a decision is carried out on.
-type deed struct {
+// target is what a decision is carried out on.
+type target struct {
 	server  *v1alpha2.Server
 	binding *v1alpha3.ServerBinding
 	control *control
 }
 
 // act switches the machine's power as decided.
-func (r *Reconciler) act(ctx context.Context, on deed, d Decision) error {
+func (r *Reconciler) act(ctx context.Context, on target, d Decision) error {
 	if d.Action == NoAction || on.control == nil {
 		return nil
 	}
@@ -64,7 +64,7 @@ func (r *Reconciler) act(ctx context.Context, on deed, d Decision) error {
 		r.sent.Store(on.server.Name, time.Now())
 	}
 
-	r.poller.expect(on.server.Name, state)
+	r.poller.expect(on.server.Name, state, d.Request)
 
 	return nil
 }
@@ -78,11 +78,11 @@ func (r *Reconciler) sentTo(server string) time.Time {
 }
 
 // stillDue tells whether a server is accepted and allocated as it was when the decision was made.
-func (r *Reconciler) stillDue(ctx context.Context, on deed) error {
+func (r *Reconciler) stillDue(ctx context.Context, on target) error {
 	now := &v1alpha2.Server{}
 	if err := r.live.Get(ctx, client.ObjectKeyFromObject(on.server), now); err != nil {
 		if apierrors.IsNotFound(err) {
-			return errOutrun
+			return errChanged
 		}
 
 		return fmt.Errorf("read server %s: %w", on.server.Name, err)
@@ -96,7 +96,7 @@ func (r *Reconciler) stillDue(ctx context.Context, on deed) error {
 	same := now.UID == on.server.UID && now.Spec.Accepted == on.server.Spec.Accepted && now.Duplicate() == on.server.Duplicate() &&
 		now.DeletionTimestamp.IsZero() == on.server.DeletionTimestamp.IsZero() && (binding == nil) == (on.binding == nil)
 	if !same {
-		return errOutrun
+		return errChanged
 	}
 
 	return nil

@@ -103,8 +103,9 @@ func (p *poller) forget(server string) {
 	}
 }
 
-// expect is told what a machine's power should be now, after it was switched, and has it looked at soon.
-func (p *poller) expect(server string, state power.State) {
+// expect is told what a machine's power should be now, after it was switched, and has it looked at soon. What a person has
+// asked for is a new beginning: whether the machine obeys is open again.
+func (p *poller) expect(server string, state power.State, asked bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
@@ -114,11 +115,23 @@ func (p *poller) expect(server string, state power.State) {
 	}
 
 	m.last.told, m.switched = state, time.Now()
+	m.last.defies = m.last.defies && !asked
 	m.switches++
 
 	select {
 	case m.wake <- struct{}{}:
 	default:
+	}
+}
+
+// failed is told why a machine could not be switched. That counts until it is looked at the next time: what was seen before says
+// nothing of whether the control works.
+func (p *poller) failed(server string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	if m := p.machines[server]; m != nil {
+		m.last.err = err
 	}
 }
 
@@ -153,7 +166,7 @@ func (p *poller) run(ctx context.Context, server string, m *polled) {
 // look asks once.
 func (p *poller) look(ctx context.Context, server string, m *polled) {
 	p.mu.Lock()
-	driver, before, switches := m.driver, m.last, m.switches
+	driver, switches := m.driver, m.switches
 	p.mu.Unlock()
 
 	state, err := driver.State(ctx)
@@ -173,6 +186,8 @@ func (p *poller) look(ctx context.Context, server string, m *polled) {
 		return
 	}
 
+	// Not what was known when it was asked: a switch may have failed since.
+	before := m.last
 	now := before.then(state, err, time.Since(m.switched) < p.every)
 	m.last = now
 	p.mu.Unlock()

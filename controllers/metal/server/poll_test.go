@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,9 +46,6 @@ func TestReadings(t *testing.T) {
 
 // TestNoNews holds that a machine which goes on not to answer is no news, whatever the numbers in the errors.
 func TestNoNews(t *testing.T) {
-	refused := func(port int) error {
-		return fmt.Errorf("ask it: %w", &net.OpError{Op: "read", Source: &net.UDPAddr{Port: port}, Err: errors.New("refused")})
-	}
 	failed := errors.New("it hangs")
 	open := func(failures int) error {
 		return fmt.Errorf("ask it: %w", &power.OpenError{Cause: failed, Failures: failures, Until: time.Unix(int64(failures), 0)})
@@ -64,7 +60,6 @@ func TestNoNews(t *testing.T) {
 		"left alone longer":   {open(3), open(4), true},
 		"another failure":     {failed, errors.New("wrong password"), false},
 		"answers":             {open(3), nil, false},
-		"another local port":  {refused(1), refused(2), false}, // drivers leave it out, see power/ipmi/lan
 		"another cause, open": {errors.New("wrong password"), open(3), false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -72,6 +67,27 @@ func TestNoNews(t *testing.T) {
 				t.Errorf("%q and %q: %v", text(c.a), text(c.b), got)
 			}
 		})
+	}
+}
+
+// TestDefied tells what the appliance wants in vain from what a person wanted once.
+func TestDefied(t *testing.T) {
+	for name, c := range map[string]struct {
+		reading  reading
+		decision Decision
+		want     bool
+	}{
+		"obeys":              {reading{state: power.On}, Decision{Action: TurnOff}, false},
+		"is told again":      {reading{state: power.On, defies: true}, Decision{Action: TurnOff}, true},
+		"was told again":     {reading{state: power.On, told: power.Off, defies: true}, Decision{}, true},
+		"nobody wants it":    {reading{state: power.On, defies: true}, Decision{}, false},
+		"was told, has time": {reading{state: power.On, told: power.Off}, Decision{}, false},
+		"a person asks":      {reading{state: power.On, defies: true}, Decision{Action: TurnOff, Request: true}, false},
+	} {
+		got := result{decision: c.decision, view: view{control: &control{}, reading: c.reading}}
+		if reason, err := got.trouble(); (reason == reasonDefies) != c.want || (err != nil) != c.want {
+			t.Errorf("%s: %q %v", name, reason, err)
+		}
 	}
 }
 
@@ -96,7 +112,7 @@ func TestDefiance(t *testing.T) {
 
 		follow()
 		synctest.Wait()
-		p.expect("a", power.Off)
+		p.expect("a", power.Off, false)
 
 		if got := follow(); got.settled() != power.Off || got.state != power.On {
 			t.Errorf("after it was told: %+v", got)
@@ -112,6 +128,26 @@ func TestDefiance(t *testing.T) {
 
 		if got := follow(); got.settled() != power.On || !got.defies || told != 2 {
 			t.Errorf("two minutes later: %+v, told %d times", got, told)
+		}
+
+		if p.expect("a", power.Off, false); !follow().defies {
+			t.Error("told again, it obeys before anybody knows")
+		}
+
+		if p.expect("a", power.Off, true); follow().defies {
+			t.Error("asked by a person, it is known to defy before anybody knows")
+		}
+
+		if p.failed("a", context.DeadlineExceeded); follow().err == nil {
+			t.Error("what went wrong is forgotten before it is looked at again")
+		}
+
+		machine.state = power.Off
+
+		time.Sleep(2 * time.Minute)
+
+		if got := follow(); got != (reading{state: power.Off}) {
+			t.Errorf("at last: %+v", got)
 		}
 
 		stop()

@@ -168,9 +168,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 		return reconcile.Result{}, err
 	}
 
-	outcome := r.act(ctx, deed{s, binding, view.control}, decision)
-	if errors.Is(outcome, errOutrun) && known.Asked == NoAction {
+	outcome := r.act(ctx, target{s, binding, view.control}, decision)
+
+	switch {
+	case errors.Is(outcome, errChanged) && known.Asked == NoAction:
 		return reconcile.Result{}, nil // the change brings it here again
+	case outcome != nil && !errors.Is(outcome, errChanged):
+		r.poller.failed(s.Name, outcome)
 	}
 
 	done := result{decision, view, outcome, binding}
@@ -212,7 +216,7 @@ func (r *Reconciler) keepMetadata(ctx context.Context, s *v1alpha2.Server) (chan
 		return false, nil
 	}
 
-	// Also who was outrun by somebody else's change begins again: that may be the end of the server's acceptance.
+	// After somebody else's change it begins again as well: that may be the end of the server's acceptance.
 	if err := r.client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return true, ignoreChanged(fmt.Errorf("write finalizer and labels of server %s: %w", s.Name, err))
 	}
@@ -304,10 +308,8 @@ func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout 
 		f.Blind, f.Sent = v.control.blind, v.sent
 	}
 
-	for _, c := range s.Status.Conditions {
-		if c.Type == v1alpha2.ConditionPowerCycle && c.Status == corev1.ConditionFalse {
-			f.Cycling, f.Heartbeat = c.LastTransitionTime.Time, c.Message == wipeInProgress
-		}
+	if c, ok := s.Status.Conditions.Find(v1alpha2.ConditionPowerCycle); ok && c.Status == corev1.ConditionFalse {
+		f.Cycling, f.Heartbeat = c.LastTransitionTime.Time, c.Message == wipeInProgress
 	}
 
 	if binding != nil {

@@ -1,11 +1,9 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -101,13 +99,13 @@ func (t result) write(status *v1alpha2.ServerStatus) {
 
 	switch {
 	case t.binding == nil:
-		drop(status, v1alpha2.ConditionPXEBooted)
+		status.Conditions = status.Conditions.Without(v1alpha2.ConditionPXEBooted)
 	case d.Phase == InUse:
 		set(status, v1alpha2.Condition{Type: v1alpha2.ConditionPXEBooted, Status: corev1.ConditionTrue})
 	}
 
 	// A person, or a client, may call a server clean that is about to be wiped.
-	if c, ok := find(status.Conditions, v1alpha2.ConditionPowerCycle); ok && d.IsClean && c.Status == corev1.ConditionFalse {
+	if d.IsClean && status.Conditions.Is(v1alpha2.ConditionPowerCycle, corev1.ConditionFalse) {
 		set(status, v1alpha2.Condition{Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionTrue})
 	}
 
@@ -161,7 +159,7 @@ func (t result) writeControl(status *v1alpha2.ServerStatus) {
 			Type: v1alpha2.ConditionPowerControl, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityWarning, Reason: reason, Message: err.Error(),
 		})
 	case t.view.control == nil:
-		drop(status, v1alpha2.ConditionPowerControl)
+		status.Conditions = status.Conditions.Without(v1alpha2.ConditionPowerControl)
 	case t.view.reading.state != "":
 		set(status, v1alpha2.Condition{Type: v1alpha2.ConditionPowerControl, Status: corev1.ConditionTrue})
 	}
@@ -176,13 +174,19 @@ func (t result) trouble() (reason string, err error) {
 		return reasonOf(t.outcome), t.outcome
 	case t.view.reading.err != nil:
 		return reasonOf(t.view.reading.err), t.view.reading.err
-	case t.view.reading.defies:
+	case t.defied():
 		return reasonDefies, errDefies
 	case t.decision.Unknown:
 		return reasonFailed, errUnknown
 	default:
 		return "", nil
 	}
+}
+
+// defied tells whether the control goes on not doing what the appliance wants of it. What a person has asked for is asked once: that it was not
+// done is no trouble that lasts.
+func (t result) defied() bool {
+	return t.view.reading.defies && !t.decision.Request && (t.decision.Action != NoAction || t.view.reading.told != "")
 }
 
 // tell records Events about what is new.
@@ -193,8 +197,8 @@ func (r *Reconciler) tell(before, s *v1alpha2.Server, t result) {
 		r.events.Eventf(s, nil, corev1.EventTypeNormal, eventAllocation, "Release", "the server is no more allocated")
 	}
 
-	was, _ := find(before.Status.Conditions, v1alpha2.ConditionPowerControl)
-	if now, ok := find(s.Status.Conditions, v1alpha2.ConditionPowerControl); ok && now.Status == corev1.ConditionFalse && was.Message != now.Message {
+	was, _ := before.Status.Conditions.Find(v1alpha2.ConditionPowerControl)
+	if now, ok := s.Status.Conditions.Find(v1alpha2.ConditionPowerControl); ok && now.Status == corev1.ConditionFalse && was.Message != now.Message {
 		r.events.Eventf(s, nil, corev1.EventTypeWarning, eventManagement, "ControlPower", "%s", now.Message)
 	}
 
@@ -202,7 +206,7 @@ func (r *Reconciler) tell(before, s *v1alpha2.Server, t result) {
 		r.events.Eventf(s, nil, corev1.EventTypeWarning, eventManagement, "Refuse", "%s", d.Refused)
 	}
 
-	if t.outcome != nil || t.view.control == nil || t.view.reading.defies && !d.Request {
+	if t.outcome != nil || t.view.control == nil || t.defied() {
 		return
 	}
 
@@ -234,18 +238,9 @@ func reasonOf(err error) string {
 	}
 }
 
-func find(conditions v1alpha2.Conditions, kind v1alpha2.ConditionType) (v1alpha2.Condition, bool) {
-	at := slices.IndexFunc(conditions, func(c v1alpha2.Condition) bool { return c.Type == kind })
-	if at < 0 {
-		return v1alpha2.Condition{}, false
-	}
-
-	return conditions[at], true
-}
-
 // set puts a condition in its place. Unless it says otherwise, its time is that of its last change.
 func set(status *v1alpha2.ServerStatus, c v1alpha2.Condition) {
-	old, found := find(status.Conditions, c.Type)
+	old, found := status.Conditions.Find(c.Type)
 	explicit := !c.LastTransitionTime.IsZero()
 
 	if !explicit {
@@ -255,12 +250,5 @@ func set(status *v1alpha2.ServerStatus, c v1alpha2.Condition) {
 		}
 	}
 
-	drop(status, c.Type)
-
-	status.Conditions = append(status.Conditions, c)
-	slices.SortFunc(status.Conditions, func(a, b v1alpha2.Condition) int { return cmp.Compare(a.Type, b.Type) })
-}
-
-func drop(status *v1alpha2.ServerStatus, kind v1alpha2.ConditionType) {
-	status.Conditions = slices.DeleteFunc(slices.Clone(status.Conditions), func(c v1alpha2.Condition) bool { return c.Type == kind })
+	status.Conditions = status.Conditions.With(c)
 }

@@ -80,7 +80,7 @@ func (t result) answer(asked Action) v1alpha2.Condition {
 
 // forget is for a request of which nobody knows what became: the appliance ended meanwhile.
 func forget(status *v1alpha2.ServerStatus) {
-	c, _ := find(status.Conditions, v1alpha2.ConditionPowerRequested)
+	c, _ := status.Conditions.Find(v1alpha2.ConditionPowerRequested)
 	if c.Reason == requestWaits {
 		c.Status, c.Severity, c.Reason, c.LastTransitionTime = corev1.ConditionFalse, v1alpha2.SeverityWarning, requestInterrupted, metav1.Now()
 		c.Message += ": the appliance ended before it could tell whether it was done: see whether the machine is on, and ask again"

@@ -47,7 +47,7 @@ func TestForget(t *testing.T) {
 
 		forget(status)
 
-		if c, _ := find(status.Conditions, v1alpha2.ConditionPowerRequested); c.Reason != want || reason == "" && len(status.Conditions) > 0 {
+		if c, _ := status.Conditions.Find(v1alpha2.ConditionPowerRequested); c.Reason != want || reason == "" && len(status.Conditions) > 0 {
 			t.Errorf("%q becomes %+v, want %q", reason, c, want)
 		}
 	}

@@ -1,6 +1,9 @@
 package v1alpha2
 
 import (
+	"cmp"
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -46,6 +49,36 @@ type Condition struct {
 
 // Conditions is the list of an object's conditions, one per type.
 type Conditions []Condition
+
+// Find returns the condition of a type, and whether there is one.
+func (c Conditions) Find(kind ConditionType) (Condition, bool) {
+	at := slices.IndexFunc(c, func(c Condition) bool { return c.Type == kind })
+	if at < 0 {
+		return Condition{}, false
+	}
+
+	return c[at], true
+}
+
+// Is tells whether the condition of a type has a status.
+func (c Conditions) Is(kind ConditionType, status corev1.ConditionStatus) bool {
+	found, ok := c.Find(kind)
+
+	return ok && found.Status == status
+}
+
+// With returns the conditions, sorted by type as Cluster API has them, with one in place of that of its type.
+func (c Conditions) With(condition Condition) Conditions {
+	all := append(c.Without(condition.Type), condition)
+	slices.SortFunc(all, func(a, b Condition) int { return cmp.Compare(a.Type, b.Type) })
+
+	return all
+}
+
+// Without returns the conditions but that of a type.
+func (c Conditions) Without(kind ConditionType) Conditions {
+	return slices.DeleteFunc(slices.Clone(c), func(c Condition) bool { return c.Type == kind })
+}
 
 // ValidateConditions refuses a condition that lacks a part, and two of one type: the list is a map to server-side apply.
 func ValidateConditions(path *field.Path, conditions Conditions) field.ErrorList {

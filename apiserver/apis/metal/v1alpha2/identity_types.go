@@ -45,15 +45,5 @@ type MachineIdentity struct {
 // Duplicate tells whether several machines claim the server's identity and nobody has decided which one it is. Nothing is
 // done to its machine then.
 func (s *Server) Duplicate() bool {
-	if s.Annotations[IdentityAnnotation] == IdentityUndecided {
-		return true
-	}
-
-	for _, c := range s.Status.Conditions {
-		if c.Type == ConditionDuplicateIdentity {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-
-	return false
+	return s.Annotations[IdentityAnnotation] == IdentityUndecided || s.Status.Conditions.Is(ConditionDuplicateIdentity, corev1.ConditionTrue)
 }

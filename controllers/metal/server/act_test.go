@@ -58,8 +58,8 @@ func newFake(t *testing.T, s *v1alpha2.Server, patch func() error) client.Client
 	}).Build()
 }
 
-// TestOutrunByAChange does nothing to a server that somebody has changed since it was read: it may be un-accepted.
-func TestOutrunByAChange(t *testing.T) {
+// TestChangedMeanwhile does nothing to a server that somebody has changed since it was read: it may be un-accepted.
+func TestChangedMeanwhile(t *testing.T) {
 	s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: v1alpha2.ServerSpec{Accepted: true}}
 
 	for name, c := range map[string]struct {
@@ -87,8 +87,8 @@ func TestOutrunByAChange(t *testing.T) {
 	}
 }
 
-// TestOutrunByAPerson changes its mind while a slow BMC is told what to boot from.
-func TestOutrunByAPerson(t *testing.T) {
+// TestUnacceptedMeanwhile changes its mind while a slow BMC is told what to boot from.
+func TestUnacceptedMeanwhile(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*testing.T, client.Client, *v1alpha2.Server)
 		want   int
@@ -120,9 +120,9 @@ func TestOutrunByAPerson(t *testing.T) {
 				c.change(t, api, mine)
 			}}
 
-			err := r.act(t.Context(), deed{server: s, control: &control{driver: device}}, Decision{Action: Restart, Marks: true})
+			err := r.act(t.Context(), target{server: s, control: &control{driver: device}}, Decision{Action: Restart, Marks: true})
 
-			if len(device.told) != c.want || errors.Is(err, errOutrun) != (c.want == 0) {
+			if len(device.told) != c.want || errors.Is(err, errChanged) != (c.want == 0) {
 				t.Errorf("told %q, %v", device.told, err)
 			}
 		})

@@ -20,14 +20,15 @@ const (
 	// part is how many bytes of a list are gathered before they are written and the turn ends. Encoders and gzip write a few
 	// hundred bytes at a time: a turn for each would make a list wait thousands of times.
 	part = 64 << 10
-	// patience is how long a turn is waited for. Whoever has one may be waiting himself, such as for a watch cache to become
-	// as new as was asked for.
-	patience = time.Second
+	// longest is how long a turn lasts at most. Whoever has it may be waiting himself, such as for a watch cache to become as
+	// new as was asked for. It is the turn that ends and not the patience of the others: many who wait are no reason to begin
+	// all at once.
+	longest = time.Second
 )
 
 // Handler lets so many lists be worked on at once, and the others in turn, whatever user they are for. A turn lasts until
 // a part of the list is written: so lists advance side by side, a short one does not wait for a long one to be complete,
-// and a client that reads slowly takes no turn from anybody. Who has waited long enough goes on without one.
+// and a client that reads slowly takes no turn from anybody.
 //
 // Only lists of these group-versions take turns. Those of custom resources are left out: a conversion webhook may ask the
 // API server anything before it answers.
@@ -59,26 +60,24 @@ func Handler(next http.Handler, versions []schema.GroupVersion, atOnce int) http
 type turn struct {
 	ctx    context.Context //nolint:containedctx // of the one request that it is for
 	places chan struct{}
-	held   bool
+	// end gives the place away when the turn has lasted long enough. It is nil while there is no turn.
+	end *time.Timer
 }
 
 func (t *turn) take() {
-	enough := time.NewTimer(patience)
-	defer enough.Stop()
-
 	select {
 	case t.places <- struct{}{}:
-		t.held = true
-	case <-enough.C:
+		t.end = time.AfterFunc(longest, func() { <-t.places })
 	case <-t.ctx.Done():
 	}
 }
 
 func (t *turn) leave() {
-	if t.held {
+	if t.end != nil && t.end.Stop() {
 		<-t.places
-		t.held = false
 	}
+
+	t.end = nil
 }
 
 // between gives others a turn while it writes.

@@ -139,6 +139,19 @@ func TestTurnsAreNotWaitedForForever(t *testing.T) {
 			t.Errorf("waited %s", waited)
 		}
 
+		begin = time.Now()
+		for range 2 {
+			go handler.ServeHTTP(httptest.NewRecorder(), ask("list", taking))
+		}
+
+		for n := range 2 { // one after the other, however long they wait
+			<-s.in
+
+			if waited := time.Since(begin); waited != time.Duration(n+1)*time.Second {
+				t.Errorf("number %d waited %s", n, waited)
+			}
+		}
+
 		gone, leave := context.WithCancel(ask("list", taking).Context())
 		leave()
 
@@ -150,7 +163,7 @@ func TestTurnsAreNotWaitedForForever(t *testing.T) {
 			t.Errorf("a request whose client has gone waited %s", waited)
 		}
 
-		for range 3 {
+		for range 5 {
 			s.on <- struct{}{}
 		}
 	})

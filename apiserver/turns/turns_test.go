@@ -4,11 +4,13 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/turns"
@@ -83,6 +85,40 @@ func TestListsTakeTurns(t *testing.T) {
 		}
 
 		s.on <- struct{}{}
+	})
+}
+
+// TestWhoseTurn has a user's lists come one after the other, and another user's between them.
+func TestWhoseTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const parts = 3
+
+		var order []string
+
+		handler := turns.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for range parts {
+				time.Sleep(100 * time.Millisecond) // which stands for computing
+				order = append(order, r.Header.Get("name"))
+				_, _ = w.Write(make([]byte, 100<<10)) // more than a part
+			}
+		}), []schema.GroupVersion{taking}, 1)
+
+		for _, list := range []string{"a1", "a2", "a3", "b1"} {
+			r := ask("list", taking)
+			r.Header.Set("name", list)
+			r = r.WithContext(request.WithUser(r.Context(), &user.DefaultInfo{Name: list[:1]}))
+
+			go handler.ServeHTTP(httptest.NewRecorder(), r)
+			synctest.Wait()
+		}
+
+		time.Sleep(time.Minute)
+
+		// While a part of the one is written, the next may begin.
+		want := []string{"a1", "b1", "a1", "b1", "a1", "b1"}
+		if len(order) != 12 || !slices.Equal(order[:6], want) || order[11] != "a3" {
+			t.Errorf("parts of %q, want of %q before others", order, want)
+		}
 	})
 }
 

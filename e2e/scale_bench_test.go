@@ -97,7 +97,7 @@ func rename(ctx context.Context, b *testing.B, c client.Client) {
 	b.Helper()
 
 	for n := range trickle {
-		s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: newcomer(n * crowd / trickle)}}
+		s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: newcomer(n*crowd/trickle + 1)}}
 		if err := c.Patch(ctx, s, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"hostname":"renamed"}}`))); err != nil {
 			b.Fatal(err)
 		}

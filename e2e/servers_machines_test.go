@@ -334,11 +334,11 @@ func (m *managed) register(ctx context.Context, t *testing.T, k kind, node *lab.
 	}
 }
 
-// untilRegistered waits until the machine's agent says so.
+// untilRegistered waits until the machine's agent says so. It knows its UUID then, and learns its Server's name with its first order.
 func (m *managed) untilRegistered(ctx context.Context, t *testing.T) {
 	t.Helper()
 
-	if _, err := m.machine.VM().WaitConsole(ctx, console.LineRegistered+m.name); err != nil {
+	if _, err := m.machine.VM().WaitConsole(ctx, console.LineRegistered+m.machine.Description().UUID.String()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -36,12 +36,17 @@ func (p pool) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ..
 }
 
 func (p pool) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	all, ok := list.(*v1alpha2.ServerList)
+	if !ok {
+		return nil // there are no others
+	}
+
 	servers := make([]v1alpha2.Server, p.accepted+p.waiting)
 	for i := range p.accepted {
 		servers[i].Spec.Accepted = true
 	}
 
-	list.(*v1alpha2.ServerList).Items = servers
+	all.Items = servers
 
 	return nil
 }

@@ -26,6 +26,9 @@ var errUnknown = errors.New("the machine is not registered: it has to register f
 // connection than the one it has registered with.
 var errUntold = errors.New("several servers have this UUID, and the call does not tell which one it is about: restart the machine")
 
+// errAnonymous is the answer to a call that tells nothing but a UUID, about a machine that tells more. Anybody knows a UUID.
+var errAnonymous = errors.New("the machine of this server tells who it is, and the call does not: restart the machine")
+
 // who is the name of the Server whose machine makes a call. It is never that of another machine with the same UUID.
 func (s *Service) who(ctx context.Context, id string) (string, error) {
 	id, err := machine.ParseUUID(id)
@@ -64,7 +67,7 @@ func (s *Service) unrecognised(ctx context.Context, id string, err error) error 
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errUntold):
+	case errors.Is(err, errUntold), errors.Is(err, errAnonymous):
 		return s.deny(ctx, codes.FailedPrecondition, err)
 	case errors.Is(err, errUnknown):
 		return s.deny(ctx, codes.NotFound, err)
@@ -109,7 +112,7 @@ func (s *Service) nameOf(ctx context.Context, id string, told *identity.Facts) (
 }
 
 // untold is the Server of a machine that tells only its UUID: the one that has registered over the same connection, or
-// else the only one that there is.
+// else the only one that there is, if nobody has told its permanent addresses either.
 func (s *Service) untold(ctx context.Context, id string) (string, error) {
 	if name, ok := s.callers.name(remote(ctx), id); ok {
 		return name, nil
@@ -121,7 +124,11 @@ func (s *Service) untold(ctx context.Context, id string) (string, error) {
 		return "", err //nolint:wrapcheck // wrapped by fail
 	}
 
-	if first.Name != "" && undisputed(first) && !identity.SharedUUID(id) {
+	switch {
+	case first.Name == "":
+	case first.Status.Identity != nil && len(first.Status.Identity.MACs) > 0:
+		return "", errAnonymous
+	case undisputed(first) && !identity.SharedUUID(id):
 		return id, nil
 	}
 

@@ -195,9 +195,8 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 			return nil, s.fail(ctx, log, "read classes", err)
 		}
 
-		// By Sidero's protocol all disks are wiped, which the policy may not want.
 		policy := orders.Policy(server, classes, s.settings())
-		response.Wipe = orders.MayWipe(server, binding) && policy.Everything()
+		response.Wipe = orders.WipesAll(server, binding, policy)
 		response.InsecureWipe = response.Wipe && (policy.Policy.Method == v1alpha2.WipeFast || policy.Policy.Method == v1alpha2.WipeDiscard)
 	}
 

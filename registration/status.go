@@ -60,15 +60,12 @@ func mergeAddresses(stored, sent []corev1.NodeAddress) []corev1.NodeAddress {
 // Heartbeat tells that a wipe goes on: the time that a machine has for it starts again.
 func (s *Service) Heartbeat(ctx context.Context, request *api.HeartbeatRequest) (*api.HeartbeatResponse, error) {
 	_, _, err := s.updateWipe(ctx, request.GetUuid(), func(server *v1alpha2.Server) { wipes(server, time.Now()) })
-	if err != nil {
-		return nil, err
-	}
 
-	return &api.HeartbeatResponse{}, nil
+	return &api.HeartbeatResponse{}, err
 }
 
-// updateWipe changes the status of a machine's Server, if it was told to wipe: one that is accepted and not in use. It returns the Server's
-// name, and what was changed or nil.
+// updateWipe changes the status of a machine's Server, if the machine is told by Sidero's protocol to wipe: one that is accepted, not
+// in use and not clean, and all of whose disks are to be wiped. It returns the Server's name, and what was changed or nil.
 func (s *Service) updateWipe(ctx context.Context, id string, change func(*v1alpha2.Server)) (name string, changed *v1alpha2.Server, err error) {
 	if name, err = s.who(ctx, id); err != nil {
 		return "", nil, err
@@ -79,8 +76,13 @@ func (s *Service) updateWipe(ctx context.Context, id string, change func(*v1alph
 		return name, nil, s.fail(ctx, s.config.Logger.With("server", name, "remote", remote(ctx)), "read binding", err)
 	}
 
+	classes, err := s.currentClasses(ctx)
+	if err != nil {
+		return name, nil, s.fail(ctx, s.config.Logger.With("server", name, "remote", remote(ctx)), "read classes", err)
+	}
+
 	err = s.update(ctx, name, func(server *v1alpha2.Server) {
-		if changed = nil; orders.MayWipe(server, binding) {
+		if changed = nil; orders.WipesAll(server, binding, orders.Policy(server, classes, s.settings())) {
 			changed = server
 			change(server)
 		}
@@ -106,8 +108,7 @@ func wiped(server *v1alpha2.Server) {
 	})
 }
 
-// MarkServerAsWiped tells that a machine's disks were wiped. That counts only for a server that was told to wipe: one
-// that is accepted and not in use.
+// MarkServerAsWiped tells that a machine's disks were wiped. That counts only for one that is told to wipe by Sidero's protocol.
 func (s *Service) MarkServerAsWiped(ctx context.Context, request *api.MarkServerAsWipedRequest) (*api.MarkServerAsWipedResponse, error) {
 	name, done, err := s.updateWipe(ctx, request.GetUuid(), wiped)
 	if err != nil {

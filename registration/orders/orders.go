@@ -71,6 +71,12 @@ func MayWipe(server *v1alpha2.Server, binding *v1alpha3.ServerBinding) bool {
 	return untouchable(server) == api.Reason_NONE && binding == nil && !leaving(server)
 }
 
+// WipesAll tells whether a machine that knows nothing of policies is told to wipe, and heard when it has: by Sidero's protocol all
+// disks are wiped, which the policy may not want.
+func WipesAll(server *v1alpha2.Server, binding *v1alpha3.ServerBinding, policy wipepolicy.Decision) bool {
+	return MayWipe(server, binding) && !server.Status.IsClean && policy.Everything()
+}
+
 // MayTouch tells whether anything at all may be done to a server.
 func MayTouch(server *v1alpha2.Server) bool { return untouchable(server) == api.Reason_NONE }
 

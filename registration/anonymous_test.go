@@ -1,6 +1,7 @@
 package registration_test
 
 import (
+	"slices"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -64,5 +65,45 @@ func testSiderosAgentAfterOurs(t *testing.T, b bench, endpoint string) {
 
 	if mark(); !b.server(t).Status.IsClean {
 		t.Error("the wiped server is not clean")
+	}
+
+	if said := (&box{t: t, sidero: true}).connect(endpoint).lies(0); slices.Contains(said, codes.OK) {
+		t.Errorf("over another connection its UUID is answered %v", said)
+	}
+}
+
+// TestKnownMachine: two calls cannot make an accepted server another machine's, by adding that one's address first and leaving out
+// its own then.
+func TestKnownMachine(t *testing.T) {
+	plane := startPlane(t)
+	b := newBench(t, plane, registration.Policy{})
+	agent := (&box{t: t}).connect(serve(t, b, plane)).agent
+	own, others := "00:25:90:00:00:0a", "00:25:90:00:00:0b"
+	register := func(macs ...string) {
+		t.Helper()
+
+		ctx, err := api.WithIdentity(t.Context(), &api.Identity{SerialNumber: "CZ1A", BootMac: macs[0], Macs: macs})
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if _, err := agent.CreateServer(ctx, request()); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	register("00:25:90:00:00:0c")
+	register(own) // before anybody has accepted it, a part that was replaced is gone
+
+	if known := b.server(t).Status.Identity.MACs; !slices.Equal(known, []string{own}) {
+		t.Errorf("known by %v", known)
+	}
+
+	b.patch(t, `{"spec":{"accepted":true}}`)
+	register(own, others)
+	register(others)
+
+	if known := b.server(t).Status.Identity; !slices.Equal(known.MACs, []string{own, others}) || known.SerialNumber != "CZ1A" {
+		t.Errorf("known by %+v", known)
 	}
 }

@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -167,11 +168,22 @@ func (s *Service) identify(ctx context.Context, reader client.Reader, id string,
 	return identity.Decide(id, facts, claimsOf(claims)) //nolint:wrapcheck // it tells all
 }
 
-// know writes down what a machine told of its identity.
+// know writes down what a machine told of its identity. Of one that is accepted, what was told before stays; a person who gives a
+// Server to a machine with new parts gives it the serial number too.
 func (s *Service) know(ctx context.Context, name string, told identity.Facts) error {
 	return s.change(ctx, name, func(server *v1alpha2.Server) error {
+		facts := told
+
+		if claim := identity.ClaimOf(server); server.Spec.Accepted {
+			if claim.Given(told) {
+				claim.Facts.Serial = cmp.Or(told.Serial, claim.Facts.Serial)
+			}
+
+			facts = claim.Facts.With(told)
+		}
+
 		now := &v1alpha2.MachineIdentity{
-			SerialNumber: told.Serial, BootMAC: told.BootMAC, MACs: told.MACs, OtherMACs: told.Other, ToldAt: metav1.Now(),
+			SerialNumber: facts.Serial, BootMAC: facts.BootMAC, MACs: facts.MACs, OtherMACs: facts.Other, ToldAt: metav1.Now(),
 		}
 
 		if was := server.Status.Identity; was != nil && now.ToldAt.Sub(was.ToldAt.Time) < seenAgain {

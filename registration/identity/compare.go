@@ -41,6 +41,8 @@ func compare(a, b Facts, sharedUUID bool) likeness {
 	case l.serial:
 		l.same = !sharedUUID || !addresses || l.shared > 0
 	case differ:
+	case addresses && len(a.MACs)+len(b.MACs) > 0:
+		// What is known not to be on USB is in only one of them.
 	case addresses:
 		// Any of them may be on USB and have moved. When a machine has told no other, they have not.
 		l.same = l.shared > 0 && l.shared == min(len(one), len(other))

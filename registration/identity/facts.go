@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
 	"net"
 	"slices"
 	"strings"
@@ -32,6 +33,24 @@ func New(told Facts) Facts {
 		Serial: ParseSerial(told.Serial), BootMAC: ParseMAC(told.BootMAC), MACs: macs,
 		Other: slices.DeleteFunc(usableMACs(told.Other), func(mac string) bool { return slices.Contains(macs, mac) }),
 	}
+}
+
+// maxKnown is how many addresses of a machine are known at most. The largest have some dozens.
+const maxKnown = 256
+
+// With adds to what is known of a machine what it tells now. Nothing is taken away: or of two calls the first could add another
+// machine's address, and the second take away its own.
+func (f Facts) With(told Facts) Facts {
+	all := New(Facts{
+		Serial: cmp.Or(f.Serial, told.Serial), BootMAC: cmp.Or(told.BootMAC, f.BootMAC),
+		MACs: slices.Concat(f.MACs, told.MACs), Other: slices.Concat(f.Other, told.Other),
+	})
+
+	if len(all.MACs)+len(all.Other) > maxKnown {
+		return f
+	}
+
+	return all
 }
 
 func (f Facts) none() bool {

@@ -38,6 +38,13 @@ func ClaimOf(server *v1alpha2.Server) Claim {
 	return claim
 }
 
+// Given tells whether a person has said that the Server is the machine's.
+func (c Claim) Given(facts Facts) bool {
+	id, _ := UUIDOf(c.Name)
+
+	return slices.Contains(facts.Names(id), c.Word)
+}
+
 // UUIDOf is the UUID that a Server claims by its name: UUID, or UUID-MAC. Other names claim none.
 func UUIDOf(name string) (id string, ok bool) {
 	if len(name) < uuidText {
@@ -106,7 +113,7 @@ func Decide(id string, facts Facts, claims []Claim) (Verdict, error) {
 func find(facts Facts, claims []Claim, names []string, shared bool) (Claim, error) {
 	// A person's word goes before what the machines tell.
 	for _, claim := range claims {
-		if slices.Contains(names, claim.Word) {
+		if claim.Given(facts) {
 			return claim, nil
 		}
 	}

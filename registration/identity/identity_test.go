@@ -94,11 +94,15 @@ func TestDecide(t *testing.T) {
 		"Sidero's agent after ours":            {sidero("", board, dongle), []identity.Claim{first(onUSB("", board))}, own, 0},
 		"ours after Sidero's":                  {onUSB("", board), []identity.Claim{first(sidero("", board, dongle))}, own, 0},
 		"ours after Sidero's, only the dongle": {onUSB("", board2), []identity.Claim{first(sidero("", board, dongle))}, identity.NameOf(own, dongle), 1},
-		"nothing told by either":               {none, []identity.Claim{first(none)}, own, 0},
-		"nothing told by a newcomer":           {none, []identity.Claim{first(agent("CZ1A", board))}, "", 0},
-		"only its serial number":               {sidero("CZ1A"), []identity.Claim{first(agent("CZ1A", board))}, own, 0},
-		"only another serial number":           {sidero("CZ2B"), []identity.Claim{first(agent("CZ1A", board))}, "", 0},
-		"a person made the Server":             {agent("CZ1A", board), []identity.Claim{first(none)}, own, 0},
+		"ours, and Sidero's with a dongle alone": {
+			sidero("", dongle), []identity.Claim{first(identity.New(identity.Facts{MACs: []string{board}, Other: []string{dongle}}))},
+			identity.NameOf(own, dongle), 1,
+		},
+		"nothing told by either":     {none, []identity.Claim{first(none)}, own, 0},
+		"nothing told by a newcomer": {none, []identity.Claim{first(agent("CZ1A", board))}, "", 0},
+		"only its serial number":     {sidero("CZ1A"), []identity.Claim{first(agent("CZ1A", board))}, own, 0},
+		"only another serial number": {sidero("CZ2B"), []identity.Claim{first(agent("CZ1A", board))}, "", 0},
+		"a person made the Server":   {agent("CZ1A", board), []identity.Claim{first(none)}, own, 0},
 		"a person made a Server for one more": {
 			agent("CZ2B", board2), []identity.Claim{first(agent("CZ1A", board)), later(board2, none)}, second, 1,
 		},
@@ -312,4 +316,22 @@ func FuzzDecide(f *testing.F) {
 			t.Errorf("%+v and %+v are one machine", one, two)
 		}
 	})
+}
+
+func TestWith(t *testing.T) {
+	known := sidero("CZ1A", board, dongle)
+
+	if all := known.With(agent("CZ2B", card, board)); all.Serial != "CZ1A" || all.BootMAC != card ||
+		!slices.Equal(all.MACs, []string{card, board}) || !slices.Equal(all.Other, []string{dongle}) {
+		t.Errorf("known is %+v", all)
+	}
+
+	var many []string
+	for i := range 256 {
+		many = append(many, fmt.Sprintf("00:25:90:00:01:%02x", i))
+	}
+
+	if all := known.With(agent("", many...)); len(all.MACs) > 0 || len(all.Other) != len(known.Other) {
+		t.Errorf("%d addresses are known", len(all.MACs)+len(all.Other))
+	}
 }

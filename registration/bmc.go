@@ -30,7 +30,7 @@ func (s *Service) UpdateBMCInfo(ctx context.Context, request *api.UpdateBMCInfoR
 		return nil, s.refuse(ctx, err)
 	}
 
-	name, err := s.who(ctx, request.GetUuid())
+	name, err := s.writer(ctx, request.GetUuid())
 	if err != nil {
 		return nil, err
 	}

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -187,4 +189,25 @@ func TestHangUp(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// TestOneServerIsLimited: from however many addresses, a Server is not written without end.
+func TestOneServerIsLimited(t *testing.T) {
+	service := New(Config{Client: pool{}, Cache: pool{}, Logger: slog.New(slog.DiscardHandler)})
+
+	for n := range writesAtOnce * 2 {
+		from := &net.TCPAddr{IP: net.IPv4(10, 0, byte(n/256), byte(n)), Port: 1024}
+		ctx := peer.NewContext(t.Context(), &peer.Peer{Addr: from})
+
+		_, err := service.Heartbeat(ctx, &api.HeartbeatRequest{Uuid: "4c4c4544-0042-3510-8051-b4c04f564432"})
+		if status.Code(err) == codes.ResourceExhausted && n >= writesAtOnce {
+			return
+		}
+
+		if status.Code(err) != codes.NotFound {
+			t.Fatalf("call %d is answered %v", n, err)
+		}
+	}
+
+	t.Error("a Server is written without end")
 }

@@ -47,6 +47,28 @@ func (s *Service) who(ctx context.Context, id string) (string, error) {
 	return name, s.unrecognised(ctx, id, err)
 }
 
+// errBusy is the answer to calls about one Server without end.
+var errBusy = errors.New("too many requests about this server: try again later")
+
+// writer is who, for a call that changes the Server.
+func (s *Service) writer(ctx context.Context, id string) (string, error) {
+	name, err := s.who(ctx, id)
+	if err != nil {
+		return "", err
+	}
+
+	return name, s.affordable(ctx, name)
+}
+
+// affordable refuses calls about one Server that are more than its machine makes.
+func (s *Service) affordable(ctx context.Context, name string) error {
+	if !s.changes.allowed(name) {
+		return s.deny(ctx, codes.ResourceExhausted, errBusy)
+	}
+
+	return nil
+}
+
 // recognise tells which Server a machine is that registers, and what it told of its identity.
 func (s *Service) recognise(ctx context.Context, reported machine.Machine) (identity.Verdict, identity.Facts, error) {
 	told, err := toldBy(ctx)
@@ -72,6 +94,8 @@ func (s *Service) unrecognised(ctx context.Context, id string, err error) error 
 		return s.deny(ctx, codes.FailedPrecondition, err)
 	case errors.Is(err, errUnknown):
 		return s.deny(ctx, codes.NotFound, err)
+	case errors.Is(err, identity.ErrCrowded):
+		return s.deny(ctx, codes.ResourceExhausted, err)
 	case errors.Is(err, identity.ErrNameless), errors.Is(err, identity.ErrAmbiguous):
 		return s.refuse(ctx, err)
 	default:

@@ -124,7 +124,7 @@ func (s *Service) stand(ctx context.Context, server *v1alpha2.Server, standing i
 	}
 
 	s.config.Logger.WarnContext(ctx, "identity of a server", "server", server.Name,
-		"disputed", want.Status == corev1.ConditionTrue, "others", standing.Others)
+		"disputed", want.Status == corev1.ConditionTrue, "others", some(standing.Others))
 	s.config.Recorder.Eventf(server, nil, kind, reason, "Register", "%.1000s", want.Message)
 
 	return nil
@@ -132,7 +132,7 @@ func (s *Service) stand(ctx context.Context, server *v1alpha2.Server, standing i
 
 // standingCondition tells how a Server stands, and what a person can do about it.
 func standingCondition(name string, standing identity.Standing) v1alpha2.Condition {
-	others := strings.Join(standing.Others, ", ")
+	others := some(standing.Others)
 	c := v1alpha2.Condition{Type: v1alpha2.ConditionDuplicateIdentity, LastTransitionTime: metav1.Now()}
 
 	switch {
@@ -140,16 +140,27 @@ func standingCondition(name string, standing identity.Standing) v1alpha2.Conditi
 		c.Status, c.Reason, c.Message = corev1.ConditionFalse, reasonDecided, "no other server claims its UUID any more"
 	case standing.Decided:
 		c.Status, c.Severity, c.Reason = corev1.ConditionFalse, v1alpha2.SeverityInfo, reasonDecided
-		c.Message = "a person has told that this is a machine of its own, although " + others + " claims its UUID too"
+		c.Message = "a person has told that this is a machine of its own, although its UUID is claimed by " + others + " too"
 	default:
 		c.Status, c.Severity, c.Reason = corev1.ConditionTrue, v1alpha2.SeverityWarning, reasonUndecided
-		c.Message = fmt.Sprintf("%[2]s claims the same UUID, and neither serial number nor network addresses tell that it is the same machine. "+
+		c.Message = fmt.Sprintf("its UUID is claimed by %[2]s too, and neither serial number nor network addresses tell that it is the same machine. "+
 			"Nothing is done to this one until you decide. If it is a machine of its own: kubectl annotate --overwrite server %[1]s %[3]s=own. "+
-			"If the other one is gone: kubectl delete server %[2]s. If that is this machine with new parts: kubectl annotate --overwrite "+
+			"If %[4]s is gone: kubectl delete server %[4]s. If that is this machine with new parts: kubectl annotate --overwrite "+
 			"server %[1]s %[3]s=%[4]s and then delete %[4]s", name, others, v1alpha2.IdentityAnnotation, standing.Others[0])
 	}
 
 	return c
+}
+
+// maxNamed is how many Servers a message names.
+const maxNamed = 3
+
+func some(names []string) string {
+	if more := len(names) - maxNamed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
+	}
+
+	return strings.Join(names, ", ")
 }
 
 // made are the names of Servers that were made for machines with another's UUID, which a cache that is behind does not have

@@ -372,6 +372,10 @@ func testDuplicatesAtOnce(t *testing.T, b bench, endpoint string) {
 	}
 
 	for i := range servers.Items {
+		if c, has := disputed(&servers.Items[i]); has && (strings.Count(c.Message, machine) > 9 || !strings.Contains(c.Message, " and 4 more ")) {
+			t.Errorf("%s tells %q", servers.Items[i].Name, c.Message)
+		}
+
 		if s := &servers.Items[i]; s.Spec.Accepted != (s.Name == machine) || !s.Duplicate() {
 			t.Errorf("%s: accepted %t, duplicate %t", s.Name, s.Spec.Accepted, s.Duplicate())
 		}

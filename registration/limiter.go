@@ -8,29 +8,29 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxAddresses is how many addresses are remembered.
-const maxAddresses = 4096
+// maxSenders is how many addresses, or names, are remembered.
+const maxSenders = 4096
 
-// limiter bounds what each address may do.
-type limiter struct {
+// limiter bounds what each address, or name, may do.
+type limiter[From comparable] struct {
 	perSecond rate.Limit
 	atOnce    int
 
 	mu   sync.Mutex
-	from map[netip.Addr]*rate.Limiter
+	from map[From]*rate.Limiter
 }
 
-func newLimiter(perSecond rate.Limit, atOnce int) *limiter {
-	return &limiter{perSecond: perSecond, atOnce: atOnce, from: map[netip.Addr]*rate.Limiter{}}
+func newLimiter[From comparable](perSecond rate.Limit, atOnce int) *limiter[From] {
+	return &limiter[From]{perSecond: perSecond, atOnce: atOnce, from: map[From]*rate.Limiter{}}
 }
 
-func (l *limiter) allowed(from netip.Addr) bool {
+func (l *limiter[From]) allowed(from From) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
 	bucket, known := l.from[from]
 	if !known {
-		if len(l.from) >= maxAddresses {
+		if len(l.from) >= maxSenders {
 			clear(l.from) // all start anew, which harms nobody
 		}
 

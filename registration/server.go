@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -29,10 +30,16 @@ const (
 	requestsAtOnce    = 500
 )
 
+// writesPerSecond and writesAtOnce are how many calls may change one Server, whoever makes them and from however many addresses.
+const (
+	writesPerSecond = 2
+	writesAtOnce    = 100
+)
+
 // Server answers machines: gRPC as an http.Handler.
 type Server struct {
 	grpc    *grpc.Server
-	limiter *limiter
+	limiter *limiter[netip.Addr]
 	config  Config
 }
 
@@ -48,7 +55,7 @@ func NewServer(service *Service) *Server {
 		server.RegisterService(description(one), service)
 	}
 
-	return &Server{grpc: server, limiter: newLimiter(requestsPerSecond, requestsAtOnce), config: config}
+	return &Server{grpc: server, limiter: newLimiter[netip.Addr](requestsPerSecond, requestsAtOnce), config: config}
 }
 
 // ServeHTTP implements http.Handler. What needs no decoding is refused here, before grpc decodes the request, which it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -97,12 +98,14 @@ type Service struct {
 	config Config
 	// names are UUIDs, locked while a machine registers: of two registrations of a new machine one makes it.
 	names     keymutex.KeyMutex
-	newcomers *limiter
-	visits    *visits
-	waiters   *waiters
-	callers   callers
-	made      made
-	disputes  disputes
+	newcomers *limiter[netip.Addr]
+	// changes are calls that change a Server, by its name.
+	changes  *limiter[string]
+	visits   *visits
+	waiters  *waiters
+	callers  callers
+	made     made
+	disputes disputes
 }
 
 // New makes the service.
@@ -110,7 +113,8 @@ func New(config Config) *Service {
 	return &Service{
 		config:    config,
 		names:     keymutex.NewHashed(nameLocks),
-		newcomers: newLimiter(newPerSecond, newAtOnce),
+		newcomers: newLimiter[netip.Addr](newPerSecond, newAtOnce),
+		changes:   newLimiter[string](writesPerSecond, writesAtOnce),
 		visits:    newVisits(time.Now),
 		waiters:   newWaiters(),
 		disputes:  newDisputes(),
@@ -133,6 +137,10 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 	}
 
 	name := verdict.Name
+	if err := s.affordable(ctx, name); err != nil {
+		return nil, err
+	}
+
 	log := s.config.Logger.With("server", name, "remote", remote(ctx))
 
 	created, err := s.ensure(ctx, reported.UUID, verdict)

@@ -27,7 +27,7 @@ func (s *Service) ReconcileServerAddresses(ctx context.Context, request *api.Rec
 		return nil, s.refuse(ctx, err)
 	}
 
-	name, err := s.who(ctx, request.GetUuid())
+	name, err := s.writer(ctx, request.GetUuid())
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (s *Service) Heartbeat(ctx context.Context, request *api.HeartbeatRequest) 
 // updateWipe changes the status of a machine's Server, if the machine is told by Sidero's protocol to wipe: one that is accepted, not
 // in use and not clean, and all of whose disks are to be wiped. It returns the Server's name, and what was changed or nil.
 func (s *Service) updateWipe(ctx context.Context, id string, change func(*v1alpha2.Server)) (name string, changed *v1alpha2.Server, err error) {
-	if name, err = s.who(ctx, id); err != nil {
+	if name, err = s.writer(ctx, id); err != nil {
 		return "", nil, err
 	}
 

@@ -11,7 +11,7 @@ import (
 
 // Tell implements api.FactsServer: it adds to what a machine registered with.
 func (s *Service) Tell(ctx context.Context, request *api.TellRequest) (*api.TellResponse, error) {
-	name, err := s.who(ctx, request.GetRegistration().GetHardware().GetSystem().GetUuid())
+	name, err := s.writer(ctx, request.GetRegistration().GetHardware().GetSystem().GetUuid())
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ type outcome struct {
 // Report implements api.OrdersServer.
 func (s *Service) Report(ctx context.Context, request *api.ReportRequest) (*api.ReportResponse, error) {
 	if problem := request.GetBmcProblem(); problem != nil {
-		name, err := s.who(ctx, request.GetUuid())
+		name, err := s.writer(ctx, request.GetUuid())
 		if err != nil {
 			return nil, err
 		}
@@ -65,7 +65,7 @@ func (s *Service) Report(ctx context.Context, request *api.ReportRequest) (*api.
 		return nil, s.refuse(ctx, err)
 	}
 
-	name, err := s.who(ctx, request.GetUuid())
+	name, err := s.writer(ctx, request.GetUuid())
 	if err != nil {
 		return nil, err
 	}

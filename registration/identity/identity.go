@@ -15,6 +15,9 @@ import (
 const (
 	uuidText = 36
 	macText  = 12
+
+	// maxClaims is how many Servers may claim a machine's own UUID.
+	maxClaims = 16
 )
 
 // Claim is a Server that claims a UUID.
@@ -79,6 +82,8 @@ var (
 		"a network address of its own: set a UUID in the firmware's setup")
 	// ErrAmbiguous is for a machine that is as much like one server as like another.
 	ErrAmbiguous = errors.New("the machine has parts of several servers with its UUID")
+	// ErrCrowded is for one more machine with a UUID that too many claim: each newcomer is a write for every one of them.
+	ErrCrowded = fmt.Errorf("%d servers have this UUID: decide which machines they are, or delete those that are none", maxClaims)
 )
 
 // Decide tells which Server a machine with a UUID is, of all those that claim it. It never gives a machine the Server of
@@ -96,6 +101,10 @@ func Decide(id string, facts Facts, claims []Claim) (Verdict, error) {
 	verdict := Verdict{Name: claim.Name}
 
 	if verdict.Name == "" {
+		if len(claims) >= maxClaims && !shared {
+			return Verdict{}, ErrCrowded
+		}
+
 		verdict.New = true
 		if verdict.Name = newName(id, names, claims, shared); verdict.Name == "" {
 			return Verdict{}, ErrNameless

@@ -335,3 +335,24 @@ func TestWith(t *testing.T) {
 		t.Errorf("%d addresses are known", len(all.MACs)+len(all.Other))
 	}
 }
+
+// TestCrowd: each further machine with a UUID costs a write for all before it, so there is an end to them; not for machines without a
+// UUID of their own.
+func TestCrowd(t *testing.T) {
+	var claims []identity.Claim
+	for i := range 16 {
+		claims = append(claims, later(fmt.Sprintf("00:25:90:00:01:%02x", i), agent("", fmt.Sprintf("00:25:90:00:01:%02x", i))))
+	}
+
+	if got, err := identity.Decide(own, agent("", board), claims); !errors.Is(err, identity.ErrCrowded) {
+		t.Errorf("one more is %+v, %v", got, err)
+	}
+
+	if got, err := identity.Decide(own, agent("", "00:25:90:00:01:0f"), claims); err != nil || got.Name != claims[15].Name {
+		t.Errorf("the last one is %+v, %v", got, err)
+	}
+
+	if got, err := identity.Decide(common, agent("", board), claims); err != nil || !got.New {
+		t.Errorf("one without a UUID of its own is %+v, %v", got, err)
+	}
+}

@@ -30,6 +30,7 @@ func TestAccount(t *testing.T) {
 		{"an accepted one is, until it has told it", testAccountFirst},
 		{"nobody else is heard", testAccountUnasked},
 		{"a person wants another password", testAccountRotation},
+		{"an address comes with a login", testAccountStays},
 		{"the Secret is deleted", testAccountSecretDeleted},
 		{"a person logs in otherwise", testAccountOfPerson},
 	} {
@@ -216,6 +217,29 @@ func testAccountRotation(t *testing.T, b bench) {
 	if setup, _ := b.asked(t); setup != nil || len(b.server(t).Annotations) > 0 {
 		t.Errorf("asked again for %v, annotations are %v", setup, b.server(t).Annotations)
 	}
+}
+
+// testAccountStays: the login that is known is sent to no other address than that which came with it.
+func testAccountStays(t *testing.T, b bench) {
+	b.patch(t, `{"spec":{"bmc":null}}`)
+
+	if code := b.tellBMC(t, &api.BMCInfo{Ip: "10.0.9.1", Port: 623, User: "sidero", Pass: "moved"}); code != codes.OK || b.server(t).Spec.BMC.Endpoint != "10.0.9.1" {
+		t.Fatalf("BMC is %+v (%s)", b.server(t).Spec.BMC, code)
+	}
+
+	b.patch(t, `{"metadata":{"annotations":{"`+v1alpha2.RotateBMCAnnotation+`":""}}}`)
+
+	for _, info := range []*api.BMCInfo{{Ip: "10.6.6.6", Port: 1623}, {Ip: "10.6.6.6", User: "sidero"}, {Ip: "10.6.6.6", Pass: "x"}} {
+		if code := b.tellBMC(t, info); code != codes.OK {
+			t.Error(code)
+		}
+	}
+
+	if bmc := b.server(t).Spec.BMC; bmc.Endpoint != "10.0.9.1" || bmc.Port != 623 {
+		t.Errorf("the known login would be sent to %+v", bmc)
+	}
+
+	b.patch(t, `{"metadata":{"annotations":{"`+v1alpha2.RotateBMCAnnotation+`":null}}}`)
 }
 
 func testAccountSecretDeleted(t *testing.T, b bench) {

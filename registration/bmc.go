@@ -50,6 +50,11 @@ func (s *Service) UpdateBMCInfo(ctx context.Context, request *api.UpdateBMCInfoR
 		return &api.UpdateBMCInfoResponse{}, nil
 	}
 
+	// A login that is known is sent to where it was made only: another address comes with another login.
+	if setup.GetUserInUse() != "" && !tellsLogin(request.GetBmcInfo()) {
+		return &api.UpdateBMCInfoResponse{}, nil
+	}
+
 	kept, err := s.storeBMC(ctx, server, request.GetBmcInfo())
 	if err != nil {
 		return nil, s.fail(ctx, log, "store BMC", err)
@@ -64,7 +69,9 @@ func (s *Service) UpdateBMCInfo(ctx context.Context, request *api.UpdateBMCInfoR
 	return &api.UpdateBMCInfoResponse{}, nil
 }
 
-// storeBMC applies what is known of a BMC after a report. The agent reports twice, first the address, then credentials
+func tellsLogin(info *api.BMCInfo) bool { return info.GetUser() != "" && info.GetPass() != "" }
+
+// storeBMC applies what is known of a BMC after a report. Sidero's agent reports twice, first the address, then credentials
 // without a port: whatever a report lacks is said again as it is, or it would be taken back.
 func (s *Service) storeBMC(ctx context.Context, server *v1alpha2.Server, info *api.BMCInfo) (kept []string, err error) {
 	bmc := v1alpha2.BMC{}
@@ -83,7 +90,7 @@ func (s *Service) storeBMC(ctx context.Context, server *v1alpha2.Server, info *a
 		}
 	}
 
-	if info.GetUser() != "" && info.GetPass() != "" {
+	if tellsLogin(info) {
 		secret := v1alpha2.AccountSecret(server.Name)
 		if kept, err = s.applyCredentials(ctx, server, secret, info); err != nil {
 			return kept, err

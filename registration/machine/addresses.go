@@ -75,9 +75,11 @@ func CheckBMC(info *api.BMCInfo) error {
 		return fmt.Errorf("port %d of the BMC is above %d", info.GetPort(), maxPort)
 	}
 
+	// Credentials are sent there: an address in the network, and neither one of the appliance itself nor a name, which may stand
+	// for any.
 	if ip := info.GetIp(); ip != "" {
-		if parsed, err := netip.ParseAddr(ip); err != nil || parsed.Zone() != "" {
-			return checkHostname(ip) // which no address with a zone is
+		if parsed, err := netip.ParseAddr(ip); err != nil || parsed.Zone() != "" || !parsed.Unmap().IsGlobalUnicast() {
+			return fmt.Errorf("address %.64q of the BMC is not one that it can be reached by from another machine", ip)
 		}
 	}
 

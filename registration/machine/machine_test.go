@@ -68,7 +68,9 @@ func TestParseRefuses(t *testing.T) {
 
 func TestCheckBMC(t *testing.T) {
 	for address, ok := range map[string]bool{
-		"10.0.9.1": true, "fd00::9": true, "bmc-1.example": true, "": true,
+		"10.0.9.1": true, "fd00::9": true, "2001:db8::9": true, "192.0.2.9": true, "": true,
+		"bmc-1.example": false, "localhost": false, "127.0.0.1": false, "::1": false, "::ffff:127.0.0.1": false, "0.0.0.0": false,
+		"::": false, "169.254.1.1": false, "fe80::1": false, "224.0.0.1": false, "ff02::1": false, "255.255.255.255": false,
 		"fe80::1%eno1": false, "fe80::1%\x1b[31m": false, "\x1b[31m": false, "10.0.9.1:623": false,
 	} {
 		if err := machine.CheckBMC(&api.BMCInfo{Ip: address}); (err == nil) != ok {

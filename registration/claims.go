@@ -195,6 +195,9 @@ func (s *Service) identify(ctx context.Context, reader client.Reader, id string,
 // know writes down what a machine told of its identity. Of one that is accepted, what was told before stays; a person who gives a
 // Server to a machine with new parts gives it the serial number too.
 func (s *Service) know(ctx context.Context, name string, told identity.Facts) error {
+	id, _ := identity.UUIDOf(name)
+	told = told.Under(id)
+
 	return s.change(ctx, name, func(server *v1alpha2.Server) error {
 		facts := told
 

@@ -18,7 +18,7 @@ type Booting struct {
 // then its agent has to tell more.
 func AtBoot(id string, booting Booting, claims []Claim, now time.Time) (Claim, bool) {
 	booting = Booting{MAC: ParseMAC(booting.MAC), Serial: ParseSerial(booting.Serial)}
-	if SharedUUID(id) {
+	if SharedUUID(id) || repeats(booting.Serial, id) {
 		booting.Serial = ""
 	}
 

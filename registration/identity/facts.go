@@ -109,19 +109,52 @@ func sharedSerials() []string {
 
 // ParseSerial is a serial number as machines are compared by it; empty for what many machines share.
 func ParseSerial(text string) string {
-	core := strings.Map(func(r rune) rune {
-		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
-			return -1
-		}
-
-		return unicode.ToLower(r)
-	}, text)
+	core := coreOf(text)
 
 	if slices.Contains(sharedSerials(), core) || strings.Trim(core, core[:1]) == "" {
 		return "" // the latter is one sign again and again: 00000000, xxxxxxxx
 	}
 
 	return strings.TrimSpace(text)
+}
+
+// coreOf are the letters, small, and digits of a text.
+func coreOf(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+
+		return unicode.ToLower(r)
+	}, text)
+}
+
+// Under are the facts that tell a machine from others with this UUID. A serial number that is made of the UUID, as those of VMware's
+// and Amazon's machines, is every clone's.
+func (f Facts) Under(id string) Facts {
+	if repeats(f.Serial, id) {
+		f.Serial = ""
+	}
+
+	return f
+}
+
+// repeats tells whether a serial number has a UUID in it, in the order of bytes in which it is written or in that of SMBIOS
+// (DSP0134, 7.2.1), which has the first three fields the other way round.
+func repeats(serial, text string) bool {
+	id, err := uuid.Parse(text)
+	if err != nil || serial == "" {
+		return false
+	}
+
+	other := id
+	slices.Reverse(other[0:4])
+	slices.Reverse(other[4:6])
+	slices.Reverse(other[6:8])
+
+	core := coreOf(serial)
+
+	return strings.Contains(core, coreOf(id.String())) || strings.Contains(core, coreOf(other.String()))
 }
 
 // sharedUUIDs are what firmware reports that was given none of its own, beside those of one byte again and again.
@@ -150,6 +183,12 @@ func SharedUUID(text string) bool {
 
 // Of is what is known of a Server's machine: what it told of its identity, or of its hardware where it has told no more.
 func Of(server *v1alpha2.Server) Facts {
+	id, _ := UUIDOf(server.Name)
+
+	return toldBy(server).Under(id)
+}
+
+func toldBy(server *v1alpha2.Server) Facts {
 	if told := server.Status.Identity; told != nil {
 		return New(Facts{Serial: told.SerialNumber, BootMAC: told.BootMAC, MACs: told.MACs, Other: told.OtherMACs})
 	}

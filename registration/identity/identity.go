@@ -90,6 +90,7 @@ var (
 // another: in doubt there is a new one.
 func Decide(id string, facts Facts, claims []Claim) (Verdict, error) {
 	shared := SharedUUID(id)
+	facts = facts.Under(id)
 
 	names := facts.Names(id)
 

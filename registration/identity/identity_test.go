@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/registration/identity"
 )
 
@@ -40,6 +42,14 @@ func sidero(serial string, macs ...string) identity.Facts {
 
 func first(facts identity.Facts) identity.Claim { return identity.Claim{Name: own, Facts: facts} }
 
+// claimOf is that of a Server whose machine has told this.
+func claimOf(name, serial, mac string) identity.Claim {
+	server := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	server.Status.Identity = &v1alpha2.MachineIdentity{SerialNumber: serial, MACs: []string{mac}}
+
+	return identity.ClaimOf(server)
+}
+
 func later(mac string, facts identity.Facts) identity.Claim {
 	return identity.Claim{Name: identity.NameOf(own, mac), Facts: facts}
 }
@@ -61,11 +71,19 @@ func TestDecide(t *testing.T) {
 		"another serial number and address":       {agent("CZ2B", board2), []identity.Claim{first(agent("CZ1A", board))}, second, 1},
 		"no serial numbers, another address":      {agent("", board2), []identity.Claim{first(agent("", board))}, second, 1},
 		"no serial numbers, one address the same": {agent("", board2, card), []identity.Claim{first(agent("", board, card))}, own, 0},
-		"a serial number that all have":           {agent("Default string", board2), []identity.Claim{first(agent("default string", board))}, second, 1},
-		"zeros for a serial number":               {agent("0000000", board2), []identity.Claim{first(agent("0000000", board))}, second, 1},
-		"only one has a serial number":            {agent("CZ1A", board2), []identity.Claim{first(agent("", board))}, second, 1},
-		"only one has, one address":               {agent("CZ1A", board), []identity.Claim{first(agent("", board))}, own, 0},
-		"one dongle, two boards":                  {onUSB("", board2), []identity.Claim{first(onUSB("", board))}, identity.NameOf(own, dongle), 1},
+		"a clone, whose serial number is the UUID": {
+			agent("VMware-4c 4c 45 44 00 42 35 10-80 51 b4 c0 4f 56 44 32", board2),
+			[]identity.Claim{claimOf(own, "VMware-4c 4c 45 44 00 42 35 10-80 51 b4 c0 4f 56 44 32", board)}, second, 1,
+		},
+		"a clone, the UUID in the order of SMBIOS": {
+			agent("VMware-44 45 4c 4c 42 00 10 35-80 51 b4 c0 4f 56 44 32", board2),
+			[]identity.Claim{claimOf(own, "VMware-44 45 4c 4c 42 00 10 35-80 51 b4 c0 4f 56 44 32", board)}, second, 1,
+		},
+		"a serial number that all have": {agent("Default string", board2), []identity.Claim{first(agent("default string", board))}, second, 1},
+		"zeros for a serial number":     {agent("0000000", board2), []identity.Claim{first(agent("0000000", board))}, second, 1},
+		"only one has a serial number":  {agent("CZ1A", board2), []identity.Claim{first(agent("", board))}, second, 1},
+		"only one has, one address":     {agent("CZ1A", board), []identity.Claim{first(agent("", board))}, own, 0},
+		"one dongle, two boards":        {onUSB("", board2), []identity.Claim{first(onUSB("", board))}, identity.NameOf(own, dongle), 1},
 		"one dongle, named after it already": {
 			onUSB("", board2), []identity.Claim{first(agent("", card)), later(dongle, onUSB("", board))}, second, 2,
 		},

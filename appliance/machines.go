@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -32,17 +33,24 @@ func (m machines) Server(ctx context.Context, asks bootplan.Request) (bootplan.S
 		return bootplan.Server{}, fmt.Errorf("list servers: %w", err)
 	}
 	var claims []identity.Claim
-	disputed := map[string]bool{}
+	known := map[string]*v1alpha2.Server{}
 	for i := range servers.Items {
 		server := &servers.Items[i]
 		if claimed, ok := identity.UUIDOf(server.Name); ok && claimed == asks.UUID {
 			claims = append(claims, identity.ClaimOf(server))
-			disputed[server.Name] = server.Duplicate()
+			known[server.Name] = server
 		}
 	}
 	found, ok := identity.AtBoot(asks.UUID, identity.Booting{MAC: asks.MAC, Serial: asks.Serial}, claims, time.Now())
 	if !ok {
 		return bootplan.Server{}, nil
 	}
-	return bootplan.Server{Registered: true, Name: found.Name, Disputed: disputed[found.Name]}, nil
+	return bootplan.Server{Registered: true, Name: found.Name, Disputed: frozen(known[found.Name], asks.MAC)}, nil
+}
+
+// frozen tells whether a machine boots nothing but its agent because others claim its UUID. One that is in use, and starts from an
+// address that only it has, boots on: or anybody could stop it by registering another machine with its UUID.
+func frozen(server *v1alpha2.Server, mac string) bool {
+	own := server.Status.Identity != nil && slices.Contains(server.Status.Identity.MACs, identity.ParseMAC(mac))
+	return server.Duplicate() && !(server.Status.InUse && own)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -34,10 +35,18 @@ func TestMachines(t *testing.T) {
 		s.Status.Identity = &v1alpha2.MachineIdentity{MACs: []string{mac}, BootMAC: mac, ToldAt: metav1.NewTime(time.Now().Add(-time.Hour))}
 		return s
 	}
+	inUse := func(s v1alpha2.Server) v1alpha2.Server {
+		s.Status.InUse = true
+		s.Status.Conditions = v1alpha2.Conditions{{Type: v1alpha2.ConditionDuplicateIdentity, Status: corev1.ConditionTrue}}
+		s.Status.Identity.OtherMACs = []string{"00:e0:4c:00:00:0d"}
+		s.Status.Identity.ToldAt = metav1.Now()
+		return s
+	}
 	cache := known{servers: []v1alpha2.Server{
 		{ObjectMeta: metav1.ObjectMeta{Name: "dummyserver-0"}},
 		server(uuid, "00:25:90:00:00:0a", ""),
 		server(second, "00:25:90:00:00:0b", v1alpha2.IdentityUndecided),
+		inUse(server(uuid+"-00259000000e", "00:25:90:00:00:0e", "")),
 		server("4c4c4544-0042-3510-8051-b4c04f564433", "00:25:90:00:00:0c", ""),
 	}}
 	for mac, want := range map[string]bootplan.Server{
@@ -45,6 +54,8 @@ func TestMachines(t *testing.T) {
 		"00:25:90:00:00:0b": {Registered: true, Name: second, Disputed: true},
 		"00:25:90:00:00:0c": {},
 		"00:25:90:00:00:0d": {},
+		"00:25:90:00:00:0e": {Registered: true, Name: uuid + "-00259000000e"},
+		"00:e0:4c:00:00:0d": {Registered: true, Name: uuid + "-00259000000e", Disputed: true},
 		"":                  {},
 	} {
 		if got, err := (machines{cache}).Server(t.Context(), bootplan.Request{UUID: uuid, MAC: mac}); err != nil || got != want {

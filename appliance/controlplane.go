@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -153,7 +152,7 @@ func (p *controlPlane) control(s site) error {
 	if err != nil {
 		return err
 	}
-	identity, err := leaseHolder()
+	identity, err := leaseHolder(s.DataDir)
 	if err != nil {
 		return err
 	}
@@ -183,21 +182,12 @@ func (p *controlPlane) control(s site) error {
 	return nil
 }
 
-// leaseHolder is who holds the Leases of the appliance's controllers.
-func leaseHolder() (string, error) {
-	host, err := os.Hostname()
-	if err != nil {
-		return "", fmt.Errorf("read host name: %w", err)
-	}
-	return "sidero-appliance_" + host, nil
-}
-
 func (p *controlPlane) controlClusters(s site) error {
 	own, err := p.authority.ClientConfig(p.local, bootstrap.ClusterAPIControllers)
 	if err != nil {
 		return err
 	}
-	identity, err := leaseHolder()
+	identity, err := leaseHolder(s.DataDir)
 	if err != nil {
 		return err
 	}

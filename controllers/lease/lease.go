@@ -34,8 +34,8 @@ type Lease struct {
 	Client    *rest.Config
 	Namespace string
 	Name      string
-	// Identity is written into the Lease. It is the same after a restart, so that the appliance need not wait for what it
-	// held itself to end.
+	// Identity is written into the Lease. It is nobody else's, and the same after a restart, so that the appliance need not wait
+	// for what it held itself to end.
 	Identity string
 	Logger   *slog.Logger
 
@@ -92,11 +92,11 @@ func (l *Lease) term(ctx context.Context, client kubernetes.Interface, work func
 	period := cmp.Or(l.period, renewal)
 
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: &resourcelock.LeaseLock{
+		Lock: eager{begun: t.begun, period: period, Interface: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: l.Namespace, Name: l.Name},
 			Client:     client.CoordinationV1(),
 			LockConfig: resourcelock.ResourceLockConfig{Identity: l.Identity},
-		},
+		}},
 		Name:          l.Name,
 		LeaseDuration: othersWait * period, RenewDeadline: holderTries * period, RetryPeriod: period,
 		Callbacks: leaderelection.LeaderCallbacks{

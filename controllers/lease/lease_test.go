@@ -234,3 +234,23 @@ func TestStopWhileWaiting(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFirstTryFails: an API that does not answer yet is asked again long before the Lease's period is over.
+func TestFirstTryFails(t *testing.T) {
+	client := fake.NewClientset()
+	l, w := newLease("one"), newWorker()
+	l.period = happensWithin * 2
+
+	var asked atomic.Int64
+
+	client.PrependReactor("get", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return asked.Add(1) == 1, nil, errors.New("the API server starts")
+	})
+
+	stop := start(t, l, client, w.work)
+	happens(t, "work", w.begun)
+
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}

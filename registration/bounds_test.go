@@ -211,3 +211,49 @@ func TestOneServerIsLimited(t *testing.T) {
 
 	t.Error("a Server is written without end")
 }
+
+// TestManyAddresses: of a machine that tells a thousand addresses the API is asked for a few.
+func TestManyAddresses(t *testing.T) {
+	asked := &asking{}
+	service := New(Config{Client: asked, Cache: pool{}, Logger: slog.New(slog.DiscardHandler)})
+
+	var told identity.Facts
+	for i := range 1000 {
+		told.MACs = append(told.MACs, fmt.Sprintf("00:25:90:00:%02x:%02x", i/256, i%256))
+	}
+
+	if _, err := service.identify(t.Context(), asked, "4c4c4544-0042-3510-8051-b4c04f564432", told); err != nil || asked.times > 2+maxFurther {
+		t.Errorf("asked %d times, %v", asked.times, err)
+	}
+}
+
+// asking is an empty API that counts what it is asked.
+type asking struct {
+	pool
+
+	times int
+}
+
+func (a *asking) Get(ctx context.Context, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+	a.times++
+
+	return a.pool.Get(ctx, key, o, options...)
+}
+
+// TestMadeIsForgotten: a Server that the cache has is not remembered beside it.
+func TestMadeIsForgotten(t *testing.T) {
+	service := New(Config{})
+	server := &v1alpha2.Server{}
+	server.Name = "4c4c4544-0042-3510-8051-b4c04f564432-00259000000a"
+	id, _ := identity.UUIDOf(server.Name)
+
+	service.made.add(id, server.Name)
+
+	if got := service.made.of(id); len(got) != 1 {
+		t.Fatalf("made %v", got)
+	}
+
+	if service.concern(server); len(service.made.names) > 0 {
+		t.Errorf("%v are remembered", service.made.names)
+	}
+}

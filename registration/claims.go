@@ -184,7 +184,9 @@ func (s *Service) identify(ctx context.Context, reader client.Reader, id string,
 		}
 	}
 
-	claims, err := s.claims(ctx, reader, id, facts.Names(id))
+	names := facts.Names(id) // a machine may tell a thousand
+
+	claims, err := s.claims(ctx, reader, id, names[:min(len(names), maxFurther)])
 	if err != nil {
 		return identity.Verdict{}, err
 	}
@@ -239,6 +241,10 @@ func claimsOf(servers []*v1alpha2.Server) []identity.Claim {
 
 	return claims
 }
+
+// maxFurther is of how many addresses of a machine it is tried whether a Server is named after them that the cache does not know yet.
+// It is one of the first: they are taken in that order.
+const maxFurther = 8
 
 // claims are the Servers that claim a UUID, as the reader has them: those of the cache, and those of further names, which the
 // cache may not know yet.

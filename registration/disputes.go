@@ -174,12 +174,19 @@ func (m *made) add(id, name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 
-	if m.names == nil {
-		m.names = map[string][]string{}
-	}
-
 	if !slices.Contains(m.names[id], name) {
 		m.names[id] = append(m.names[id], name)
+	}
+}
+
+// forget is told the name of a Server that the cache has.
+func (m *made) forget(id, name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	m.names[id] = slices.DeleteFunc(m.names[id], func(n string) bool { return n == name })
+	if len(m.names[id]) == 0 {
+		delete(m.names, id)
 	}
 }
 
@@ -200,7 +207,10 @@ func (s *Service) concern(o client.Object) {
 		return
 	}
 
-	if id, ok := identity.UUIDOf(server.Name); ok && (id != server.Name || !undisputed(server)) {
+	id, ok := identity.UUIDOf(server.Name)
+	s.made.forget(id, server.Name)
+
+	if ok && (id != server.Name || !undisputed(server)) {
 		s.disputes.Add(id)
 	}
 }

@@ -117,6 +117,7 @@ func New(config Config) *Service {
 		changes:   newLimiter[string](writesPerSecond, writesAtOnce),
 		visits:    newVisits(time.Now),
 		waiters:   newWaiters(),
+		made:      made{names: map[string][]string{}},
 		disputes:  newDisputes(),
 	}
 }

@@ -296,6 +296,14 @@ func testAccepted(t *testing.T, b bench) {
 		t.Errorf("clean=%v, %v", b.server(t).Status.IsClean, err)
 	}
 
+	clean := b.server(t)
+	_, marked := b.service.MarkServerAsWiped(ctx, &api.MarkServerAsWipedRequest{Uuid: machine})
+	_, beat := b.service.Heartbeat(ctx, &api.HeartbeatRequest{Uuid: machine})
+
+	if err := errors.Join(marked, beat); err != nil || b.server(t).ResourceVersion != clean.ResourceVersion {
+		t.Errorf("a clean server is written again as %+v, %v", b.server(t).Status, err)
+	}
+
 	if response, err := b.service.CreateServer(ctx, request()); err != nil || response.GetWipe() {
 		t.Errorf("a clean server is told %v, %v", response, err)
 	}

@@ -161,7 +161,7 @@ func parseReport(request *api.ReportRequest) (report, error) {
 
 // recordPlan replaces what is planned; the times of the last wipe stay.
 func recordPlan(status *v1alpha2.ServerStatus, plan v1alpha2.WipeStatus, on occasion) outcome {
-	plan.Policy, plan.PolicyFrom = &on.policy.Policy, on.policy.From
+	plan.Policy, plan.PolicyFrom = on.policy.Policy.DeepCopy(), on.policy.From // the cache's own, which many read
 	plan.Problem = cmp.Or(on.policy.Unclear, plan.Problem)
 
 	if status.Wipe != nil {

@@ -30,14 +30,8 @@ func (b *booting) checkSteps(ctx context.Context, t *testing.T) {
 		}
 	}
 
-	// An iPXE in the card's ROM that gets another iPXE begins again, as far as anybody sees.
-	want := 1
-	if b.machine.Name == oldIPXE {
-		want = 2
-	}
-
-	if len(boots) != want {
-		t.Errorf("%d boots, want %d: %+v", len(boots), want, boots)
+	if len(boots) != 1 {
+		t.Errorf("%d boots: %+v", len(boots), boots)
 	}
 
 	for _, step := range boots[0].Steps {

@@ -39,6 +39,8 @@ const (
 
 	// longest is how long it takes from the firmware to the agent. What is seen of a firmware later is another try.
 	longest = 10 * time.Minute
+	// soon is less than a machine needs to start again and load a file. An iPXE in a card's ROM that is too old loads another one.
+	soon = 10 * time.Second
 )
 
 // stage orders steps by the program that is running.
@@ -99,6 +101,8 @@ func begins(boot *v1alpha2.Boot, s Sighting) bool {
 		return false
 	case s.Time.Sub(boot.StartedAt.Time) > longest:
 		return true
+	case now == stage(TFTP) && reached == stage(IPXE) && s.Time.Sub(boot.Steps[len(boot.Steps)-1].Time.Time) < soon:
+		return false
 	case now < stage(IPXE):
 		return reached >= stage(IPXE)
 	default: // iPXE asks again when it could not load something

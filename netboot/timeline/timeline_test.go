@@ -80,6 +80,14 @@ func TestAdd(t *testing.T) {
 			seen: []string{"0s dhcp", "1s http", "3s ipxe", "60s dhcp", "61s http"},
 			want: []string{"1m0s: dhcp http", "0s: dhcp http ipxe"},
 		},
+		"an old iPXE loads a newer one": {
+			seen: []string{"0s ipxe", "1s ipxe old", "2s http snp.efi", "4s ipxe", "5s ipxe agent", "6s kernel", "9s agent"},
+			want: []string{"0s: ipxe+1 ipxeold httpsnp.efi ipxeagent kernel agent"},
+		},
+		"started again where no DHCP is seen": {
+			seen: []string{"0s ipxe", "30s tftp", "32s ipxe"},
+			want: []string{"30s: tftp ipxe", "0s: ipxe"},
+		},
 		"iPXE asks again": {
 			seen: []string{"0s dhcp", "3s ipxe", "4s kernel", "9s ipxe", "10s kernel"},
 			want: []string{"0s: dhcp ipxe+1 kernel+1"},

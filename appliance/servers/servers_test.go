@@ -160,6 +160,7 @@ func TestPool(t *testing.T) {
 	}{
 		{"nothing there", testEmpty},
 		{"tables", testTables},
+		{"boots", testBoots},
 		{"kubectl's formats", testFormats},
 		{"names", testNames},
 		{"accept and cordon", testState},

@@ -3,6 +3,7 @@ package servers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -102,9 +103,11 @@ func (p *Pool) show(ctx context.Context, servers []v1alpha2.Server, format Forma
 			return err
 		}
 
-		return table(p.Out, columns(p.Now(), bindings), servers)
+		return errors.Join(table(p.Out, columns(p.Now(), bindings), servers), p.showBoots(servers, alone))
 	default:
-		return table(p.Out, slices.DeleteFunc(columns(p.Now(), nil), func(c column[v1alpha2.Server]) bool { return c.wide }), servers)
+		narrow := slices.DeleteFunc(columns(p.Now(), nil), func(c column[v1alpha2.Server]) bool { return c.wide })
+
+		return errors.Join(table(p.Out, narrow, servers), p.showBoots(servers, alone))
 	}
 }
 

@@ -26,6 +26,8 @@ const (
 	// boot is more important than to tell of it.
 	maxWaiting   = 4096
 	maxOfAServer = 64
+	// repeatsPause is how many pauses what only counts further waits for something new, to be written with it.
+	repeatsPause = 30
 	// writesWithin bounds one write.
 	writesWithin = 10 * time.Second
 )
@@ -101,7 +103,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 	defer tick.Stop()
 
 	find := func(uuid, mac string) string { return r.config.Find(ctx, uuid, mac) }
-	w := &writer{Config: r.config, book: newBook(find), due: map[string][]Sighting{}, written: map[string]time.Time{}}
+	w := &writer{Config: r.config, book: newBook(find), due: map[string][]Sighting{}, held: map[string]waiting{}, written: map[string]time.Time{}}
 
 	for {
 		select {
@@ -142,23 +144,36 @@ type writer struct {
 
 	book    *book
 	due     map[string][]Sighting
+	held    map[string]waiting   // what only counts further
 	written map[string]time.Time // of those that are left alone for a while
+}
+
+// waiting is what was seen of a server, and since when it waits to be written.
+type waiting struct {
+	seen  []Sighting
+	since time.Time
 }
 
 func (w *writer) sort(s Sighting) {
 	server, seen := w.book.of(s)
 
 	for _, one := range seen {
-		due := w.due[server]
-		at := slices.IndexFunc(due, func(d Sighting) bool { return d.Step == one.Step && d.Detail == one.Detail && d.Address == one.Address })
-
-		switch {
-		case at >= 0:
-			due[at].again += 1 + one.again
-		case len(due) < maxOfAServer:
-			w.due[server] = append(due, one)
-		}
+		w.due[server] = merge(w.due[server], one)
 	}
+}
+
+// merge adds a sighting, or counts it.
+func merge(all []Sighting, one Sighting) []Sighting {
+	at := slices.IndexFunc(all, func(d Sighting) bool { return d.Step == one.Step && d.Detail == one.Detail && d.Address == one.Address })
+
+	switch {
+	case at >= 0:
+		all[at].again += 1 + one.again
+	case len(all) < maxOfAServer:
+		all = append(all, one)
+	}
+
+	return all
 }
 
 func (w *writer) write(ctx context.Context) {
@@ -168,22 +183,36 @@ func (w *writer) write(ctx context.Context) {
 		}
 	}
 
+	for server, held := range w.held {
+		if _, more := w.due[server]; !more && w.overdue(held) {
+			w.due[server] = nil
+		}
+	}
+
 	for server, seen := range w.due {
 		if _, resting := w.written[server]; resting || ctx.Err() != nil {
 			continue
 		}
 
+		all := w.held[server]
+		for _, one := range seen {
+			all.seen = merge(all.seen, one)
+		}
+
 		delete(w.due, server)
+		delete(w.held, server)
 		w.written[server] = time.Now()
 
-		if err := w.add(ctx, server, seen); client.IgnoreNotFound(err) != nil && ctx.Err() == nil {
+		if err := w.add(ctx, server, all); client.IgnoreNotFound(err) != nil && ctx.Err() == nil {
 			w.Log.Warn("what a machine did is not written down", "server", server, "reason", err)
 		}
 	}
 }
 
-// add writes what was seen of a server. Nobody else writes boots.
-func (w *writer) add(ctx context.Context, name string, seen []Sighting) error {
+func (w *writer) overdue(held waiting) bool { return time.Since(held.since) >= repeatsPause*w.Pause }
+
+// add writes what was seen of a server, or holds it. Nobody else writes boots.
+func (w *writer) add(ctx context.Context, name string, all waiting) error {
 	ctx, cancel := context.WithTimeout(ctx, writesWithin)
 	defer cancel()
 
@@ -193,21 +222,45 @@ func (w *writer) add(ctx context.Context, name string, seen []Sighting) error {
 	}
 
 	before := server.DeepCopy()
-	server.Status.Boots = Add(server.Status.Boots, seen...)
+	server.Status.Boots = Add(server.Status.Boots, all.seen...)
 
-	if apiequality.Semantic.DeepEqual(before.Status.Boots, server.Status.Boots) {
+	switch {
+	case apiequality.Semantic.DeepEqual(before.Status.Boots, server.Status.Boots):
 		return nil
+	case apiequality.Semantic.DeepEqual(uncounted(before.Status.Boots), uncounted(server.Status.Boots)):
+		if all.since.IsZero() {
+			all.since = time.Now()
+		}
+
+		if !w.overdue(all) {
+			w.held[name] = all
+
+			return nil
+		}
 	}
 
 	if err := w.Client.Status().Patch(ctx, server, client.MergeFrom(before)); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 
-	for _, s := range seen {
+	for _, s := range all.seen {
 		w.Events.Eventf(server, nil, corev1.EventTypeNormal, "Server Boot", s.Step, "%s", text(s))
 	}
 
 	return nil
+}
+
+// uncounted are boots without how often each step was repeated.
+func uncounted(boots []v1alpha2.Boot) []v1alpha2.Boot {
+	all := slices.Clone(boots)
+	for i := range all {
+		all[i] = *all[i].DeepCopy()
+		for n := range all[i].Steps {
+			all[i].Steps[n].Repeated = 0
+		}
+	}
+
+	return all
 }
 
 // text tells people of a sighting.

@@ -117,6 +117,51 @@ func TestRecorder(t *testing.T) {
 	if writes > most {
 		t.Errorf("%d writes, at most %d were due", writes, most)
 	}
+
+	// What only counts further is written seldom: here once, if at all, in a tenth of the time for which it may wait. With the next
+	// step it is written too.
+	before, began = api.writes.Load(), time.Now()
+
+	for time.Since(began) < 3*gap {
+		r.Saw(timeline.Sighting{Server: "box", Step: timeline.Clean, Time: time.Now()})
+	}
+
+	r.Saw(timeline.Sighting{Server: "box", Step: timeline.Clean, Detail: "again", Time: time.Now()})
+	boots("the next step is written, and the counts", func(boots []v1alpha2.Boot) bool {
+		steps := boots[0].Steps
+
+		return steps[len(steps)-1].Detail == "again" && steps[len(steps)-2].Repeated > 3
+	})
+
+	if writes := api.writes.Load() - before; writes > 1 {
+		t.Errorf("%d writes, one was due", writes)
+	}
+
+	testRepeats(t, api, server)
+}
+
+// testRepeats: counts are written in the end, also if nothing else happens.
+func testRepeats(t *testing.T, api client.Client, server *v1alpha2.Server) {
+	t.Helper()
+
+	r := timeline.New(timeline.Config{
+		Client: api, Find: func(context.Context, string, string) string { return "" }, Events: events.NewFakeRecorder(100),
+		Log: slog.New(slog.DiscardHandler), Pause: 20 * time.Millisecond,
+	})
+	apitest.Run(t, r)
+
+	last := server.Status.Boots[0].Steps[len(server.Status.Boots[0].Steps)-1]
+	r.Saw(timeline.Sighting{Server: "box", Step: last.Step, Detail: last.Detail, Time: time.Now()})
+
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
+		err := api.Get(ctx, client.ObjectKeyFromObject(server), server)
+		steps := server.Status.Boots[0].Steps
+
+		return steps[len(steps)-1].Repeated == last.Repeated+1, err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func must(t *testing.T, err error) {

@@ -158,8 +158,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 
 	decision := Next(known)
 
-	// Before its machine is started: whatever happens next, nobody calls it clean any more that may hold data.
-	if decision.InUse && !s.Status.InUse {
+	// Before anything is done to its machine: whatever happens next, nobody calls it clean any more that may hold data, and no class accepts
+	// it again that a person takes the acceptance from meanwhile.
+	if decision.InUse && !s.Status.InUse || firstAccepted(s) {
 		return reconcile.Result{}, ignoreChanged(r.record(ctx, s, result{decision.without(), view, nil, binding})) // brings it here again
 	}
 

@@ -47,7 +47,7 @@ func (r *Reconciler) record(ctx context.Context, s *v1alpha2.Server, result resu
 	before := s.DeepCopy()
 	result.write(&s.Status)
 
-	if s.Spec.Accepted && s.Status.AcceptedAt == nil {
+	if firstAccepted(s) {
 		s.Status.AcceptedAt = &metav1.Time{Time: time.Now()}
 	}
 
@@ -79,6 +79,9 @@ func (r *Reconciler) record(ctx context.Context, s *v1alpha2.Server, result resu
 
 	return nil
 }
+
+// firstAccepted tells whether a server is accepted, and its status does not tell that yet.
+func firstAccepted(s *v1alpha2.Server) bool { return s.Spec.Accepted && s.Status.AcceptedAt == nil }
 
 // marks tells whether a machine was restarted for its wipe.
 func (t result) marks() bool {

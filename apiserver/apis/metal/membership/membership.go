@@ -100,27 +100,32 @@ func (m *Matcher) Accepts(s *v1alpha2.Server) bool {
 	return m.spec.Accept && !s.Spec.Accepted && s.Status.AcceptedAt == nil && s.DeletionTimestamp.IsZero() && !s.Duplicate() && m.Fits(s)
 }
 
-// Fits tells whether a server is what the class asks for. All of it must be true.
+// Fits tells whether a server is what the class asks for. All of it must be true, and an expression that fails is not.
 func (m *Matcher) Fits(s *v1alpha2.Server) bool {
+	fits, err := m.Judge(s)
+
+	return err == nil && fits
+}
+
+// Judge tells as well why nobody can say whether a server is what the class asks for: its expression failed on this one.
+func (m *Matcher) Judge(s *v1alpha2.Server) (bool, error) {
 	if !m.selector.Matches(labels.Set(s.Labels)) {
-		return false
+		return false, nil
 	}
 
 	if !matchesHardware(m.spec.Qualifiers.Hardware, s.Spec.Hardware) || !matchesLabels(m.spec.Qualifiers.LabelSelectors, s.Labels) {
-		return false
+		return false, nil
 	}
 
 	if !within(m.spec.Minimum, m.spec.Maximum, s.Spec.Hardware) {
-		return false
+		return false, nil
 	}
 
 	if m.expression == nil {
-		return true
+		return true, nil
 	}
 
-	matches, err := m.expression.Matches(s)
-
-	return err == nil && matches
+	return m.expression.Matches(s) //nolint:wrapcheck // it names the expression
 }
 
 // matchesHardware tells whether one of the filters fits what the machine has.

@@ -37,9 +37,16 @@ type opinion struct {
 	policy v1alpha2.WipePolicy
 }
 
+// doubt is an opinion of a class whose expression failed on the server: nobody can say whether it counts.
+type doubt struct {
+	opinion
+
+	err error
+}
+
 // Decide decides. The method is that of wipes of which nobody says how.
 func Decide(server *v1alpha2.Server, classes []v1alpha2.ServerClass, method v1alpha2.WipeMethod) Decision {
-	levels := opinions(server, classes)
+	levels, doubts := opinions(server, classes)
 
 	d := Decision{Policy: v1alpha2.WipePolicy{Disks: v1alpha2.WipeAll, Method: method}}
 
@@ -68,11 +75,16 @@ func Decide(server *v1alpha2.Server, classes []v1alpha2.ServerClass, method v1al
 		d.From += "; kept disks: " + strings.Join(keepFrom, ", ")
 	}
 
+	if why := doubtful(doubts, levels); why != "" {
+		d.Policy.Disks, d.Policy.InstallDisk, d.Policy.Selected, d.Unclear = v1alpha2.WipeNone, nil, nil, why
+	}
+
 	return d
 }
 
-// opinions are those that count, in levels: the first that says something decides.
-func opinions(server *v1alpha2.Server, classes []v1alpha2.ServerClass) [][]opinion {
+// opinions are those that count, in levels: the first that says something decides. Doubts are those of which nobody can say whether
+// they count.
+func opinions(server *v1alpha2.Server, classes []v1alpha2.ServerClass) (levels [][]opinion, doubts []doubt) {
 	var own, last, fitting []opinion
 
 	if server.Spec.Wipe != nil {
@@ -87,29 +99,55 @@ func opinions(server *v1alpha2.Server, classes []v1alpha2.ServerClass) [][]opini
 
 		one := opinion{"ServerClass " + class.Name, *class.Spec.Wipe}
 
-		switch {
-		case class.Name == server.Status.AllocatedFrom:
+		if class.Name == server.Status.AllocatedFrom {
 			one.of += ", which it was taken from"
 			last = append(last, one)
-		case fits(class, server):
+
+			continue
+		}
+
+		switch counts, err := fits(class, server); {
+		case err != nil:
+			doubts = append(doubts, doubt{one, err})
+		case counts:
 			fitting = append(fitting, one)
 		}
 	}
 
 	slices.SortFunc(fitting, func(a, b opinion) int { return strings.Compare(a.of, b.of) })
+	slices.SortFunc(doubts, func(a, b doubt) int { return strings.Compare(a.of, b.of) })
 
-	return [][]opinion{own, last, fitting}
+	return [][]opinion{own, last, fitting}, doubts
 }
 
 // fits does not ask whether the server is accepted or cordoned: its plan is the same before and after. Nor does it wait for
-// the labels of new hardware.
-func fits(class *v1alpha2.ServerClass, server *v1alpha2.Server) bool {
+// the labels of new hardware. An expression that fails on this server is an error; a class that cannot be understood at all has no servers.
+func fits(class *v1alpha2.ServerClass, server *v1alpha2.Server) (bool, error) {
 	labelled := *server
 	membership.Relabel(&labelled)
 
 	matcher, err := membership.NewMatcher(class.Spec)
 
-	return err == nil && matcher.Fits(&labelled)
+	if err != nil {
+		return false, nil
+	}
+
+	return matcher.Judge(&labelled)
+}
+
+// doubtful tells of the first class of which it matters whether it counts: by which disks would be spared that are wiped otherwise. Those that it
+// keeps are spared whatever the server itself says.
+func doubtful(doubts []doubt, levels [][]opinion) string {
+	_, said, _ := scopeOf(levels[:2])
+
+	for _, d := range doubts {
+		if spares := d.policy.Disks != "" && d.policy.Disks != v1alpha2.WipeAll; len(d.policy.Keep) > 0 || spares && said == "" {
+			return fmt.Sprintf("nobody can tell whether %s is about this server, and its disks are to be spared: %v: "+
+				"change the expression of the class so that it does not fail, with has() for what may be absent", d.of, d.err)
+		}
+	}
+
+	return ""
 }
 
 // scopeOf is which disks are wiped; from is empty when nobody says.

@@ -1,6 +1,7 @@
 package wipepolicy_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -167,6 +168,45 @@ func TestDecide(t *testing.T) {
 
 			if server.Labels != nil {
 				t.Error("labels the server")
+			}
+		})
+	}
+}
+
+// TestUndecidedExpressions has classes of which nobody can tell whether they are about a server: what they would spare is not wiped.
+func TestUndecidedExpressions(t *testing.T) {
+	fails := func(wipe v1alpha2.WipePolicy) v1alpha2.ServerClass {
+		c := class("storage", wipe)
+		c.Spec.Expression = "server.spec.hardware.memory.totalSize != ''"
+
+		return c
+	}
+	all, none := v1alpha2.WipePolicy{Disks: v1alpha2.WipeAll}, v1alpha2.WipePolicy{Disks: v1alpha2.WipeNone}
+
+	for name, c := range map[string]struct {
+		server  *v1alpha2.WipePolicy
+		last    string
+		class   v1alpha2.ServerClass
+		unclear bool
+	}{
+		"keeps":                          {class: fails(keeping("1")), unclear: true},
+		"keeps, and the server says all": {server: &all, class: fails(keeping("1")), unclear: true},
+		"wipes none":                     {class: fails(none), unclear: true},
+		"wipes few":                      {class: fails(selected("1")), unclear: true},
+		"the server decides":             {server: &all, class: fails(none)},
+		"wipes all":                      {class: fails(by(v1alpha2.WipeFast, all))},
+		"the last class need not fit":    {last: "storage", class: fails(keeping("1"))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := &v1alpha2.Server{Status: v1alpha2.ServerStatus{AllocatedFrom: c.last}, Spec: v1alpha2.ServerSpec{Wipe: c.server}}
+			got := wipepolicy.Decide(server, []v1alpha2.ServerClass{c.class, class("any", v1alpha2.WipePolicy{})}, v1alpha2.WipeZero)
+
+			if (got.Unclear != "") != c.unclear || (got.Policy.Disks == v1alpha2.WipeNone) != c.unclear {
+				t.Errorf("unclear: %q, wipes %s", got.Unclear, got.Policy.Disks)
+			}
+
+			if c.unclear && (!strings.Contains(got.Unclear, "ServerClass storage") || !strings.Contains(got.Unclear, "no such key")) {
+				t.Errorf("does not tell which class, and why: %q", got.Unclear)
 			}
 		})
 	}

@@ -55,7 +55,10 @@ func (b *breaker) admit(now time.Time) error {
 // report takes the outcome of a call that was admitted.
 func (b *breaker) report(now time.Time, random float64, err error) {
 	b.probing = false
+	var undue *notDueError
 	switch {
+	case errors.As(err, &undue):
+		// The device was not asked.
 	case err == nil || ClassOf(err) == Refused:
 		b.failures, b.cause = 0, nil
 	case errors.Is(err, context.Canceled):

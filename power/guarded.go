@@ -17,6 +17,8 @@ type guarded struct {
 	guards *Guards
 	key    Key
 	open   func() (Driver, error)
+	// due tells why a call is not to be made any more; nil when all are.
+	due func(context.Context) error
 }
 
 // State asks whether the machine has power.
@@ -116,6 +118,11 @@ func (d *guarded) report(at *endpoint, of *machine, err error) {
 func (d *guarded) try(ctx context.Context, tries int, of *machine, do func(context.Context, Driver) error) error {
 	options := d.guards.options
 	for failures := 1; ; failures++ {
+		if d.due != nil {
+			if err := d.due(ctx); err != nil {
+				return &notDueError{err}
+			}
+		}
 		err := d.once(ctx, of, do)
 		if err == nil || ClassOf(err) != Transient || failures >= tries || ctx.Err() != nil {
 			return err

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/power"
 )
@@ -19,27 +19,24 @@ var errChanged = errors.New("the server has changed meanwhile: look at it, and a
 
 // target is what a decision is carried out on.
 type target struct {
-	server  *v1alpha2.Server
-	binding *v1alpha3.ServerBinding
-	control *control
+	server *v1alpha2.Server
+	view   view
+	// asked is what a person has asked for, and is taken up.
+	asked Action
 }
 
 // act switches the machine's power as decided.
 func (r *Reconciler) act(ctx context.Context, on target, d Decision) error {
-	if d.Action == NoAction || on.control == nil {
+	if d.Action == NoAction || on.view.control == nil {
 		return nil
 	}
 
-	driver := on.control.driver
+	// A slow BMC takes minutes for all this, others that wait for it before included, in which a person may have thought better of it.
+	driver := power.When(on.view.control.driver, func(ctx context.Context) error { return r.stillDue(ctx, on, d) })
 
 	if d.Action != TurnOff && !d.Plain {
 		if err := driver.BootFromNetwork(ctx, r.firmware(on.server)); err != nil && !needsPerson(err) {
 			return fmt.Errorf("have it boot from the network: %w", err)
-		}
-
-		// A slow BMC takes half a minute for that, in which a person may have thought better of it.
-		if err := r.stillDue(ctx, on); err != nil {
-			return err
 		}
 	}
 
@@ -60,7 +57,7 @@ func (r *Reconciler) act(ctx context.Context, on target, d Decision) error {
 		return fmt.Errorf("turn it %s: %w", d.Action, err)
 	}
 
-	if on.control.blind {
+	if on.view.control.blind {
 		r.sent.Store(on.server.Name, time.Now())
 	}
 
@@ -77,8 +74,8 @@ func (r *Reconciler) sentTo(server string) time.Time {
 	return at
 }
 
-// stillDue tells whether a server is accepted and allocated as it was when the decision was made.
-func (r *Reconciler) stillDue(ctx context.Context, on target) error {
+// stillDue decides again, by what is the case now, and is errChanged when that is not the same.
+func (r *Reconciler) stillDue(ctx context.Context, on target, d Decision) error {
 	now := &v1alpha2.Server{}
 	if err := r.live.Get(ctx, client.ObjectKeyFromObject(on.server), now); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -93,9 +90,19 @@ func (r *Reconciler) stillDue(ctx context.Context, on target) error {
 		return err
 	}
 
-	same := now.UID == on.server.UID && now.Spec.Accepted == on.server.Spec.Accepted && now.Duplicate() == on.server.Duplicate() &&
-		now.DeletionTimestamp.IsZero() == on.server.DeletionTimestamp.IsZero() && (binding == nil) == (on.binding == nil)
-	if !same {
+	seen := on.view
+	if last, ok := r.poller.last(on.server.Name); ok {
+		seen.reading = last
+	}
+
+	known := facts(now, binding, seen, r.config.RebootTimeout)
+	known.Asked = cmp.Or(on.asked, known.Asked)
+
+	if known.Unclear, err = r.unclear(ctx, now, binding); err != nil {
+		return err
+	}
+
+	if now.UID != on.server.UID || !d.does(Next(known)) {
 		return errChanged
 	}
 

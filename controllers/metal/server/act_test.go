@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -87,45 +89,82 @@ func TestChangedMeanwhile(t *testing.T) {
 	}
 }
 
-// TestUnacceptedMeanwhile changes its mind while a slow BMC is told what to boot from.
-func TestUnacceptedMeanwhile(t *testing.T) {
+// TestChangesWhileItActs changes a server while its action waits: for a slow BMC that is told what to boot from, or for the BMC's turn.
+func TestChangesWhileItActs(t *testing.T) {
+	edit := func(change func(*v1alpha2.Server)) func(*testing.T, client.Client, *v1alpha2.Server) {
+		return func(t *testing.T, c client.Client, s *v1alpha2.Server) {
+			t.Helper()
+			change(s)
+			update(t, c, s)
+
+			change(s)
+
+			if err := c.Status().Update(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cycling := func(s *v1alpha2.Server) {
+		set(&s.Status, v1alpha2.Condition{Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionFalse, Message: wipeInProgress})
+	}
+
 	for name, c := range map[string]struct {
 		change func(*testing.T, client.Client, *v1alpha2.Server)
-		want   int
+		// wipes and rests tell whether a restart for a wipe and turning a clean server off are still done.
+		wipes, rests bool
 	}{
-		"nothing":     {func(*testing.T, client.Client, *v1alpha2.Server) {}, 1},
-		"other words": {func(t *testing.T, c client.Client, s *v1alpha2.Server) { s.Spec.Hostname = "b"; update(t, c, s) }, 1},
-		"un-accepted": {func(t *testing.T, c client.Client, s *v1alpha2.Server) { s.Spec.Accepted = false; update(t, c, s) }, 0},
+		"nothing":     {edit(func(*v1alpha2.Server) {}), true, true},
+		"other words": {edit(func(s *v1alpha2.Server) { s.Spec.Hostname = "b" }), true, true},
+		"un-accepted": {edit(func(s *v1alpha2.Server) { s.Spec.Accepted = false }), false, false},
+		"paused":      {edit(func(s *v1alpha2.Server) { s.Annotations = map[string]string{pausedAnnotation: ""} }), false, false},
+		"asked":       {edit(func(s *v1alpha2.Server) { s.Annotations = map[string]string{v1alpha2.PowerRequestAnnotation: "on"} }), false, false},
+		"clean":       {edit(func(s *v1alpha2.Server) { s.Status.IsClean = true }), false, true},
+		"unclean":     {edit(func(s *v1alpha2.Server) { s.Status.IsClean = false }), true, false},
+		"heartbeat":   {edit(cycling), false, true},
 		"deleted": {func(t *testing.T, c client.Client, s *v1alpha2.Server) {
+			t.Helper()
+
 			if err := c.Delete(t.Context(), s); err != nil {
 				t.Fatal(err)
 			}
-		}, 0},
+		}, false, false},
 		"allocated": {func(t *testing.T, c client.Client, s *v1alpha2.Server) {
+			t.Helper()
+
 			if err := c.Create(t.Context(), &v1alpha3.ServerBinding{ObjectMeta: metav1.ObjectMeta{Name: s.Name}}); err != nil {
 				t.Fatal(err)
 			}
-		}, 0},
+		}, false, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: v1alpha2.ServerSpec{Accepted: true}}
-			api := newFake(t, s, func() error { return nil })
-			r := &Reconciler{client: api, live: api, poller: &poller{machines: map[string]*polled{}}}
-			device := &recorder{meanwhile: func() {
-				mine := &v1alpha2.Server{}
-				if err := api.Get(t.Context(), client.ObjectKey{Name: "a"}, mine); err != nil {
-					t.Fatal(err)
+		for action, want := range map[Action]bool{Restart: c.wipes, TurnOff: c.rests} {
+			t.Run(name+"/"+string(action), func(t *testing.T) {
+				s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: v1alpha2.ServerSpec{Accepted: true}}
+				s.Status.IsClean = action == TurnOff
+				api := newFake(t, s, func() error { return nil })
+				r := &Reconciler{client: api, live: api, poller: &poller{machines: map[string]*polled{}}, config: Config{RebootTimeout: timeout}}
+				device := &recorder{}
+				meanwhile := func() {
+					mine := &v1alpha2.Server{}
+					if err := api.Get(t.Context(), client.ObjectKey{Name: "a"}, mine); err != nil {
+						t.Fatal(err)
+					}
+
+					c.change(t, api, mine)
+				}
+				on := target{server: s, view: view{control: &control{driver: device}, reading: reading{state: power.On}}}
+				decision := Next(facts(s, nil, on.view, timeout))
+
+				if device.meanwhile = meanwhile; action == TurnOff {
+					meanwhile() // it is told no more than that
 				}
 
-				c.change(t, api, mine)
-			}}
+				err := r.act(t.Context(), on, decision)
 
-			err := r.act(t.Context(), target{server: s, control: &control{driver: device}}, Decision{Action: Restart, Marks: true})
-
-			if len(device.told) != c.want || errors.Is(err, errChanged) != (c.want == 0) {
-				t.Errorf("told %q, %v", device.told, err)
-			}
-		})
+				if decision.Action != action || slices.Equal(device.told, []Action{action}) != want || errors.Is(err, errChanged) == want {
+					t.Errorf("decided on %s, told %q, %v", decision.Action, device.told, err)
+				}
+			})
+		}
 	}
 }
 

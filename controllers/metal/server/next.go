@@ -172,6 +172,11 @@ func (d Decision) without() Decision {
 	return d
 }
 
+// does tells whether two decisions do the same to the machine, and for the same end.
+func (d Decision) does(other Decision) bool {
+	return d.Action == other.Action && d.Request == other.Request && d.Plain == other.Plain && d.Marks == other.Marks
+}
+
 // ask does what a person has asked for, in place of what would be done.
 func (d *Decision) ask(f Facts) {
 	switch {

@@ -92,6 +92,19 @@ func (p *poller) follow(ctx context.Context, server string, driver power.Driver)
 	return reading{}
 }
 
+// last is what was seen of a machine last, if it is looked at.
+func (p *poller) last(server string) (reading, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	m := p.machines[server]
+	if m == nil {
+		return reading{}, false
+	}
+
+	return m.last, true
+}
+
 // forget ends looking at a machine.
 func (p *poller) forget(server string) {
 	p.mu.Lock()

@@ -169,11 +169,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 		return reconcile.Result{}, err
 	}
 
-	outcome := r.act(ctx, target{s, binding, view.control}, decision)
+	outcome := r.act(ctx, target{s, view, known.Asked}, decision)
 
 	switch {
 	case errors.Is(outcome, errChanged) && known.Asked == NoAction:
-		return reconcile.Result{}, nil // the change brings it here again
+		return reconcile.Result{RequeueAfter: failedAgain}, nil // unless the change brings it here before
 	case outcome != nil && !errors.Is(outcome, errChanged):
 		r.poller.failed(s.Name, outcome)
 	}

@@ -2,7 +2,6 @@ package appliance
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/netboot/bootplan"
+	"github.com/sidero-appliance/sidero-appliance/registration"
 	"github.com/sidero-appliance/sidero-appliance/registration/identity"
 )
 
@@ -28,18 +28,15 @@ func (m machines) find(ctx context.Context, uuid, mac string) string {
 // Server implements httpboot.Machines. A machine of which it is not certain whose Server is its own has none: it boots its
 // agent, which tells more, and never what another machine with its UUID is to boot.
 func (m machines) Server(ctx context.Context, asks bootplan.Request) (bootplan.Server, error) {
-	servers := &v1alpha2.ServerList{}
-	if err := m.cache.List(ctx, servers, client.UnsafeDisableDeepCopy); err != nil {
-		return bootplan.Server{}, fmt.Errorf("list servers: %w", err)
+	servers, err := registration.Claims(ctx, m.cache, asks.UUID)
+	if err != nil {
+		return bootplan.Server{}, err
 	}
 	var claims []identity.Claim
 	known := map[string]*v1alpha2.Server{}
-	for i := range servers.Items {
-		server := &servers.Items[i]
-		if claimed, ok := identity.UUIDOf(server.Name); ok && claimed == asks.UUID {
-			claims = append(claims, identity.ClaimOf(server))
-			known[server.Name] = server
-		}
+	for i := range servers {
+		claims = append(claims, identity.ClaimOf(&servers[i]))
+		known[servers[i].Name] = &servers[i]
 	}
 	found, ok := identity.AtBoot(asks.UUID, identity.Booting{MAC: asks.MAC, Serial: asks.Serial}, claims, time.Now())
 	if !ok {

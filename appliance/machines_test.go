@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,16 +12,27 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/netboot/bootplan"
+	"github.com/sidero-appliance/sidero-appliance/registration"
 )
 
 // known is a cache of Servers.
 type known struct {
 	client.Reader
+	client.FieldIndexer
 	servers []v1alpha2.Server
+	by      map[string]client.IndexerFunc
 }
 
-func (k known) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
-	list.(*v1alpha2.ServerList).Items = k.servers //nolint:forcetypeassert // of Servers only
+func (k known) IndexField(_ context.Context, _ client.Object, field string, value client.IndexerFunc) error {
+	k.by[field] = value
+	return nil
+}
+
+func (k known) List(_ context.Context, list client.ObjectList, options ...client.ListOption) error {
+	wanted := (&client.ListOptions{}).ApplyOptions(options).FieldSelector.Requirements()[0]
+	list.(*v1alpha2.ServerList).Items = slices.DeleteFunc(slices.Clone(k.servers), func(s v1alpha2.Server) bool { //nolint:forcetypeassert // of Servers only
+		return !slices.Contains(k.by[wanted.Field](&s), wanted.Value)
+	})
 	return nil
 }
 
@@ -42,13 +54,16 @@ func TestMachines(t *testing.T) {
 		s.Status.Identity.ToldAt = metav1.Now()
 		return s
 	}
-	cache := known{servers: []v1alpha2.Server{
+	cache := known{by: map[string]client.IndexerFunc{}, servers: []v1alpha2.Server{
 		{ObjectMeta: metav1.ObjectMeta{Name: "dummyserver-0"}},
 		server(uuid, "00:25:90:00:00:0a", ""),
 		server(second, "00:25:90:00:00:0b", v1alpha2.IdentityUndecided),
 		inUse(server(uuid+"-00259000000e", "00:25:90:00:00:0e", "")),
 		server("4c4c4544-0042-3510-8051-b4c04f564433", "00:25:90:00:00:0c", ""),
 	}}
+	if err := registration.Index(t.Context(), cache); err != nil {
+		t.Fatal(err)
+	}
 	for mac, want := range map[string]bootplan.Server{
 		"00:25:90:00:00:0a": {Registered: true, Name: uuid},
 		"00:25:90:00:00:0b": {Registered: true, Name: second, Disputed: true},

@@ -52,6 +52,9 @@ func newRegistrar(s site, config *rest.Config, objects cache.Cache) (*registrar,
 	}
 	writer := &eventWriter{broadcaster: events.NewBroadcaster(&events.EventSinkImpl{Interface: eventClient.EventsV1()})}
 	recorder := writer.broadcaster.NewRecorder(scheme, registration.FieldManager)
+	if err := registration.Index(context.Background(), objects); err != nil {
+		return nil, err
+	}
 	seen := timeline.New(timeline.Config{Client: api, Find: machines{objects}.find, Events: recorder, Log: s.Log})
 	service := registration.New(registration.Config{
 		Client:    api,

@@ -112,6 +112,10 @@ func serve(t *testing.T, b bench, plane *apitest.Plane) (address string) {
 		t.Fatal(err)
 	}
 
+	if err := registration.Index(t.Context(), objects); err != nil {
+		t.Fatal(err)
+	}
+
 	config := b.config
 	config.Cache, config.Informers = objects, objects
 	service := registration.New(config)

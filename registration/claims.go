@@ -249,17 +249,15 @@ const maxFurther = 8
 // claims are the Servers that claim a UUID, as the reader has them: those of the cache, and those of further names, which the
 // cache may not know yet.
 func (s *Service) claims(ctx context.Context, reader client.Reader, id string, further []string) ([]*v1alpha2.Server, error) {
-	servers := &v1alpha2.ServerList{}
-	if err := s.config.Cache.List(ctx, servers, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, err //nolint:wrapcheck // wrapped by fail
+	names := slices.Concat([]string{id}, further, s.made.of(id)) // before the cache is read, which may have them then
+
+	known, err := Claims(ctx, s.config.Cache, id)
+	if err != nil {
+		return nil, err
 	}
 
-	names := slices.Concat([]string{id}, further, s.made.of(id))
-
-	for i := range servers.Items {
-		if claimed, ok := identity.UUIDOf(servers.Items[i].Name); ok && claimed == id {
-			names = append(names, servers.Items[i].Name)
-		}
+	for i := range known {
+		names = append(names, known[i].Name)
 	}
 
 	slices.Sort(names)

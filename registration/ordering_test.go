@@ -157,6 +157,10 @@ func (b bench) watching(t *testing.T, plane *apitest.Plane) bench {
 		t.Fatal(err)
 	}
 
+	if err := registration.Index(t.Context(), objects); err != nil {
+		t.Fatal(err)
+	}
+
 	config := b.config
 	config.Cache, config.Informers = objects, objects
 	b.service = registration.New(config)

@@ -18,6 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
@@ -29,6 +30,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/bootstrap"
 	"github.com/sidero-appliance/sidero-appliance/registration"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/api"
+	"github.com/sidero-appliance/sidero-appliance/registration/identity"
 )
 
 const machine = "4c4c4544-0042-3510-8051-b4c04f564432"
@@ -65,10 +67,31 @@ func newBench(t *testing.T, plane *apitest.Plane, policy registration.Policy) be
 
 	recorder := events.NewFakeRecorder(100)
 	config := registration.Config{
-		Client: own, Cache: admin, Recorder: recorder, Policy: policy, Logger: slog.New(slog.DiscardHandler),
+		Client: own, Cache: uncached{admin}, Recorder: recorder, Policy: policy, Logger: slog.New(slog.DiscardHandler),
 	}
 
 	return bench{service: registration.New(config), events: recorder, admin: admin, config: config}
+}
+
+// uncached stands for a cache that is never behind: the API itself, which has no index.
+type uncached struct{ client.Reader }
+
+func (u uncached) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	asked := (&client.ListOptions{}).ApplyOptions(options)
+	servers, ok := list.(*v1alpha2.ServerList)
+
+	if !ok || asked.FieldSelector == nil {
+		return u.Reader.List(ctx, list, options...)
+	}
+
+	err := u.Reader.List(ctx, list)
+	servers.Items = slices.DeleteFunc(servers.Items, func(s v1alpha2.Server) bool {
+		id, _ := identity.UUIDOf(s.Name)
+
+		return !asked.FieldSelector.Matches(fields.Set{"uuid": id})
+	})
+
+	return err
 }
 
 func startPlane(t *testing.T) *apitest.Plane {

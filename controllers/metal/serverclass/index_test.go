@@ -189,3 +189,26 @@ func TestIndexOfChangedClass(t *testing.T) {
 		t.Errorf("classes %v, which are gone, are looked at", looks)
 	}
 }
+
+// TestSameToClasses: what a class may go by is no slight change, and another server of the same name is none at all.
+func TestSameToClasses(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*v1alpha2.Server)
+		same   bool
+	}{
+		"power":     {func(s *v1alpha2.Server) { s.Status.Power = "on" }, true},
+		"spec":      {func(s *v1alpha2.Server) { s.Generation++ }, false},
+		"labels":    {func(s *v1alpha2.Server) { s.Labels = map[string]string{"rack": "1"} }, false},
+		"in use":    {func(s *v1alpha2.Server) { s.Status.InUse = true }, false},
+		"accepted":  {func(s *v1alpha2.Server) { s.Status.AcceptedAt = new(metav1.Now()) }, false},
+		"made anew": {func(s *v1alpha2.Server) { s.UID = "2" }, false},
+	} {
+		old := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "1", Generation: 1}}
+		now := old.DeepCopy()
+		c.change(now)
+
+		if got := sameToClasses(old, now); got != c.same {
+			t.Errorf("%s: same %v", name, got)
+		}
+	}
+}

@@ -183,8 +183,9 @@ func look(q queue, classes []string) {
 }
 
 // sameToClasses tells whether nothing of a server has changed that a class without an expression could go by, and nothing
-// of its spec at all.
+// of its spec at all. One that was deleted and made again between two looks is another one.
 func sameToClasses(old, now *v1alpha2.Server) bool {
-	return old.Status.InUse == now.Status.InUse && old.Duplicate() == now.Duplicate() && old.Generation == now.Generation &&
+	return old.UID == now.UID && (old.Status.AcceptedAt == nil) == (now.Status.AcceptedAt == nil) &&
+		old.Status.InUse == now.Status.InUse && old.Duplicate() == now.Duplicate() && old.Generation == now.Generation &&
 		apiequality.Semantic.DeepEqual(old.Labels, now.Labels)
 }

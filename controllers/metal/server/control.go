@@ -270,7 +270,7 @@ func (c *controls) secret(ctx context.Context, namespace, name string) (map[stri
 
 // revision changes with everything that a driver is made of.
 func (c *controls) revision(s *v1alpha2.Server, logins credentials) string {
-	text, _ := json.Marshal([]any{s.Spec.BMC, s.Spec.ManagementAPI, s.Spec.Power, logins}) //nolint:errchkjson // plain data
+	text, _ := json.Marshal([]any{s.Spec.BMC, s.Spec.ManagementAPI, s.Spec.Power, s.Status.BMCFingerprint, logins}) //nolint:errchkjson // plain data
 	hash := hmac.New(sha256.New, c.key)
 	hash.Write(text)
 

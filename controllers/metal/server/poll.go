@@ -183,7 +183,7 @@ func (p *poller) look(ctx context.Context, server string, m *polled) {
 	p.mu.Unlock()
 
 	state, err := driver.State(ctx)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, power.ErrSuperseded) { // the next look is by the new driver
 		return
 	}
 

@@ -58,6 +58,8 @@ const (
 	wipeRetries = 3
 	// failedAgain is how long after a failure the action is tried again. Upstream's number.
 	failedAgain = 20 * time.Second
+	// mostSkew is how far the clock of another appliance may be ahead.
+	mostSkew = time.Minute
 	// powerAgain is how often the power of a machine in use is checked. Upstream's number.
 	powerAgain = 5 * time.Minute
 )
@@ -86,6 +88,9 @@ type Facts struct {
 	Power     power.State
 	Automatic bool
 	Blind     bool
+
+	// Settling tells that the machine was switched, and may still need time to show that.
+	Settling bool
 
 	// Sent is when a blind driver was told something last, zero if it was not.
 	Sent time.Time
@@ -156,6 +161,12 @@ func Next(f Facts) Decision {
 	}
 
 	d.ask(f)
+
+	// The opposite of what it is still doing would confuse a BMC, and what it says of itself meanwhile.
+	if f.Settling && d.Action != NoAction && !d.Request {
+		d.Action, d.Marks, d.Plain, d.Ready = NoAction, false, false, false
+		d.Waiting, d.Again = "the machine to do what it was told last", failedAgain
+	}
 
 	if f.Deleting && f.Bound {
 		d.Phase, d.Waiting = Deleting, "the machine to be given back: it is in use; \"sidero-appliance release\" gives it back"
@@ -278,7 +289,9 @@ func (d *Decision) wipe(f Facts) {
 		d.Phase = Wiping
 	}
 
-	if left := f.RebootTimeout - f.Now.Sub(f.Cycling); !f.Cycling.IsZero() && left > 0 {
+	// A time in the future was written by a clock that was wrong.
+	left := f.RebootTimeout - f.Now.Sub(f.Cycling)
+	if left > 0 && left <= f.RebootTimeout+mostSkew {
 		d.Waiting = fmt.Sprintf("the machine to boot from the network for its wipe; it is restarted after %s", f.RebootTimeout)
 
 		switch {

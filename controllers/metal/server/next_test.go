@@ -47,6 +47,8 @@ func sent(ago time.Duration) fact { return func(f *Facts) { f.Sent = f.Now.Add(-
 
 func asking(a Action) fact { return func(f *Facts) { f.Asked = a } }
 
+func settling(f *Facts) { f.Settling = true }
+
 func cycled(ago time.Duration) fact { return func(f *Facts) { f.Cycling = f.Now.Add(-ago) } }
 func wiping(ago time.Duration) fact {
 	return func(f *Facts) { f.Cycling, f.Heartbeat = f.Now.Add(-ago), true }
@@ -95,6 +97,15 @@ func TestNext(t *testing.T) {
 		"D: cycled a moment ago":       {given(cycled(time.Minute)), Decision{Phase: Waiting, Again: third}},
 		"D: cycled, off":               {given(cycled(time.Minute), off), Decision{Phase: Waiting, Again: third}},
 		"D: cycled too long ago":       {given(cycled(timeout)), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
+		"D: cycled in the future":      {given(cycled(-time.Hour)), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
+		"D: cycled, clocks differ":     {given(cycled(-mostSkew)), Decision{Phase: Waiting, Again: third}},
+		"D: wiping in the future":      {given(wiping(-time.Hour)), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
+		"B: clean, turns on":           {given(clean, settling), Decision{IsClean: true, Phase: Clean, Again: failedAgain}},
+		"B: clean, turns off":          {given(clean, off, settling), Decision{IsClean: true, Ready: true, Phase: Clean}},
+		"C: allocated, turns off":      {given(bound, off, settling), Decision{InUse: true, Phase: Booting, Again: failedAgain}},
+		"C: allocated, turns on":       {given(bound, settling), Decision{InUse: true, Ready: true, Phase: Booting, Again: powerAgain}},
+		"D: dirty, turns off":          {given(off, settling), Decision{Phase: Waiting, Again: failedAgain}},
+		"D: turns off, asked for on":   {given(off, settling, asking(TurnOn)), Decision{Action: TurnOn, Request: true, Marks: true, Phase: Waiting, Again: third}},
 		"D: wiping":                    {given(wiping(time.Minute)), Decision{Phase: Wiping, Again: third}},
 		"D: wiping, by hand":           {given(wiping(time.Minute), byHand), Decision{Phase: Wiping, Again: third}},
 		"D: nobody knows what to wipe": {given(unclear), Decision{Phase: Waiting, Again: third}},

@@ -302,6 +302,7 @@ func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout 
 	}
 
 	_, f.Paused = s.Annotations[pausedAnnotation]
+	f.Settling = v.reading.told != ""
 	f.Duplicate, f.Rotates = s.Duplicate(), s.WantsAccount()
 	f.Asked = Action(s.Annotations[v1alpha2.PowerRequestAnnotation])
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
@@ -61,6 +62,10 @@ func (r *Reconciler) act(ctx context.Context, on target, d Decision) error {
 		r.sent.Store(on.server.Name, time.Now())
 	}
 
+	if d.Marks {
+		r.started.Store(on.server.Name, start{on.server.UID, time.Now()})
+	}
+
 	r.poller.expect(on.server.Name, state, d.Request)
 
 	return nil
@@ -72,6 +77,26 @@ func (r *Reconciler) sentTo(server string) time.Time {
 	at, _ := when.(time.Time)
 
 	return at
+}
+
+// start is when a machine was started for a wipe.
+type start struct {
+	of types.UID
+	at time.Time
+}
+
+// startedAt is when a server's machine was started for a wipe, if that is not written. Once it is clean that counts no more.
+func (r *Reconciler) startedAt(s *v1alpha2.Server) time.Time {
+	value, _ := r.started.Load(s.Name)
+
+	last, ok := value.(start)
+	if !ok || last.of == s.UID && !s.Status.IsClean {
+		return last.at
+	}
+
+	r.started.CompareAndDelete(s.Name, last)
+
+	return time.Time{}
 }
 
 // stillDue decides again, by what is the case now, and is errChanged when that is not the same.

@@ -57,6 +57,13 @@ func newFake(t *testing.T, s *v1alpha2.Server, patch func() error) client.Client
 
 			return c.Patch(ctx, o, p, opts...)
 		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, of string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+			if err := patch(); err != nil {
+				return err
+			}
+
+			return c.SubResource(of).Patch(ctx, o, p, opts...)
+		},
 	}).Build()
 }
 

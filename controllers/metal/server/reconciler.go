@@ -71,6 +71,7 @@ type Reconciler struct {
 	changes chan event.GenericEvent
 	pins    sync.Map // fingerprints of certificates by server, not yet written
 	sent    sync.Map // when blind controls were used last, by server
+	started sync.Map // when machines were started for a wipe, by server, as long as that is not written
 }
 
 // SetupWithManager lets the controller run.
@@ -150,6 +151,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 	}
 
 	view := r.look(ctx, s)
+	view.started = r.startedAt(s)
 	known := facts(s, binding, view, r.config.RebootTimeout)
 
 	if known.Unclear, err = r.unclear(ctx, s, binding); err != nil {
@@ -229,6 +231,7 @@ func (r *Reconciler) release(ctx context.Context, s *v1alpha2.Server) error {
 	r.poller.forget(s.Name)
 	r.pins.Delete(s.Name)
 	r.sent.Delete(s.Name)
+	r.started.Delete(s.Name)
 
 	before := s.DeepCopy()
 	if !controllerutil.RemoveFinalizer(s, v1alpha2.ServerFinalizer) {
@@ -271,6 +274,8 @@ type view struct {
 	reading reading
 	// sent is when a blind control was used last; zero if it was not since the appliance started.
 	sent time.Time
+	// started is when the machine was started for a wipe, if that could not be written; else zero.
+	started time.Time
 	// problem tells why there is no control, nil also when there need not be one.
 	problem error
 }
@@ -312,6 +317,10 @@ func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout 
 
 	if c, ok := s.Status.Conditions.Find(v1alpha2.ConditionPowerCycle); ok && c.Status == corev1.ConditionFalse {
 		f.Cycling, f.Heartbeat = c.LastTransitionTime.Time, c.Message == wipeInProgress
+	}
+
+	if v.started.After(f.Cycling) {
+		f.Cycling, f.Heartbeat = v.started, false
 	}
 
 	if binding != nil {

@@ -118,6 +118,7 @@ func (r *Reconciler) note(ctx context.Context, s *v1alpha2.Server, t result, ask
 		return client.IgnoreNotFound(fmt.Errorf("write what was done to server %s: %w", s.Name, err))
 	}
 
+	r.started.Delete(s.Name)
 	r.tell(old, s, t)
 
 	return nil

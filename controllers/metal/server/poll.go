@@ -38,7 +38,7 @@ func (r reading) then(state power.State, err error, patient bool) reading {
 		next.told = r.told
 	case r.told != "" && err == nil:
 		next.defies = true
-	case err == nil && state != r.state:
+	case err == nil && state != r.state && r.state != power.Unknown:
 		next.defies = false // somebody else has switched it
 	}
 
@@ -53,8 +53,8 @@ func (r reading) same(other reading) bool {
 // poller looks at the power of machines, each on its own: one that does not answer delays no other.
 type poller struct {
 	every time.Duration
-	// changed is told the server whose reading has changed.
-	changed func(server string)
+	// changed is told the server whose reading has changed, until it says that it has taken that.
+	changed func(server string) bool
 
 	mu       sync.Mutex
 	machines map[string]*polled
@@ -64,6 +64,8 @@ type poller struct {
 type polled struct {
 	driver power.Driver
 	last   reading
+	// untold tells that the reading has changed and nobody knows yet.
+	untold bool
 	// switches counts how often it was switched, switched is when that was last.
 	switches int
 	switched time.Time
@@ -203,10 +205,14 @@ func (p *poller) look(ctx context.Context, server string, m *polled) {
 	before := m.last
 	now := before.then(state, err, time.Since(m.switched) < p.every)
 	m.last = now
+	m.untold = m.untold || !now.same(before)
+	news := m.untold
 	p.mu.Unlock()
 
-	if !now.same(before) {
-		p.changed(server)
+	if news && p.changed(server) {
+		p.mu.Lock()
+		m.untold = false
+		p.mu.Unlock()
 	}
 }
 

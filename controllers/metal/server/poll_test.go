@@ -8,6 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/power"
 )
 
@@ -34,6 +38,7 @@ func TestReadings(t *testing.T) {
 		"a person has pressed it":   {before: reading{state: power.On, defies: true}, sees: power.Off, want: reading{state: power.Off}},
 		"does not answer, patience": {before: reading{state: power.On, told: power.Off}, sees: power.Unknown, err: silent, patient: true, want: reading{power.Unknown, silent, power.Off, false}},
 		"does not answer":           {before: reading{state: power.On, told: power.Off}, sees: power.Unknown, err: silent, want: reading{state: power.Unknown, err: silent}},
+		"defies, answers again":     {before: reading{power.Unknown, silent, "", true}, sees: power.On, want: reading{state: power.On, defies: true}},
 		"defied, does not answer":   {before: reading{state: power.On, defies: true}, sees: power.Unknown, err: silent, want: reading{power.Unknown, silent, "", true}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,6 +72,51 @@ func TestNoNews(t *testing.T) {
 				t.Errorf("%q and %q: %v", text(c.a), text(c.b), got)
 			}
 		})
+	}
+}
+
+// TestLeftAlone has a device that is left alone longer and longer: its status and its Events say no more than what is wrong.
+func TestLeftAlone(t *testing.T) {
+	told := func(failures int) v1alpha2.ServerStatus {
+		err := fmt.Errorf("turn it on: %w", &power.OpenError{Cause: errors.New("it hangs"), Failures: failures, Until: time.Unix(int64(failures), 0)})
+
+		var status v1alpha2.ServerStatus
+
+		result{outcome: err, view: view{control: &control{}, reading: reading{state: power.Unknown, err: err}}}.write(&status)
+
+		for i := range status.Conditions {
+			status.Conditions[i].LastTransitionTime = metav1.Time{}
+		}
+
+		return status
+	}
+
+	if diff := cmp.Diff(told(3), told(4)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestNewsIsToldAgain finds nobody to take what has changed, and tells it at the next look.
+func TestNewsIsToldAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes bool
+		want  int
+	}{"taken": {true, 1}, "not taken": {false, 3}} {
+		told := 0
+		p := &poller{every: time.Minute, changed: func(string) bool {
+			told++
+
+			return c.takes
+		}}
+
+		m := &polled{driver: &liar{state: power.On}}
+		for range 3 {
+			p.look(t.Context(), "a", m)
+		}
+
+		if told != c.want {
+			t.Errorf("%s: told %d times", name, told)
+		}
 	}
 }
 
@@ -106,7 +156,11 @@ func TestDefiance(t *testing.T) {
 		told := 0
 		ctx, stop := context.WithCancel(t.Context())
 		machine := &liar{state: power.On}
-		p := &poller{every: time.Minute, machines: map[string]*polled{}, changed: func(string) { told++ }}
+		p := &poller{every: time.Minute, machines: map[string]*polled{}, changed: func(string) bool {
+			told++
+
+			return true
+		}}
 
 		follow := func() reading { return p.follow(ctx, "a", machine) }
 

@@ -119,13 +119,15 @@ func SetupWithManager(m ctrl.Manager, config Config) error {
 	return nil
 }
 
-// changed has a server looked at.
-func (r *Reconciler) changed(server string) {
+// changed has a server looked at, and tells whether that is so: it is not while a thousand others wait.
+func (r *Reconciler) changed(server string) bool {
 	o := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: server}}
 
 	select {
 	case r.changes <- event.GenericEvent{Object: o}:
-	default: // a thousand others wait already: the next reading tells again
+		return true
+	default:
+		return false
 	}
 }
 

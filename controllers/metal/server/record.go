@@ -144,7 +144,7 @@ func (t result) waiting() string {
 	case t.outcome != nil && needsPerson(t.outcome):
 		return "a person: " + t.outcome.Error()
 	case t.outcome != nil:
-		return "its power control to work: " + t.outcome.Error()
+		return "its power control to work: " + text(t.outcome)
 	case t.view.problem != nil && t.decision.InUse || t.view.problem != nil && t.decision.Phase == Waiting:
 		return "its power control: " + t.view.problem.Error()
 	default:
@@ -159,7 +159,7 @@ func (t result) writeControl(status *v1alpha2.ServerStatus) {
 	switch {
 	case err != nil:
 		set(status, v1alpha2.Condition{
-			Type: v1alpha2.ConditionPowerControl, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityWarning, Reason: reason, Message: err.Error(),
+			Type: v1alpha2.ConditionPowerControl, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityWarning, Reason: reason, Message: text(err),
 		})
 	case t.view.control == nil:
 		status.Conditions = status.Conditions.Without(v1alpha2.ConditionPowerControl)

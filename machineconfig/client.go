@@ -1,7 +1,6 @@
 package machineconfig
 
 import (
-	"bytes"
 	stdx509 "crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -45,7 +44,7 @@ func (s *Secrets) ClientConfig(client Client, now time.Time) ([]byte, error) {
 
 // Renewal tells when a configuration for talosctl must be made again. It is the zero time when it must be now: it is of other
 // nodes or of another cluster, cannot be read, or its certificate has less than a third of its life left.
-func (s *Secrets) Renewal(configuration []byte, client Client, now time.Time) time.Time {
+func Renewal(configuration []byte, client Client, now time.Time) time.Time {
 	var read clientconfig.Config
 	if err := yaml.Unmarshal(configuration, &read); err != nil {
 		return time.Time{}
@@ -53,11 +52,6 @@ func (s *Secrets) Renewal(configuration []byte, client Client, now time.Time) ti
 
 	context := read.Contexts[client.Cluster]
 	if context == nil || read.Context != client.Cluster || !slices.Equal(context.Endpoints, client.Endpoints) {
-		return time.Time{}
-	}
-
-	ca, err := base64.StdEncoding.DecodeString(context.CA)
-	if err != nil || !bytes.Equal(ca, s.bundle.Certs.OS.Crt) {
 		return time.Time{}
 	}
 

@@ -48,15 +48,12 @@ type Node struct {
 
 // Generate makes a node's configuration, without anybody's patches.
 func Generate(node Node, s *Secrets) ([]byte, error) {
-	role, err := machine.ParseType(node.Role)
-	if err != nil || role == machine.TypeUnknown {
-		return nil, fmt.Errorf("make configuration: %q is no role of a node", node.Role)
-	}
-
-	contract, err := contractOf(node.TalosVersion)
-	if err != nil {
+	if err := Accepts(node); err != nil {
 		return nil, err
 	}
+
+	role, _ := machine.ParseType(node.Role)      //nolint:errcheck // accepted
+	contract, _ := contractOf(node.TalosVersion) //nolint:errcheck // accepted
 
 	input, err := input(node, contract, s)
 	if err != nil {
@@ -81,11 +78,6 @@ func Generate(node Node, s *Secrets) ([]byte, error) {
 }
 
 func input(node Node, contract *config.VersionContract, s *Secrets) (*generate.Input, error) {
-	version := strings.TrimPrefix(cmp.Or(node.KubernetesVersion, constants.DefaultKubernetesVersion), "v")
-	if !kubernetesVersion.MatchString(version) {
-		return nil, fmt.Errorf("version of Kubernetes %q must be like v1.35.0", node.KubernetesVersion)
-	}
-
 	options := []generate.Option{
 		generate.WithVersionContract(contract), generate.WithSecretsBundle(s.bundle), generate.WithInstallDisk(installDisk),
 		generate.WithDNSDomain(cmp.Or(node.Cluster.DNSDomain, constants.DefaultDNSDomain)),
@@ -98,7 +90,7 @@ func input(node Node, contract *config.VersionContract, s *Secrets) (*generate.I
 
 	endpoint := "https://" + net.JoinHostPort(node.Cluster.Host, strconv.Itoa(node.Cluster.Port))
 
-	input, err := generate.NewInput(node.Cluster.Name, endpoint, version, options...)
+	input, err := generate.NewInput(node.Cluster.Name, endpoint, kubernetesOf(node), options...)
 	if err != nil {
 		return nil, fmt.Errorf("make configuration: %w", discreet(err))
 	}
@@ -149,4 +141,25 @@ func contractOf(version string) (*config.VersionContract, error) {
 	}
 
 	return contract, nil
+}
+
+// Accepts tells whether a configuration can be made, whatever the secrets.
+func Accepts(node Node) error {
+	if role, err := machine.ParseType(node.Role); err != nil || role == machine.TypeUnknown {
+		return fmt.Errorf("make configuration: %q is no role of a node", node.Role)
+	}
+
+	if _, err := contractOf(node.TalosVersion); err != nil {
+		return err
+	}
+
+	if version := kubernetesOf(node); !kubernetesVersion.MatchString(version) {
+		return fmt.Errorf("version of Kubernetes %q must be like v1.35.0", node.KubernetesVersion)
+	}
+
+	return nil
+}
+
+func kubernetesOf(node Node) string {
+	return strings.TrimPrefix(cmp.Or(node.KubernetesVersion, constants.DefaultKubernetesVersion), "v")
 }

@@ -158,17 +158,16 @@ func TestClientConfig(t *testing.T) {
 		t.Error("no certificate authority")
 	}
 
-	due := s.Renewal(text, client, now)
+	due := Renewal(text, client, now)
 	if left := certificate.NotAfter.Sub(due); left < 120*24*time.Hour || left > 123*24*time.Hour {
 		t.Errorf("is renewed %s before it ends", left)
 	}
 
 	for what, renewal := range map[string]time.Time{
-		"third of its life left": s.Renewal(text, client, due),
-		"other endpoints":        s.Renewal(text, Client{Cluster: "lab", Endpoints: []string{"10.0.0.1"}}, now),
-		"other cluster":          s.Renewal(text, Client{Cluster: "other", Endpoints: client.Endpoints}, now),
-		"other secrets":          testSecrets(t, "v1.5").Renewal(text, client, now),
-		"no text":                s.Renewal([]byte("[no"), client, now),
+		"third of its life left": Renewal(text, client, due),
+		"other endpoints":        Renewal(text, Client{Cluster: "lab", Endpoints: []string{"10.0.0.1"}}, now),
+		"other cluster":          Renewal(text, Client{Cluster: "other", Endpoints: client.Endpoints}, now),
+		"no text":                Renewal([]byte("[no"), client, now),
 	} {
 		if !renewal.IsZero() {
 			t.Errorf("%s: is to be renewed at %s only", what, renewal)

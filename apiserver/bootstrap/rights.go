@@ -12,6 +12,9 @@ import (
 // Namespace is where the appliance keeps objects of its own.
 const Namespace = "sidero-system"
 
+// talosBootstrapNamespace is where upstream keeps the Talos bootstrap provider and its Lease.
+const talosBootstrapNamespace = "cabpt-system"
+
 const rbacGroup = "rbac.authorization.k8s.io"
 
 // Users of the appliance's components. What each may do is listed in components.
@@ -20,6 +23,8 @@ var (
 	Controllers = user.DefaultInfo{Name: "sidero:controllers"}
 	// ClusterAPIControllers is the user of Cluster API's reconcilers.
 	ClusterAPIControllers = user.DefaultInfo{Name: "sidero:cluster-api-controllers"}
+	// TalosBootstrap is the user of the controllers that make Talos's machine configurations.
+	TalosBootstrap = user.DefaultInfo{Name: "sidero:talos-bootstrap"}
 	// Registration is the user of the service that machines register with.
 	Registration = user.DefaultInfo{Name: "sidero:registration"}
 	// ClusterAPI is the user of Cluster API's webhooks.
@@ -72,6 +77,17 @@ func components() []component {
 			in: map[string]rules{
 				clusterAPINamespace: {leases},
 			},
+		},
+		{
+			user: TalosBootstrap,
+			everywhere: rules{
+				allow("bootstrap.cluster.x-k8s.io", "talosconfigs")("get", "list", "watch", "patch"),
+				allow("bootstrap.cluster.x-k8s.io", "talosconfigs/status")("patch"),
+				allow("cluster.x-k8s.io", "clusters", "machines")("get", "list", "watch"),
+				allow("", "secrets")("get", "create", "patch"), // of clusters and machines, in any namespace
+				events,
+			},
+			in: map[string]rules{talosBootstrapNamespace: {leases}},
 		},
 		{
 			user: ClusterAPI,

@@ -73,29 +73,9 @@ func (*Controllers) Name() string { return "cluster-api-controllers" }
 // Ready tells whether the reconcilers run, here or elsewhere.
 func (c *Controllers) Ready(context.Context) error { return c.lease.Ready() }
 
-// Run runs the reconcilers until ctx ends.
-func (c *Controllers) Run(ctx context.Context) error { return c.lease.Run(ctx, c.persist) }
-
-// persist reconciles until ctx ends, and begins again after a failure: machines are to boot and be registered all the same.
-func (c *Controllers) persist(ctx context.Context) error {
-	for {
-		err := c.reconcile(ctx)
-
-		if ctx.Err() != nil {
-			if err != nil {
-				c.config.Log.Warn("the reconcilers of clusters did not end in order", "error", err)
-			}
-
-			return nil
-		}
-
-		c.config.Log.Error("the reconcilers of clusters ended; they are started again", "error", err, "duration", startsAgainAfter)
-
-		select {
-		case <-ctx.Done():
-		case <-time.After(startsAgainAfter):
-		}
-	}
+// Run runs the reconcilers until ctx ends, and again after a failure: machines are to boot and be registered all the same.
+func (c *Controllers) Run(ctx context.Context) error {
+	return c.lease.Run(ctx, lease.Persistent(c.reconcile, startsAgainAfter, c.config.Log.With("set", "cluster-api")))
 }
 
 // reconcile makes the reconcilers when there is something to reconcile, and runs them until ctx ends: none of them can be

@@ -13,7 +13,6 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -196,6 +195,8 @@ func TestServers(t *testing.T) {
 		"a request fails":             testRequestFails,
 		"its wipe fails":              testFailedWipe,
 		"its classes disagree":        testContradiction,
+		"deleted, its BMC is dead":    testDeletedDead,
+		"its certificate is pinned":   testPin,
 	} {
 		t.Run(name, func(t *testing.T) { run(t, pool{p.Client, t}) })
 	}
@@ -243,11 +244,7 @@ func testLife(t *testing.T, p pool) {
 	expect(t, m)
 
 	must(t, p.Delete(t.Context(), binding))
-	eventually(t, "the server goes", func(ctx context.Context) (bool, error) {
-		err := p.Get(ctx, client.ObjectKeyFromObject(s), s)
-
-		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
-	})
+	p.gone(s)
 	expect(t, m)
 }
 
@@ -333,11 +330,7 @@ func testMissingSecret(t *testing.T, p pool) {
 	})
 
 	must(t, p.Delete(t.Context(), s))
-	eventually(t, "the server goes", func(ctx context.Context) (bool, error) {
-		err := p.Get(ctx, client.ObjectKeyFromObject(s), s)
-
-		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
-	})
+	p.gone(s)
 }
 
 func testDeadPower(t *testing.T, p pool) {

@@ -1,11 +1,14 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +40,14 @@ const farUp = 1 << 32
 // is, and what they needed only for that can go as well.
 const quietAfter = 15 * time.Second
 
+// looksEvery is how often memory is looked at. It is quiet when less than that is
+// allocated meanwhile, and less than littleMemory is not worth the work, in bytes.
+const (
+	looksEvery      = 30 * time.Second
+	quietAllocation = 32 << 20
+	littleMemory    = 64 << 20
+)
+
 // threadsPerProcessor is how many threads run Go code at the same time on one
 // processor. With more than one the kernel lends the processor to what has just begun
 // to have work, such as a step of a write. Go alone lets that wait until what runs has
@@ -51,7 +62,7 @@ func hurry(database int64) {
 }
 
 // settle favours memory over speed, and returns what the start left behind: now,
-// and once more when all is quiet.
+// once more when all is quiet, and then what each burst of work leaves, until ctx ends.
 func settle(ctx context.Context) {
 	runtime.GOMAXPROCS(threadsPerProcessor * runtime.GOMAXPROCS(0))
 	debug.SetGCPercent(garbageAtRest)
@@ -61,7 +72,73 @@ func settle(ctx context.Context) {
 	case <-ctx.Done():
 	case <-time.After(quietAfter):
 		giveBack()
+		tidy(ctx)
 	}
+}
+
+// tidy gives back what bursts of work leave behind. Go keeps memory for the next burst of
+// the same size: a hall full of machines that register is one, and never comes again.
+func tidy(ctx context.Context) {
+	look := time.NewTicker(looksEvery)
+	defer look.Stop()
+	var before, least usage
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		now := used()
+		least.file = cmp.Or(least.file, now.file)
+		if now.burden(before, least) {
+			giveBack()
+			now, least = used(), usage{} // what is needed of files comes again, before the next look
+		}
+		before = now
+	}
+}
+
+// usage of memory, in bytes.
+type usage struct {
+	// allocated is all that ever was.
+	allocated uint64
+	// free is what Go keeps though nothing is in it, file what of files is in memory,
+	// and all what the process has.
+	free, file, all uint64
+}
+
+// burden tells whether memory is worth giving back: it is quiet since the look before, and
+// much is kept for nothing. least is what is there of files when only what is needed is.
+func (u usage) burden(before, least usage) bool {
+	idle := u.free + u.file - min(u.file, least.file)
+
+	return u.allocated-before.allocated < quietAllocation && idle > max(littleMemory, u.all/8)
+}
+
+func used() usage {
+	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+	metrics.Read(samples)
+	u := usage{allocated: samples[0].Value.Uint64(), free: samples[1].Value.Uint64()}
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return u // memory stays as the kernel has it
+	}
+	u.file, u.all = resident(string(status))
+	return u
+}
+
+// resident is what of files, and of all, a process has in memory, in bytes, by the text of
+// /proc/PID/status (proc_pid_status(5)).
+func resident(status string) (file, all uint64) {
+	for line := range strings.Lines(status) {
+		for name, bytes := range map[string]*uint64{"RssFile: %d kB": &file, "VmRSS: %d kB": &all} {
+			var kib uint64
+			if _, err := fmt.Sscanf(line, name, &kib); err == nil {
+				*bytes = kib << 10
+			}
+		}
+	}
+	return file, all
 }
 
 // giveBack returns memory that is not in use, and that of files, which comes from them

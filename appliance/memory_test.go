@@ -38,3 +38,32 @@ zz-01 r-xp 0 fe:00 1 /damaged
 	}
 	giveBack() // and runs on
 }
+
+func TestBurden(t *testing.T) {
+	const mib = 1 << 20
+	for name, c := range map[string]struct {
+		now, before, least usage
+		want               bool
+	}{
+		"nothing to gain":          {usage{allocated: 10 * mib, free: 60 * mib, file: 80 * mib, all: 300 * mib}, usage{}, usage{file: 80 * mib}, false},
+		"after a burst":            {usage{allocated: 10 * mib, free: 200 * mib, file: 80 * mib, all: 900 * mib}, usage{}, usage{file: 80 * mib}, true},
+		"in a burst":               {usage{allocated: 90 * mib, free: 200 * mib, file: 80 * mib, all: 900 * mib}, usage{allocated: mib}, usage{file: 80 * mib}, false},
+		"files that were read":     {usage{free: mib, file: 280 * mib, all: 900 * mib}, usage{}, usage{file: 80 * mib}, true},
+		"little for its size":      {usage{free: 70 * mib, file: 80 * mib, all: 900 * mib}, usage{}, usage{file: 80 * mib}, false},
+		"fewer files than before":  {usage{free: mib, file: 10 * mib, all: 300 * mib}, usage{}, usage{file: 80 * mib}, false},
+		"both together are enough": {usage{free: 60 * mib, file: 140 * mib, all: 900 * mib}, usage{}, usage{file: 80 * mib}, true},
+	} {
+		if got := c.now.burden(c.before, c.least); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestUsed(t *testing.T) {
+	if file, all := resident("Name:\tx\nVmRSS:\t    2048 kB\nRssFile:\t 1024 kB\n"); file != 1<<20 || all != 2<<20 {
+		t.Errorf("%d of %d", file, all)
+	}
+	if u := used(); u.allocated == 0 || u.file == 0 || u.all <= u.file {
+		t.Errorf("this process uses %+v", u)
+	}
+}

@@ -65,14 +65,16 @@ func TestPatch(t *testing.T) {
 
 // TestPatchKeepsDocuments leaves alone what it is not about, also what this version of Talos's machinery does not know.
 func TestPatchKeepsDocuments(t *testing.T) {
-	newer := "---\n# of Talos 2\nkind: FutureConfig\napiVersion: v1\ntext: |\n  ---\n  kept\n---\nversion: v1alpha1\nmachine: {future: 1}\n---\n"
+	newer := "---\n# of Talos 2\nkind: FutureConfig\napiVersion: v1\ntext: |\n  ---\n  kept\n" +
+		"---\nversion: v1alpha1\nmachine: {future: 1}\n---\n"
 
 	patched, err := Patch([]byte(newer), Patches{Operations: []Operation{operation("add", "/machine/type", `"worker"`)}})
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	want := "# of Talos 2\nkind: FutureConfig\napiVersion: v1\ntext: |\n  ---\n  kept\n---\nmachine:\n  future: 1\n  type: worker\nversion: v1alpha1\n"
+	want := "# of Talos 2\nkind: FutureConfig\napiVersion: v1\ntext: |\n  ---\n  kept\n" +
+		"---\nmachine:\n  future: 1\n  type: worker\nversion: v1alpha1\n"
 	if string(patched) != want {
 		t.Errorf("got %q", patched)
 	}
@@ -107,7 +109,10 @@ func TestPatchRefuses(t *testing.T) {
 			Patches{Operations: []Operation{add, operation("remove", "/cluster/controlPlane/endpoint", "")}},
 			[]string{"configPatches[1] (remove /cluster/controlPlane/endpoint)"},
 		},
-		{Patches{Strategic: []string{"machine: {kublet: {password: " + secret + "}}"}}, []string{"strategicPatches[0]", "machine.kublet.password"}},
+		{
+			Patches{Strategic: []string{"machine: {kublet: {password: " + secret + "}}"}},
+			[]string{"strategicPatches[0]", "machine.kublet.password"},
+		},
 		{
 			Patches{Operations: []Operation{add}, Strategic: []string{"machine: {}", "machine:\n  install: " + secret}},
 			[]string{"strategicPatches[1]", "line 2"},

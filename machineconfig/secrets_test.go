@@ -29,7 +29,8 @@ func TestSecrets(t *testing.T) {
 	}
 
 	if etcd, _ := shape["certs"]["etcd"].(map[string]any); etcd["crt"] != base64.StdEncoding.EncodeToString(made.bundle.Certs.Etcd.Crt) ||
-		shape["secrets"]["bootstraptoken"] != made.bundle.Secrets.BootstrapToken || shape["trustdinfo"]["token"] != made.bundle.TrustdInfo.Token ||
+		shape["secrets"]["bootstraptoken"] != made.bundle.Secrets.BootstrapToken ||
+		shape["trustdinfo"]["token"] != made.bundle.TrustdInfo.Token ||
 		shape["cluster"]["id"] != made.bundle.Cluster.ID {
 		t.Errorf("upstream would not find its fields among %v", maps.Keys(shape))
 	}
@@ -171,6 +172,19 @@ func TestClientConfig(t *testing.T) {
 	} {
 		if !renewal.IsZero() {
 			t.Errorf("%s: is to be renewed at %s only", what, renewal)
+		}
+	}
+}
+
+// TestFromConfiguration finds no secrets in what people may give as a configuration by mistake.
+func TestFromConfiguration(t *testing.T) {
+	for _, text := range []string{
+		"", "[", "a: b", "version: v1alpha1", "version: v1alpha1\nmachine: {}", "version: v1alpha1\ncluster: {}",
+		"version: v1alpha1\nmachine: {type: controlplane}\ncluster: {}", "version: v1alpha1\nmachine: {type: worker, token: a}\ncluster: {token: b}",
+		"apiVersion: v1alpha1\nkind: KmsgLogConfig\nname: x\nurl: tcp://10.0.0.1:4001",
+	} {
+		if FromConfiguration([]byte(text)) != nil {
+			t.Errorf("%q has secrets", text)
 		}
 	}
 }

@@ -1,0 +1,56 @@
+package metalmachine
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/allocation"
+	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/contract"
+)
+
+// tell sets what is known of the machine's server, which is what sums up the machine too.
+func tell(status *v1alpha3.MetalMachineStatus, condition metal.Condition) {
+	status.Conditions = contract.Conditions(status.Conditions, condition)
+	condition.Type = v1alpha3.ConditionReady
+	status.Conditions = contract.Conditions(status.Conditions, condition)
+}
+
+// bound writes that the machine has its server: that is as ready as upstream's are, whether it has booted yet or not.
+func bound(status *v1alpha3.MetalMachineStatus, binding *v1alpha3.ServerBinding, server *metal.Server) {
+	status.Ready, status.Initialization = true, &v1alpha3.Initialization{Provisioned: ptr.To(true)}
+	status.FailureDomain = server.Labels[allocation.FailureDomainLabel]
+	status.Addresses = addresses(binding, server)
+
+	for _, condition := range binding.Status.Conditions {
+		if condition.Type != v1alpha3.ConditionReady {
+			status.Conditions = status.Conditions.With(condition)
+		}
+	}
+
+	tell(status, metal.Condition{Type: v1alpha3.ConditionServerBound, Status: corev1.ConditionTrue})
+}
+
+// addresses are what the node said, in upstream's order, and until it has said anything those of its server.
+func addresses(binding *v1alpha3.ServerBinding, server *metal.Server) []v1alpha3.MachineAddress {
+	var all []v1alpha3.MachineAddress
+
+	for _, address := range binding.Spec.Addresses {
+		all = append(all, v1alpha3.MachineAddress{Type: v1alpha3.AddressInternalIP, Address: address})
+	}
+
+	if len(all) == 0 {
+		for _, address := range server.Status.Addresses {
+			if address.Type == corev1.NodeInternalIP {
+				all = append(all, v1alpha3.MachineAddress{Type: v1alpha3.AddressInternalIP, Address: address.Address})
+			}
+		}
+	}
+
+	if binding.Spec.Hostname != "" {
+		all = append(all, v1alpha3.MachineAddress{Type: v1alpha3.AddressHostname, Address: binding.Spec.Hostname})
+	}
+
+	return all
+}

@@ -1,0 +1,125 @@
+// Package metalcluster tells Cluster API that the infrastructure of a cluster is there, which on bare metal it is from the start:
+// nobody here makes its endpoint reachable.
+package metalcluster
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/utils/ptr"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/contract"
+)
+
+// atOnce is how many clusters are worked on at the same time, as upstream.
+const atOnce = 10
+
+type reconciler struct{ client client.Client }
+
+// SetupWithManager lets the controller run.
+func SetupWithManager(m ctrl.Manager) error {
+	err := ctrl.NewControllerManagedBy(m).
+		Named("metalcluster").
+		For(&v1alpha3.MetalCluster{}).
+		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(ofCluster)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
+		Complete(&reconciler{m.GetClient()})
+	if err != nil {
+		return fmt.Errorf("add MetalCluster controller: %w", err)
+	}
+
+	return nil
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (reconcile.Result, error) {
+	object := &v1alpha3.MetalCluster{}
+	if found, err := contract.Find(ctx, r.client, request.NamespacedName, object); !found {
+		return reconcile.Result{}, err
+	}
+
+	cluster := &clusterv1.Cluster{}
+
+	owned, err := contract.Owner(ctx, r.client, object, "Cluster", cluster)
+	if err != nil {
+		return reconcile.Result{}, err //nolint:wrapcheck // it names the object
+	}
+
+	if contract.Paused(object, cluster) {
+		return reconcile.Result{}, nil
+	}
+
+	// One without an owner goes as well: nothing is made for any.
+	before := object.DeepCopy()
+	if !object.DeletionTimestamp.IsZero() {
+		controllerutil.RemoveFinalizer(object, v1alpha3.MetalClusterFinalizer)
+
+		return reconcile.Result{}, client.IgnoreNotFound(r.write(ctx, before, object))
+	}
+
+	if owned {
+		controllerutil.AddFinalizer(object, v1alpha3.MetalClusterFinalizer)
+	}
+
+	if err := r.write(ctx, before, object); err != nil {
+		return reconcile.Result{}, err
+	}
+
+	before = object.DeepCopy()
+	if observe(&object.Status, owned); apiequality.Semantic.DeepEqual(before.Status, object.Status) {
+		return reconcile.Result{}, nil
+	}
+
+	if err := r.client.Status().Patch(ctx, object, client.MergeFrom(before)); err != nil {
+		return reconcile.Result{}, fmt.Errorf("write status of MetalCluster %s: %w", object.Name, err)
+	}
+
+	return reconcile.Result{}, nil
+}
+
+// observe writes whether the infrastructure is there; it never goes again.
+func observe(status *v1alpha3.MetalClusterStatus, owned bool) {
+	if !owned {
+		status.Conditions = contract.Conditions(status.Conditions, contract.False(
+			v1alpha3.ConditionReady, metal.SeverityInfo, v1alpha3.ReasonWaitingForOwner, "waits for its Cluster to own it",
+		))
+
+		return
+	}
+
+	status.Ready, status.Initialization = true, &v1alpha3.Initialization{Provisioned: ptr.To(true)}
+	status.Conditions = contract.Conditions(status.Conditions, metal.Condition{Type: v1alpha3.ConditionReady, Status: corev1.ConditionTrue})
+}
+
+func (r *reconciler) write(ctx context.Context, before, object *v1alpha3.MetalCluster) error {
+	if apiequality.Semantic.DeepEqual(before.Finalizers, object.Finalizers) {
+		return nil
+	}
+
+	if err := r.client.Patch(ctx, object, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("write MetalCluster %s: %w", object.Name, err)
+	}
+
+	return nil
+}
+
+// ofCluster is the MetalCluster that a Cluster is made of.
+func ofCluster(_ context.Context, o client.Object) []reconcile.Request {
+	cluster, ok := o.(*clusterv1.Cluster)
+	if !ok || cluster.Spec.InfrastructureRef.Kind != "MetalCluster" {
+		return nil
+	}
+
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: cluster.Namespace, Name: cluster.Spec.InfrastructureRef.Name}}}
+}

@@ -23,6 +23,8 @@ var (
 	Controllers = user.DefaultInfo{Name: "sidero:controllers"}
 	// ClusterAPIControllers is the user of Cluster API's reconcilers.
 	ClusterAPIControllers = user.DefaultInfo{Name: "sidero:cluster-api-controllers"}
+	// Infrastructure is the user of the controllers that give Cluster API's machines their servers.
+	Infrastructure = user.DefaultInfo{Name: "sidero:infrastructure"}
 	// TalosBootstrap is the user of the controllers that make Talos's machine configurations.
 	TalosBootstrap = user.DefaultInfo{Name: "sidero:talos-bootstrap"}
 	// Registration is the user of the service that machines register with.
@@ -77,6 +79,18 @@ func components() []component {
 			in: map[string]rules{
 				clusterAPINamespace: {leases},
 			},
+		},
+		{
+			user: Infrastructure,
+			everywhere: rules{
+				allow(v1alpha3.GroupName, "metalclusters", "metalmachines")("get", "list", "watch", "patch"),
+				allow(v1alpha3.GroupName, "serverbindings")("get", "list", "watch", "create", "patch", "delete"),
+				allow(v1alpha3.GroupName, "metalclusters/status", "metalmachines/status", "serverbindings/status")("patch"),
+				allow(v1alpha2.GroupName, "servers", "serverclasses")("get", "list", "watch"),
+				allow("cluster.x-k8s.io", "clusters", "machines")("get", "list", "watch"),
+				events,
+			},
+			in: map[string]rules{Namespace: {leases}},
 		},
 		{
 			user: TalosBootstrap,

@@ -1,0 +1,184 @@
+package infrastructure_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/ptr"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/metalmachine"
+)
+
+// races is how often two machines race for the last server.
+const races = 100
+
+// TestRaces: two appliances that know nothing of one another give the last server to one machine, and the other machine gets none.
+func TestRaces(t *testing.T) {
+	a := start(t)
+	a.provisioned()
+	a.class()
+	a.server("s")
+
+	owners := []*clusterv1.Machine{a.machine("m"), a.machine("n")}
+	wins := map[string]int{}
+
+	for range races {
+		machines := []*v1alpha3.MetalMachine{a.metalMachine(owners[0]), a.metalMachine(owners[1])}
+		a.reconcile(machines)
+
+		bindings := a.bindings()
+		if len(bindings) != 1 {
+			t.Fatalf("there are %d bindings", len(bindings))
+		}
+
+		winner := bindings[0].Spec.MetalMachineRef.Name
+		wins[winner]++
+
+		for _, m := range machines {
+			must(t, a.Get(t.Context(), client.ObjectKeyFromObject(m), m))
+
+			if won := m.Name == winner; m.Status.Ready != won || (m.Spec.ServerRef != nil) != won || (m.Spec.ProviderID != nil) != won {
+				t.Fatalf("%s has the server, and %s is %+v", winner, m.Name, m)
+			}
+
+			must(t, a.Delete(t.Context(), m))
+		}
+
+		a.reconcile(machines)
+
+		if left := a.bindings(); len(left) > 0 {
+			t.Fatalf("there is still a binding to %s", left[0].Spec.MetalMachineRef.Name)
+		}
+	}
+
+	t.Logf("wins: %v", wins)
+}
+
+// reconcile has each machine looked at by an appliance of its own, all at once.
+func (a *api) reconcile(machines []*v1alpha3.MetalMachine) {
+	a.t.Helper()
+
+	var working sync.WaitGroup
+
+	for _, m := range machines {
+		r := &metalmachine.Reconciler{Client: a.Client, Live: a.Client, Events: events.NewFakeRecorder(10)}
+
+		working.Go(func() {
+			if _, err := r.Reconcile(a.t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(m)}); err != nil {
+				a.t.Error(err)
+			}
+		})
+	}
+
+	working.Wait()
+}
+
+// TestLife takes machines through their life, with the rights that the controllers have in the appliance.
+func TestLife(t *testing.T) {
+	a := start(t)
+	running := a.begin()
+	a.provisioned()
+
+	metalCluster := &v1alpha3.MetalCluster{ObjectMeta: metav1.ObjectMeta{
+		Name: "c", Namespace: a.cluster.Namespace,
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(a.cluster, clusterv1.GroupVersion.WithKind("Cluster"))},
+	}}
+	must(t, a.Create(t.Context(), metalCluster))
+	until(a, metalCluster, "it is ready, by both contracts", func(m *v1alpha3.MetalCluster) bool {
+		return m.Status.Ready && m.Status.Initialization != nil && *m.Status.Initialization.Provisioned && len(m.Finalizers) == 1
+	})
+
+	m := a.metalMachine(a.machine("m"))
+	a.waits(m, v1alpha3.ReasonClassNotFound, "there is no ServerClass all")
+	a.class()
+	a.waits(m, v1alpha3.ReasonNoServerFits, "none of 0")
+
+	s := a.server("s")
+	a.has(m, "s")
+
+	binding := &v1alpha3.ServerBinding{ObjectMeta: metav1.ObjectMeta{Name: "s"}}
+	until(a, binding, "it is ready", func(b *v1alpha3.ServerBinding) bool { return b.Status.Ready })
+
+	if ref := binding.Spec.ServerClassRef; ref == nil || ref.Name != "all" || binding.Labels["kept"] != "yes" || binding.Spec.MetalMachineRef.UID != m.UID {
+		t.Errorf("the binding is %+v", binding)
+	}
+
+	other := a.metalMachine(a.machine("n"))
+	a.waits(other, v1alpha3.ReasonNoServerFits, "class all has 1 server: 1 in use")
+
+	// A machine that does not know its server any more finds it again, also by other controllers.
+	must(t, running.Stop())
+
+	before := m.DeepCopy()
+	m.Spec.ServerRef = nil
+	must(t, a.Patch(t.Context(), m, client.MergeFrom(before)))
+	a.server("r") // it comes first by its name
+
+	before = other.DeepCopy()
+	other.Spec.ServerRef = &corev1.ObjectReference{Name: "s"} // which is another's
+	must(t, a.Patch(t.Context(), other, client.MergeFrom(before)))
+
+	running = a.begin()
+	t.Cleanup(func() { must(t, running.Stop()) })
+	a.has(m, "s")
+	a.waits(other, v1alpha3.ReasonServerNotAvailable, "allocated to MetalMachine default/m")
+
+	// A pause holds up the deletion, and tells the binding of it; what is gone does not.
+	a.pause(true)
+	until(a, binding, "it knows of the pause", func(b *v1alpha3.ServerBinding) bool {
+		_, ok := b.Annotations["metal.sidero.dev/cluster-paused"]
+		return ok
+	})
+	must(t, a.Delete(t.Context(), m))
+	must(t, a.Delete(t.Context(), &clusterv1.Machine{ObjectMeta: metav1.ObjectMeta{Name: "m", Namespace: m.Namespace}}))
+	a.pause(false)
+	a.goes(m)
+	a.goes(binding)
+
+	a.has(other, "s") // by its name, clean or not
+	must(t, a.Get(t.Context(), client.ObjectKeyFromObject(s), s))
+
+	must(t, a.Delete(t.Context(), other))
+	must(t, a.Delete(t.Context(), metalCluster))
+	a.goes(other)
+	a.goes(metalCluster)
+
+	if left := a.bindings(); len(left) > 0 {
+		t.Errorf("bindings are left: %+v", left)
+	}
+
+	for _, line := range libraries.Since(0, "forbidden", "Forbidden") {
+		t.Error(line)
+	}
+}
+
+// waits waits for the reason for which a machine has no server.
+func (a *api) waits(m *v1alpha3.MetalMachine, reason, message string) {
+	a.t.Helper()
+
+	until(a, m, "it waits because of "+reason, func(m *v1alpha3.MetalMachine) bool {
+		c, _ := m.Status.Conditions.Find(v1alpha3.ConditionReady)
+
+		return !m.Status.Ready && c.Status == corev1.ConditionFalse && c.Reason == reason && strings.Contains(c.Message, message)
+	})
+}
+
+// has waits for a machine to have a server, by both contracts.
+func (a *api) has(m *v1alpha3.MetalMachine, server string) {
+	a.t.Helper()
+
+	until(a, m, "it has server "+server, func(m *v1alpha3.MetalMachine) bool {
+		return m.Status.Ready && m.Status.Initialization != nil && *m.Status.Initialization.Provisioned &&
+			ptr.Deref(m.Spec.ProviderID, "") == "sidero://"+server && m.Spec.ServerRef != nil && m.Spec.ServerRef.Name == server &&
+			m.Status.Conditions.Is(v1alpha3.ConditionServerBound, corev1.ConditionTrue) &&
+			len(m.Status.Addresses) == 1 && m.Status.Addresses[0].Address == "10.0.0.7"
+	})
+}

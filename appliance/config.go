@@ -24,6 +24,7 @@ const (
 	controllerSetKube       = "kube"
 	controllerSetMetal      = "metal"
 	controllerSetClusterAPI = "cluster-api"
+	controllerSetTalos      = "talos-bootstrap"
 )
 
 // DHCPMode is how the appliance answers machines that ask for a network boot.
@@ -110,7 +111,7 @@ func (c Config) AdvertisedHTTPPort() int {
 
 // controllerSets are the names that --controllers knows.
 func controllerSets() []string {
-	return []string{controllerSetKube, controllerSetMetal, controllerSetClusterAPI}
+	return []string{controllerSetKube, controllerSetMetal, controllerSetClusterAPI, controllerSetTalos}
 }
 
 // ControllersEnabled says whether the named set of controllers is to run: it is

@@ -24,6 +24,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/controllers/clusterapi"
 	"github.com/sidero-appliance/sidero-appliance/controllers/kube"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/server"
+	talos "github.com/sidero-appliance/sidero-appliance/controllers/talos/bootstrap"
 	"github.com/sidero-appliance/sidero-appliance/power"
 	"github.com/sidero-appliance/sidero-appliance/storage"
 )
@@ -42,6 +43,7 @@ type controlPlane struct {
 	kube        *kube.Controllers
 	controllers *controllers.Controllers
 	clusters    *clusterapi.Controllers
+	talos       *talos.Controllers
 	assets      keptAssets
 }
 
@@ -176,24 +178,33 @@ func (p *controlPlane) control(s site) error {
 			return err
 		}
 	}
-	if s.ControllersEnabled(controllerSetClusterAPI) {
-		return p.controlClusters(s)
-	}
-	return nil
+	return p.controlClusters(s)
 }
 
+// controlClusters makes the controllers of clusters, and of the Talos nodes that they are made of.
 func (p *controlPlane) controlClusters(s site) error {
-	own, err := p.authority.ClientConfig(p.local, bootstrap.ClusterAPIControllers)
-	if err != nil {
-		return err
-	}
 	identity, err := leaseHolder(s.DataDir)
 	if err != nil {
 		return err
 	}
-	p.clusters = clusterapi.New(clusterapi.Config{
-		Client: own, Identity: identity, Logger: logging.Library(s.Log, "cluster-api"), Log: s.Log,
-	})
+	if s.ControllersEnabled(controllerSetClusterAPI) {
+		own, err := p.authority.ClientConfig(p.local, bootstrap.ClusterAPIControllers)
+		if err != nil {
+			return err
+		}
+		p.clusters = clusterapi.New(clusterapi.Config{
+			Client: own, Identity: identity, Logger: logging.Library(s.Log, "cluster-api"), Log: s.Log,
+		})
+	}
+	if s.ControllersEnabled(controllerSetTalos) {
+		own, err := p.authority.ClientConfig(p.local, bootstrap.TalosBootstrap)
+		if err != nil {
+			return err
+		}
+		p.talos = talos.New(talos.Config{
+			Client: own, Identity: identity, Logger: logging.Library(s.Log, "talos-bootstrap"), Log: s.Log,
+		})
+	}
 	return nil
 }
 
@@ -206,6 +217,9 @@ func (p *controlPlane) components() []supervisor.Component {
 	all = append(all, p.controllers)
 	if p.clusters != nil {
 		all = append(all, p.clusters)
+	}
+	if p.talos != nil {
+		all = append(all, p.talos)
 	}
 	return all
 }

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sidero-appliance/sidero-appliance/controllers/lease"
+	"github.com/sidero-appliance/sidero-appliance/controllers/work"
 )
 
 const (
@@ -86,7 +87,7 @@ func (c *Controllers) reconcile(ctx context.Context) error {
 		return err
 	}
 
-	if err := awaitWork(ctx, c.config.Client); err != nil || ctx.Err() != nil {
+	if err := work.Await(ctx, c.config.Client, beginnings()...); err != nil || ctx.Err() != nil {
 		return err
 	}
 

@@ -26,6 +26,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/controllers/lease"
+	"github.com/sidero-appliance/sidero-appliance/controllers/work"
 )
 
 const (
@@ -68,14 +69,18 @@ func (c *Controllers) Ready(context.Context) error { return c.lease.Ready() }
 
 // Run runs the controllers until ctx ends, and again after a failure: machines are to boot and be registered all the same.
 func (c *Controllers) Run(ctx context.Context) error {
-	return c.lease.Run(ctx, lease.Persistent(c.work, startsAgainAfter, c.config.Log.With("set", "talos-bootstrap")))
+	return c.lease.Run(ctx, lease.Persistent(c.control, startsAgainAfter, c.config.Log.With("set", "talos-bootstrap")))
 }
 
-// work makes the controllers anew, because none can be started twice.
-func (c *Controllers) work(ctx context.Context) error {
+// control makes the controllers when there is something for them to do, and anew each time, because none can be started twice.
+func (c *Controllers) control(ctx context.Context) error {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(v1alpha3.AddToScheme(scheme), clusterv1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		return fmt.Errorf("register types: %w", err)
+	}
+
+	if err := work.Await(ctx, c.config.Client, v1alpha3.GroupVersion.WithResource("talosconfigs")); err != nil || ctx.Err() != nil {
+		return err //nolint:wrapcheck // it says what was done
 	}
 
 	manager, err := ctrl.NewManager(c.config.Client, ctrl.Options{

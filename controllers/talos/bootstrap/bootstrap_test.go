@@ -64,7 +64,8 @@ func testCluster(t *testing.T, a *api) {
 
 	ca := a.shared(t, configs)
 
-	if got := a.secret("lab-ca"); !bytes.Equal(got.Data["tls.crt"], ca) || got.Labels[clusterv1.ClusterNameLabel] != "lab" || len(got.Data["tls.key"]) == 0 {
+	got := a.secret("lab-ca")
+	if !bytes.Equal(got.Data["tls.crt"], ca) || got.Labels[clusterv1.ClusterNameLabel] != "lab" || len(got.Data["tls.key"]) == 0 {
 		t.Errorf("the Secret of the certificate authority has labels %v", got.Labels)
 	}
 
@@ -168,7 +169,8 @@ func testBadPatch(t *testing.T, a *api) {
 	m, config := a.node(c, "patched-0", bad)
 
 	message := a.reason(config, v1alpha3.ReasonGenerationFailed)
-	if !strings.Contains(message, "configPatches[1] (replace /machine/kublet/image)") || strings.Contains(message, "hunter2") || a.log.holds("hunter2") {
+	if !strings.Contains(message, "configPatches[1] (replace /machine/kublet/image)") ||
+		strings.Contains(message, "hunter2") || a.log.holds("hunter2") {
 		t.Errorf("message %q, or the log, is wrong", message)
 	}
 
@@ -266,7 +268,8 @@ func testPaused(t *testing.T, a *api) {
 // testPredecessor waits for the Secrets of a cluster of the same name to be gone that was deleted.
 func testPredecessor(t *testing.T, a *api) {
 	controller := metav1.OwnerReference{
-		APIVersion: clusterv1.GroupVersion.String(), Kind: "Cluster", Name: "again", UID: "00000000-0000-0000-0000-000000000001", Controller: ptr.To(true),
+		APIVersion: clusterv1.GroupVersion.String(), Kind: "Cluster", Name: "again",
+		UID: "00000000-0000-0000-0000-000000000001", Controller: ptr.To(true),
 	}
 	old := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
 		Name: "again-talos", Namespace: metav1.NamespaceDefault, OwnerReferences: []metav1.OwnerReference{controller},
@@ -317,7 +320,8 @@ func testLost(t *testing.T, a *api) {
 func gone(t *testing.T, a *api, config *v1alpha3.TalosConfig) {
 	t.Helper()
 
-	until(a, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: config.Namespace}}, "the TalosConfig is gone", func(*corev1.Namespace) bool {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: config.Namespace}}
+	until(a, namespace, "the TalosConfig is gone", func(*corev1.Namespace) bool {
 		err := a.Get(t.Context(), client.ObjectKeyFromObject(config), config)
 
 		return err != nil && client.IgnoreNotFound(err) == nil

@@ -126,9 +126,10 @@ func (r *reconciler) existing(ctx context.Context, cluster *clusterv1.Cluster) (
 // controlPlane is where the nodes of a cluster's control plane are reached.
 func (r *reconciler) controlPlane(ctx context.Context, cluster *clusterv1.Cluster) ([]string, error) {
 	machines := &clusterv1.MachineList{}
-	labels := client.MatchingLabels{clusterv1.ClusterNameLabel: cluster.Name}
 
-	if err := r.client.List(ctx, machines, client.InNamespace(cluster.Namespace), labels, client.HasLabels{clusterv1.MachineControlPlaneLabel}); err != nil {
+	err := r.client.List(ctx, machines, client.InNamespace(cluster.Namespace),
+		client.MatchingLabels{clusterv1.ClusterNameLabel: cluster.Name}, client.HasLabels{clusterv1.MachineControlPlaneLabel})
+	if err != nil {
 		return nil, fmt.Errorf("list machines of the control plane: %w", err)
 	}
 

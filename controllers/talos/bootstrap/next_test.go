@@ -108,7 +108,8 @@ func TestEndpoints(t *testing.T) {
 
 	got := endpoints([]clusterv1.Machine{
 		machine(false, at(clusterv1.MachineInternalIP, "10.0.0.2"), at(clusterv1.MachineHostName, "two")),
-		machine(false, at(clusterv1.MachineExternalIP, "10.0.0.1"), at(clusterv1.MachineInternalIP, "10.0.0.2"), at(clusterv1.MachineInternalDNS, "x")),
+		machine(false, at(clusterv1.MachineExternalIP, "10.0.0.1"), at(clusterv1.MachineInternalIP, "10.0.0.2"),
+			at(clusterv1.MachineInternalDNS, "x")),
 		machine(true, at(clusterv1.MachineInternalIP, "10.0.0.3")),
 	})
 	if !slices.Equal(got, []string{"10.0.0.1", "10.0.0.2"}) {

@@ -149,7 +149,7 @@ func (s store) isNew(ctx context.Context, cluster *clusterv1.Cluster) error {
 	}
 
 	if ca != nil {
-		return fmt.Errorf("%w: there is Secret %s, made of them, and no Secret %s: restore that, or delete the other when the cluster has no nodes",
+		return fmt.Errorf("%w: there is Secret %s, made of them, and no Secret %s: restore that, or delete the other when there are no nodes",
 			errLost, ca.Name, cluster.Name+secretsSuffix)
 	}
 

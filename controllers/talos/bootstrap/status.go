@@ -24,7 +24,9 @@ func available(status *v1alpha3.TalosConfigStatus, name string) {
 
 // unavailable writes what is waited for.
 func unavailable(status *v1alpha3.TalosConfigStatus, reason, message string) {
-	broken(status, metal.Condition{Type: v1alpha3.DataSecretAvailableCondition, Severity: metal.SeverityInfo, Reason: reason, Message: message})
+	broken(status, metal.Condition{
+		Type: v1alpha3.DataSecretAvailableCondition, Severity: metal.SeverityInfo, Reason: reason, Message: message,
+	})
 }
 
 // failure writes why there is no configuration.

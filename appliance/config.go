@@ -24,6 +24,7 @@ const (
 	controllerSetKube       = "kube"
 	controllerSetMetal      = "metal"
 	controllerSetClusterAPI = "cluster-api"
+	controllerSetMachines   = "infrastructure"
 	controllerSetTalos      = "talos-bootstrap"
 )
 
@@ -111,7 +112,7 @@ func (c Config) AdvertisedHTTPPort() int {
 
 // controllerSets are the names that --controllers knows.
 func controllerSets() []string {
-	return []string{controllerSetKube, controllerSetMetal, controllerSetClusterAPI, controllerSetTalos}
+	return []string{controllerSetKube, controllerSetMetal, controllerSetClusterAPI, controllerSetMachines, controllerSetTalos}
 }
 
 // ControllersEnabled says whether the named set of controllers is to run: it is

@@ -22,6 +22,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/appliance/supervisor"
 	"github.com/sidero-appliance/sidero-appliance/controllers"
 	"github.com/sidero-appliance/sidero-appliance/controllers/clusterapi"
+	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure"
 	"github.com/sidero-appliance/sidero-appliance/controllers/kube"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/server"
 	talos "github.com/sidero-appliance/sidero-appliance/controllers/talos/bootstrap"
@@ -43,6 +44,7 @@ type controlPlane struct {
 	kube        *kube.Controllers
 	controllers *controllers.Controllers
 	clusters    *clusterapi.Controllers
+	machines    *infrastructure.Controllers
 	talos       *talos.Controllers
 	assets      keptAssets
 }
@@ -181,7 +183,7 @@ func (p *controlPlane) control(s site) error {
 	return p.controlClusters(s)
 }
 
-// controlClusters makes the controllers of clusters, and of the Talos nodes that they are made of.
+// controlClusters makes the controllers of clusters, and of the servers and Talos nodes that they are made of.
 func (p *controlPlane) controlClusters(s site) error {
 	identity, err := leaseHolder(s.DataDir)
 	if err != nil {
@@ -194,6 +196,15 @@ func (p *controlPlane) controlClusters(s site) error {
 		}
 		p.clusters = clusterapi.New(clusterapi.Config{
 			Client: own, Identity: identity, Logger: logging.Library(s.Log, "cluster-api"), Log: s.Log,
+		})
+	}
+	if s.ControllersEnabled(controllerSetMachines) {
+		own, err := p.authority.ClientConfig(p.local, bootstrap.Infrastructure)
+		if err != nil {
+			return err
+		}
+		p.machines = infrastructure.New(infrastructure.Config{
+			Client: own, Identity: identity, Logger: logging.Library(s.Log, "infrastructure"), Log: s.Log,
 		})
 	}
 	if s.ControllersEnabled(controllerSetTalos) {
@@ -217,6 +228,9 @@ func (p *controlPlane) components() []supervisor.Component {
 	all = append(all, p.controllers)
 	if p.clusters != nil {
 		all = append(all, p.clusters)
+	}
+	if p.machines != nil {
+		all = append(all, p.machines)
 	}
 	if p.talos != nil {
 		all = append(all, p.talos)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -24,6 +25,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/metalmachine"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/serverbinding"
 	"github.com/sidero-appliance/sidero-appliance/controllers/lease"
+	"github.com/sidero-appliance/sidero-appliance/controllers/work"
 )
 
 const (
@@ -66,14 +68,23 @@ func (c *Controllers) Ready(context.Context) error { return c.lease.Ready() }
 
 // Run runs the controllers until ctx ends, and again after a failure: machines are to boot and be registered all the same.
 func (c *Controllers) Run(ctx context.Context) error {
-	return c.lease.Run(ctx, lease.Persistent(c.work, startsAgainAfter, c.config.Log.With("set", "infrastructure")))
+	return c.lease.Run(ctx, lease.Persistent(c.control, startsAgainAfter, c.config.Log.With("set", "infrastructure")))
 }
 
-// work makes the controllers anew, because none can be started twice.
-func (c *Controllers) work(ctx context.Context) error {
+// control makes the controllers when there is something for them to do, and anew each time, because none can be started twice.
+func (c *Controllers) control(ctx context.Context) error {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(v1alpha3.AddToScheme(scheme), metal.AddToScheme(scheme), clusterv1.AddToScheme(scheme)); err != nil {
 		return fmt.Errorf("register types: %w", err)
+	}
+
+	var kinds []schema.GroupVersionResource
+	for _, name := range []string{"metalclusters", "metalmachines", "serverbindings"} {
+		kinds = append(kinds, v1alpha3.GroupVersion.WithResource(name))
+	}
+
+	if err := work.Await(ctx, c.config.Client, kinds...); err != nil || ctx.Err() != nil {
+		return err //nolint:wrapcheck // it says what was done
 	}
 
 	manager, err := ctrl.NewManager(c.config.Client, ctrl.Options{

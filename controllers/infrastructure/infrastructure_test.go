@@ -146,10 +146,15 @@ func TestLife(t *testing.T) {
 	a.has(other, "s") // by its name, clean or not
 	must(t, a.Get(t.Context(), client.ObjectKeyFromObject(s), s))
 
-	must(t, a.Delete(t.Context(), other))
-	must(t, a.Delete(t.Context(), metalCluster))
-	a.goes(other)
-	a.goes(metalCluster)
+	orphan := &v1alpha3.MetalCluster{ObjectMeta: metav1.ObjectMeta{
+		Name: "orphan", Namespace: m.Namespace, Finalizers: []string{v1alpha3.MetalClusterFinalizer},
+	}}
+	must(t, a.Create(t.Context(), orphan))
+
+	for _, object := range []client.Object{other, metalCluster, orphan} {
+		must(t, a.Delete(t.Context(), object))
+		a.goes(object)
+	}
 
 	if left := a.bindings(); len(left) > 0 {
 		t.Errorf("bindings are left: %+v", left)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/openapi"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/sharing"
 )
 
 // nativePrefix is where native objects lie in etcd. It must never change, or every object is hidden. It is not the
@@ -87,7 +88,7 @@ func (n *native) server(config genericapiserver.Config, etcd genericoptions.Etcd
 
 	hubs := n.hubs()
 	etcd.StorageConfig.Prefix = nativePrefix
-	etcd.StorageConfig.Codec = n.codecs.LegacyCodec(hubs...)
+	etcd.StorageConfig.Codec = sharing.Codec(n.codecs.LegacyCodec(hubs...))
 	etcd.StorageConfig.EncodeVersioner = schema.GroupVersions(hubs)
 	etcd.DefaultStorageMediaType = runtime.ContentTypeJSON // the types have no protobuf
 	etcd.SkipHealthEndpoints = true                        // the first link of the chain has them

@@ -43,9 +43,9 @@ const (
 
 	// snapshotEvery is after how many writes etcd snapshots its log. The default of 10,000 keeps them in memory until
 	// then; the appliance's objects are large (hardware) and its writes few.
-	snapshotEvery = 5000
+	snapshotEvery = 1000
 
-	compactionRetention = "5m"
+	compactionRetention = "2m"
 
 	// tick and election are in milliseconds. A single member elects itself, so waiting the default second for other
 	// candidates would only delay the start. The heartbeat is not sent to anyone.

@@ -44,7 +44,7 @@ const quietAfter = 15 * time.Second
 // allocated meanwhile, and less than littleMemory is not worth the work, in bytes.
 const (
 	looksEvery      = 30 * time.Second
-	quietAllocation = 32 << 20
+	quietAllocation = 256 << 20
 	littleMemory    = 64 << 20
 )
 

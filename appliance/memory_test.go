@@ -47,7 +47,7 @@ func TestBurden(t *testing.T) {
 	}{
 		"nothing to gain":          {usage{allocated: 10 * mib, free: 60 * mib, file: 80 * mib, all: 300 * mib}, usage{}, usage{file: 80 * mib}, false},
 		"after a burst":            {usage{allocated: 10 * mib, free: 200 * mib, file: 80 * mib, all: 900 * mib}, usage{}, usage{file: 80 * mib}, true},
-		"in a burst":               {usage{allocated: 90 * mib, free: 200 * mib, file: 80 * mib, all: 900 * mib}, usage{allocated: mib}, usage{file: 80 * mib}, false},
+		"in a burst":               {usage{allocated: 900 * mib, free: 200 * mib, file: 80 * mib, all: 900 * mib}, usage{allocated: mib}, usage{file: 80 * mib}, false},
 		"files that were read":     {usage{free: mib, file: 280 * mib, all: 900 * mib}, usage{}, usage{file: 80 * mib}, true},
 		"little for its size":      {usage{free: 70 * mib, file: 80 * mib, all: 900 * mib}, usage{}, usage{file: 80 * mib}, false},
 		"fewer files than before":  {usage{free: mib, file: 10 * mib, all: 300 * mib}, usage{}, usage{file: 80 * mib}, false},

@@ -32,18 +32,17 @@ const (
 	// classChanges are measured one after another.
 	classChanges = 200
 
-	// remembered is a little more than how long the watch caches must keep changes. They let go of older ones with the next changes only:
-	// half of them with each. So steady is what goes on changing a little, and trickle is how many servers that are.
-	remembered = 80 * time.Second
-	trickle    = 30
-	// collected is how long Go takes at most until it has looked for garbage, and to give memory back.
-	collected = 150 * time.Second
+	// steady is long enough for etcd to have forgotten how all that was made, and for the watch caches: they let go of older changes only with
+	// the next ones. So something goes on changing a little, as everywhere: a few servers every round.
+	steady     = 8 * time.Minute
+	roundEvery = 20 * time.Second
+	trickle    = 10
 
 	groupLabel = "group"
 )
 
 // BenchmarkClasses makes 10,000 accepted servers and 100 classes, each server in three of them beside the
-// class any, which has all. It measures what memory the appliance has when nothing more happens, and how long a server's change
+// class any, which has all. It measures what memory the appliance has when little more happens, and how long a server's change
 // takes to be seen in the status of the last of its classes.
 func BenchmarkClasses(b *testing.B) {
 	ctx, i := start(b, loadLimit)
@@ -67,9 +66,7 @@ func BenchmarkClasses(b *testing.B) {
 		times := watching.measure(ctx, b, c)
 
 		b.ReportMetric(memory(b, i.Process, "VmRSS"), "after-changes-rss-MiB")
-		<-time.After(remembered)
-		rename(ctx, b, c)
-		<-time.After(collected)
+		beSteady(ctx, b, c)
 
 		resident := memory(b, i.Process, "VmRSS")
 
@@ -92,14 +89,20 @@ func BenchmarkClasses(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// rename changes a few servers in a way that concerns no class.
-func rename(ctx context.Context, b *testing.B, c client.Client) {
+// beSteady renames a few servers now and then, and cordons one of them, or no more.
+func beSteady(ctx context.Context, b *testing.B, c client.Client) {
 	b.Helper()
 
-	for n := range trickle {
-		s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: newcomer(n*crowd/trickle + 1)}}
-		if err := c.Patch(ctx, s, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"hostname":"renamed"}}`))); err != nil {
-			b.Fatal(err)
+	for round := range int(steady / roundEvery) {
+		<-time.After(roundEvery)
+
+		for n := range trickle {
+			s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: newcomer(n*crowd/trickle + 1)}}
+			change := fmt.Appendf(nil, `{"spec":{"hostname":"renamed-%d","cordoned":%v}}`, round, n == 0 && round%2 == 0)
+
+			if err := c.Patch(ctx, s, client.RawPatch(types.MergePatchType, change)); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 }

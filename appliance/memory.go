@@ -1,7 +1,6 @@
 package appliance
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -40,10 +39,12 @@ const farUp = 1 << 32
 // is, and what they needed only for that can go as well.
 const quietAfter = 15 * time.Second
 
-// looksEvery is how often memory is looked at. It is quiet when less than that is
-// allocated meanwhile, and less than littleMemory is not worth the work, in bytes.
+// looksEvery is how often memory is looked at, givesEvery how often it is given back at
+// most. It is quiet when less than quietAllocation is allocated between looks, and less
+// than littleMemory is not worth the work, in bytes.
 const (
 	looksEvery      = 30 * time.Second
+	givesEvery      = 2 * time.Minute
 	quietAllocation = 256 << 20
 	littleMemory    = 64 << 20
 )
@@ -82,6 +83,7 @@ func tidy(ctx context.Context) {
 	look := time.NewTicker(looksEvery)
 	defer look.Stop()
 	var before, least usage
+	var gave time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -89,10 +91,12 @@ func tidy(ctx context.Context) {
 		case <-look.C:
 		}
 		now := used()
-		least.file = cmp.Or(least.file, now.file)
-		if now.burden(before, least) {
+		if least.file == 0 || now.file < least.file {
+			least.file = now.file
+		}
+		if time.Since(gave) >= givesEvery && now.burden(before, least) {
 			giveBack()
-			now, least = used(), usage{} // what is needed of files comes again, before the next look
+			now, gave = used(), time.Now()
 		}
 		before = now
 	}

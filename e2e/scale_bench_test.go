@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/e2e/installation"
 )
 
 // Limits that the benchmarks of many servers hold the appliance to.
@@ -66,19 +67,17 @@ func BenchmarkClasses(b *testing.B) {
 		times := watching.measure(ctx, b, c)
 
 		b.ReportMetric(memory(b, i.Process, "VmRSS"), "after-changes-rss-MiB")
-		beSteady(ctx, b, c)
+		resident := beSteady(ctx, b, c, i)
 
-		resident := memory(b, i.Process, "VmRSS")
-
-		b.ReportMetric(resident, "rss-MiB")
-		b.ReportMetric(memory(b, i.Process, "RssAnon"), "anonymous-MiB")
+		b.ReportMetric(resident[len(resident)/2], "rss-MiB")
+		b.ReportMetric(resident[len(resident)-1], "most-rss-MiB")
 		b.Logf("changes: median %v, 90th percentile %v, 99th %v, slowest %v",
 			times[len(times)/2], times[len(times)*9/10], percentile99(times), times[len(times)-1])
 		b.ReportMetric(float64(times[len(times)/2].Milliseconds()), "median-ms")
 		b.ReportMetric(float64(percentile99(times).Milliseconds()), "p99-ms")
 
-		if resident >= crowdMemory {
-			b.Errorf("resident memory is %.0f MiB, the limit is %d", resident, crowdMemory)
+		if usual := resident[len(resident)/2]; usual >= crowdMemory {
+			b.Errorf("resident memory is %.0f MiB, the limit is %d", usual, crowdMemory)
 		}
 
 		if p99 := percentile99(times); p99 >= classDelay {
@@ -89,12 +88,19 @@ func BenchmarkClasses(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// beSteady renames a few servers now and then, and cordons one of them, or no more.
-func beSteady(ctx context.Context, b *testing.B, c client.Client) {
+// beSteady renames a few servers now and then, and cordons one of them, or no more. It returns in order what memory the appliance has in the
+// second half of that: while etcd forgets, and the caches are compared with it, it has more for a moment.
+func beSteady(ctx context.Context, b *testing.B, c client.Client, i *installation.Installation) []float64 {
 	b.Helper()
+
+	var resident []float64
 
 	for round := range int(steady / roundEvery) {
 		<-time.After(roundEvery)
+
+		if round >= int(steady/roundEvery)/2 {
+			resident = append(resident, memory(b, i.Process, "VmRSS"))
+		}
 
 		for n := range trickle {
 			s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: newcomer(n*crowd/trickle + 1)}}
@@ -105,6 +111,10 @@ func beSteady(ctx context.Context, b *testing.B, c client.Client) {
 			}
 		}
 	}
+
+	slices.Sort(resident)
+
+	return resident
 }
 
 func percentile99(sorted []time.Duration) time.Duration { return sorted[len(sorted)*99/100] }

@@ -34,6 +34,10 @@ const (
 	aggregateToKubeAdmin = "rbac.authorization.k8s.io/aggregate-to-admin"
 
 	apiextensionsGroup = "apiextensions.k8s.io"
+
+	// confidential are the objects whose status has a key of an administrator of the cluster's nodes, as upstream's. Kubernetes's
+	// edit may read Secrets too, and view may not.
+	confidential = "talosconfigs"
 )
 
 // nativeKinds are the resources that people may have rights on.
@@ -109,12 +113,17 @@ func kindParts(kind nativeKind) []part {
 		}
 	}
 
+	readers := part{
+		name:   "sidero:aggregate-to-viewer:" + kind.String(),
+		labels: []string{aggregateToViewer, aggregateToView},
+		rules:  []*rbacv1ac.PolicyRuleApplyConfiguration{allow(kind.Group, all...)("get", "list", "watch")},
+	}
+	if kind.Resource == confidential {
+		readers.name, readers.labels = "sidero:aggregate-to-operator:read-"+kind.String(), []string{aggregateToOperator, aggregateToEdit}
+	}
+
 	return []part{
-		{
-			name:   "sidero:aggregate-to-viewer:" + kind.String(),
-			labels: []string{aggregateToViewer, aggregateToView},
-			rules:  []*rbacv1ac.PolicyRuleApplyConfiguration{allow(kind.Group, all...)("get", "list", "watch")},
-		},
+		readers,
 		{
 			name:   "sidero:aggregate-to-operator:" + kind.String(),
 			labels: []string{aggregateToOperator, aggregateToEdit},

@@ -141,6 +141,8 @@ func (t result) power() string {
 // waiting tells what has to happen, and first of all what is wrong.
 func (t result) waiting() string {
 	switch {
+	case t.decision.Phase == Deleting: // that its power cannot be controlled is told by its condition
+		return t.decision.Waiting
 	case t.outcome != nil && needsPerson(t.outcome):
 		return "a person: " + t.outcome.Error()
 	case t.outcome != nil:

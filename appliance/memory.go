@@ -23,7 +23,7 @@ import (
 // once, and Go does not move it together. docs/architecture.md has the figures.
 const (
 	garbageAtStart = 150
-	garbageAtRest  = 50
+	garbageAtRest  = 30
 	memoryAtStart  = 185 << 20
 
 	// A fresh database has this size, in bytes, and each byte more of one stands for

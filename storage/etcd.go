@@ -45,7 +45,7 @@ const (
 	// then; the appliance's objects are large (hardware) and its writes few.
 	snapshotEvery = 1000
 
-	compactionRetention = "2m"
+	compactionRetention = "5m"
 
 	// tick and election are in milliseconds. A single member elects itself, so waiting the default second for other
 	// candidates would only delay the start. The heartbeat is not sent to anyone.

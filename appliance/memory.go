@@ -23,7 +23,7 @@ import (
 // once, and Go does not move it together. docs/architecture.md has the figures.
 const (
 	garbageAtStart = 150
-	garbageAtRest  = 30
+	garbageAtRest  = 50
 	memoryAtStart  = 185 << 20
 
 	// A fresh database has this size, in bytes, and each byte more of one stands for
@@ -41,12 +41,15 @@ const quietAfter = 15 * time.Second
 
 // looksEvery is how often memory is looked at, givesEvery how often it is given back at
 // most. It is quiet when less than quietAllocation is allocated between looks, and less
-// than littleMemory is not worth the work, in bytes.
+// than littleMemory is not worth the work, in bytes. Who has muchMemory lets less
+// garbage gather.
 const (
 	looksEvery      = 30 * time.Second
 	givesEvery      = 2 * time.Minute
 	quietAllocation = 256 << 20
-	littleMemory    = 64 << 20
+	littleMemory    = 96 << 20
+	muchMemory      = 384 << 20
+	garbageOfMuch   = 30
 )
 
 // threadsPerProcessor is how many threads run Go code at the same time on one
@@ -98,6 +101,7 @@ func tidy(ctx context.Context) {
 			giveBack()
 			now, gave = used(), time.Now()
 		}
+		debug.SetGCPercent(now.garbage())
 		before = now
 	}
 }
@@ -117,6 +121,14 @@ func (u usage) burden(before, least usage) bool {
 	idle := u.free + u.file - min(u.file, least.file)
 
 	return u.allocated-before.allocated < quietAllocation && idle > max(littleMemory, u.all/8)
+}
+
+// garbage is how much may gather, in per cent of what is alive: of much, less.
+func (u usage) garbage() int {
+	if u.all > muchMemory {
+		return garbageOfMuch
+	}
+	return garbageAtRest
 }
 
 func used() usage {

@@ -45,7 +45,7 @@ func TestBurden(t *testing.T) {
 		now, before, least usage
 		want               bool
 	}{
-		"nothing to gain":          {usage{allocated: 10 * mib, free: 60 * mib, file: 80 * mib, all: 300 * mib}, usage{}, usage{file: 80 * mib}, false},
+		"nothing to gain":          {usage{allocated: 10 * mib, free: 90 * mib, file: 80 * mib, all: 300 * mib}, usage{}, usage{file: 80 * mib}, false},
 		"after a burst":            {usage{allocated: 10 * mib, free: 200 * mib, file: 80 * mib, all: 900 * mib}, usage{}, usage{file: 80 * mib}, true},
 		"in a burst":               {usage{allocated: 900 * mib, free: 200 * mib, file: 80 * mib, all: 900 * mib}, usage{allocated: mib}, usage{file: 80 * mib}, false},
 		"files that were read":     {usage{free: mib, file: 280 * mib, all: 900 * mib}, usage{}, usage{file: 80 * mib}, true},
@@ -56,6 +56,12 @@ func TestBurden(t *testing.T) {
 		if got := c.now.burden(c.before, c.least); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+func TestGarbage(t *testing.T) {
+	if little, much := (usage{all: 230 << 20}).garbage(), (usage{all: 500 << 20}).garbage(); little != 50 || much != 30 {
+		t.Errorf("%d of little, %d of much", little, much)
 	}
 }
 

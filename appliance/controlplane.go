@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/server/healthz"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver"
@@ -25,6 +26,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure"
 	"github.com/sidero-appliance/sidero-appliance/controllers/kube"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/server"
+	"github.com/sidero-appliance/sidero-appliance/controllers/provider"
 	talos "github.com/sidero-appliance/sidero-appliance/controllers/talos/bootstrap"
 	"github.com/sidero-appliance/sidero-appliance/power"
 	"github.com/sidero-appliance/sidero-appliance/storage"
@@ -43,9 +45,7 @@ type controlPlane struct {
 	kinds       supervisor.Component // of Cluster API, and their webhooks
 	kube        *kube.Controllers
 	controllers *controllers.Controllers
-	clusters    *clusterapi.Controllers
-	machines    *infrastructure.Controllers
-	talos       *talos.Controllers
+	providers   []*provider.Controllers
 	assets      keptAssets
 }
 
@@ -180,41 +180,30 @@ func (p *controlPlane) control(s site) error {
 			return err
 		}
 	}
-	return p.controlClusters(s)
+	return p.provide(s, identity)
 }
 
-// controlClusters makes the controllers of clusters, and of the servers and Talos nodes that they are made of.
-func (p *controlPlane) controlClusters(s site) error {
-	identity, err := leaseHolder(s.DataDir)
-	if err != nil {
-		return err
-	}
-	if s.ControllersEnabled(controllerSetClusterAPI) {
-		own, err := p.authority.ClientConfig(p.local, bootstrap.ClusterAPIControllers)
+// provide makes the controllers of clusters, and of the servers and Talos nodes that they are made of.
+func (p *controlPlane) provide(s site, identity string) error {
+	for _, set := range []struct {
+		name    string
+		user    user.DefaultInfo
+		prepare func(provider.Config) *provider.Controllers
+	}{
+		{controllerSetClusterAPI, bootstrap.ClusterAPIControllers, clusterapi.New},
+		{controllerSetMachines, bootstrap.Infrastructure, infrastructure.New},
+		{controllerSetTalos, bootstrap.TalosBootstrap, talos.New},
+	} {
+		if !s.ControllersEnabled(set.name) {
+			continue
+		}
+		own, err := p.authority.ClientConfig(p.local, set.user)
 		if err != nil {
 			return err
 		}
-		p.clusters = clusterapi.New(clusterapi.Config{
-			Client: own, Identity: identity, Logger: logging.Library(s.Log, "cluster-api"), Log: s.Log,
-		})
-	}
-	if s.ControllersEnabled(controllerSetMachines) {
-		own, err := p.authority.ClientConfig(p.local, bootstrap.Infrastructure)
-		if err != nil {
-			return err
-		}
-		p.machines = infrastructure.New(infrastructure.Config{
-			Client: own, Identity: identity, Logger: logging.Library(s.Log, "infrastructure"), Log: s.Log,
-		})
-	}
-	if s.ControllersEnabled(controllerSetTalos) {
-		own, err := p.authority.ClientConfig(p.local, bootstrap.TalosBootstrap)
-		if err != nil {
-			return err
-		}
-		p.talos = talos.New(talos.Config{
-			Client: own, Identity: identity, Logger: logging.Library(s.Log, "talos-bootstrap"), Log: s.Log,
-		})
+		p.providers = append(p.providers, set.prepare(provider.Config{
+			Client: own, Identity: identity, Logger: logging.Library(s.Log, set.name), Log: s.Log,
+		}))
 	}
 	return nil
 }
@@ -226,14 +215,8 @@ func (p *controlPlane) components() []supervisor.Component {
 		all = append(all, p.kube)
 	}
 	all = append(all, p.controllers)
-	if p.clusters != nil {
-		all = append(all, p.clusters)
-	}
-	if p.machines != nil {
-		all = append(all, p.machines)
-	}
-	if p.talos != nil {
-		all = append(all, p.talos)
+	for _, set := range p.providers {
+		all = append(all, set)
 	}
 	return all
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterapi"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
 	controllers "github.com/sidero-appliance/sidero-appliance/controllers/clusterapi"
+	"github.com/sidero-appliance/sidero-appliance/controllers/provider"
 )
 
 // happensWithin bounds the wait for what the reconcilers do.
@@ -180,7 +181,7 @@ func start(t *testing.T, log *journal) apitest.Kubectl {
 	})
 	must(t, err)
 	apitest.Run(t, kinds)
-	apitest.Run(t, controllers.New(controllers.Config{
+	apitest.Run(t, controllers.New(provider.Config{
 		Client: plane.Client(t, bootstrap.ClusterAPIControllers), Identity: "test", Logger: logger, Log: quiet,
 	}))
 

@@ -25,6 +25,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterapi"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure"
+	"github.com/sidero-appliance/sidero-appliance/controllers/provider"
 )
 
 // happensWithin bounds the wait for what the controllers do, which look again after 20 seconds in some cases.
@@ -81,7 +82,7 @@ func (a *api) begin() *apitest.Running {
 	a.t.Helper()
 
 	handler := slog.NewTextHandler(libraries, nil)
-	running, err := apitest.Begin(infrastructure.New(infrastructure.Config{
+	running, err := apitest.Begin(infrastructure.New(provider.Config{
 		Client: a.plane.Client(a.t, rights.Infrastructure), Identity: "test", Logger: logr.FromSlogHandler(handler), Log: slog.New(handler),
 	}))
 	must(a.t, err)

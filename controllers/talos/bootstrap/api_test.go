@@ -26,6 +26,7 @@ import (
 	rights "github.com/sidero-appliance/sidero-appliance/apiserver/bootstrap"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterapi"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
+	"github.com/sidero-appliance/sidero-appliance/controllers/provider"
 	"github.com/sidero-appliance/sidero-appliance/controllers/talos/bootstrap"
 )
 
@@ -101,7 +102,7 @@ func (a *api) begin() (stop func()) {
 	a.t.Helper()
 
 	slogger := slog.New(slog.NewTextHandler(a.log, nil))
-	running, err := apitest.Begin(bootstrap.New(bootstrap.Config{
+	running, err := apitest.Begin(bootstrap.New(provider.Config{
 		Client: a.plane.Client(a.t, rights.TalosBootstrap), Identity: "test",
 		Logger: logr.FromSlogHandler(slogger.Handler()), Log: slogger,
 	}))

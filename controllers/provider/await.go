@@ -1,5 +1,4 @@
-// Package work has controllers wait until there is something for them to do.
-package work
+package provider
 
 import (
 	"context"
@@ -17,9 +16,9 @@ import (
 
 const resync = 10 * time.Minute
 
-// Await waits until there is an object of one of the kinds, or ctx ends. Until then controllers, with their watches of every
+// await waits until there is an object of one of the kinds, or ctx ends. Until then controllers, with their watches of every
 // kind that they read, would only cost memory.
-func Await(ctx context.Context, config *rest.Config, kinds ...schema.GroupVersionResource) error {
+func await(ctx context.Context, config *rest.Config, kinds ...schema.GroupVersionResource) error {
 	client, err := metadata.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("make metadata client: %w", err)

@@ -113,10 +113,15 @@ func (w wire) tftp(opcode uint16) []pcap.Datagram {
 	})
 }
 
-// reads are the requests for a file.
+// reads are the requests for a file. One that firmware repeats, as EDK2 does when the answer is late on a busy
+// machine, has the port and the bytes of the one before: it is the same request.
 func (w wire) reads(file string) []pcap.Datagram {
-	return slices.DeleteFunc(w.tftp(tftpRead), func(d pcap.Datagram) bool {
+	requests := slices.DeleteFunc(w.tftp(tftpRead), func(d pcap.Datagram) bool {
 		return !bytes.HasPrefix(d.Payload[2:], []byte(file+"\x00"))
+	})
+
+	return slices.CompactFunc(requests, func(a, b pcap.Datagram) bool {
+		return a.Source == b.Source && bytes.Equal(a.Payload, b.Payload)
 	})
 }
 

@@ -64,6 +64,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha2.MetalMachineTemplateResource{}.OpenAPIModelName():                      schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateResource(ref),
 		v1alpha2.MetalMachineTemplateSpec{}.OpenAPIModelName():                          schema_apiserver_apis_infrastructure_v1alpha2_MetalMachineTemplateSpec(ref),
 		infrastructurev1alpha3.APIEndpoint{}.OpenAPIModelName():                         schema_apiserver_apis_infrastructure_v1alpha3_APIEndpoint(ref),
+		infrastructurev1alpha3.BootWindow{}.OpenAPIModelName():                          schema_apiserver_apis_infrastructure_v1alpha3_BootWindow(ref),
 		infrastructurev1alpha3.FailureDomain{}.OpenAPIModelName():                       schema_apiserver_apis_infrastructure_v1alpha3_FailureDomain(ref),
 		infrastructurev1alpha3.Initialization{}.OpenAPIModelName():                      schema_apiserver_apis_infrastructure_v1alpha3_Initialization(ref),
 		infrastructurev1alpha3.MachineAddress{}.OpenAPIModelName():                      schema_apiserver_apis_infrastructure_v1alpha3_MachineAddress(ref),
@@ -2092,6 +2093,51 @@ func schema_apiserver_apis_infrastructure_v1alpha3_APIEndpoint(ref common.Refere
 	}
 }
 
+func schema_apiserver_apis_infrastructure_v1alpha3_BootWindow(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BootWindow is when a server's machine may fetch its configuration, which holds secrets of its cluster. It is open for 30 minutes from openedAt on, unless the machine reports before that its configuration is loaded. Absent, it opened with the binding. Only the metadata server writes it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"generation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Generation counts the windows of the binding. It goes into the token by which the machine fetches its configuration. A window that is opened again while it is open keeps it.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"openedAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "OpenedAt is when the window was opened last.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"),
+						},
+					},
+					"openedBy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "OpenedBy is why: Bound, PoweredOn or Person.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"request": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Request is the value of the Server's annotation metal.sidero.dev/boot-window that has been taken up.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"generation", "openedAt", "openedBy"},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"},
+	}
+}
+
 func schema_apiserver_apis_infrastructure_v1alpha3_FailureDomain(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3463,11 +3509,23 @@ func schema_apiserver_apis_infrastructure_v1alpha3_ServerBindingStatus(ref commo
 							},
 						},
 					},
+					"configurationLoadedAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ConfigurationLoadedAt is when the machine last reported that it has loaded its configuration, by the appliance's clock. That ends a boot window that was opened before. Only the event sink writes it.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"),
+						},
+					},
+					"bootWindow": {
+						SchemaProps: spec.SchemaProps{
+							Description: "BootWindow is when the machine may fetch its configuration.",
+							Ref:         ref(infrastructurev1alpha3.BootWindow{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			metalv1alpha2.Condition{}.OpenAPIModelName()},
+			infrastructurev1alpha3.BootWindow{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"},
 	}
 }
 
@@ -6304,6 +6362,12 @@ func schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref common.ReferenceCallb
 							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
 						},
 					},
+					"startedAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "StartedAt is when the appliance last switched the machine on, or off and on, while it was in use. It is written before that is done, and opens a boot window.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"),
+						},
+					},
 					"lastSeen": {
 						SchemaProps: spec.SchemaProps{
 							Description: "LastSeen is when the machine was last heard of: by its agent, or on its way there.",
@@ -6359,7 +6423,7 @@ func schema_apiserver_apis_metal_v1alpha2_ServerStatus(ref common.ReferenceCallb
 			},
 		},
 		Dependencies: []string{
-			metalv1alpha2.Boot{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName(), metalv1alpha2.MachineIdentity{}.OpenAPIModelName(), metalv1alpha2.WipeStatus{}.OpenAPIModelName(), "io.k8s.api.core.v1.NodeAddress", "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+			metalv1alpha2.Boot{}.OpenAPIModelName(), metalv1alpha2.Condition{}.OpenAPIModelName(), metalv1alpha2.MachineIdentity{}.OpenAPIModelName(), metalv1alpha2.WipeStatus{}.OpenAPIModelName(), "io.k8s.api.core.v1.NodeAddress", "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
 	}
 }
 

@@ -57,6 +57,15 @@ type ServerBindingStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions metal.Conditions `json:"conditions,omitempty"`
+
+	// ConfigurationLoadedAt is when the machine last reported that it has loaded its configuration, by the appliance's clock. That
+	// ends a boot window that was opened before. Only the event sink writes it.
+	// +optional
+	ConfigurationLoadedAt *metav1.MicroTime `json:"configurationLoadedAt,omitempty"`
+
+	// BootWindow is when the machine may fetch its configuration.
+	// +optional
+	BootWindow *BootWindow `json:"bootWindow,omitempty"`
 }
 
 // +genclient

@@ -11,6 +11,11 @@ func (in APIEndpoint) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BootWindow) OpenAPIModelName() string {
+	return "io.x-k8s.cluster.infrastructure.v1alpha3.BootWindow"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in FailureDomain) OpenAPIModelName() string {
 	return "io.x-k8s.cluster.infrastructure.v1alpha3.FailureDomain"
 }

@@ -14,6 +14,10 @@ const PowerRequestAnnotation = "metal.sidero.dev/power"
 // controller removes it when it has taken it up.
 const WipeRequestAnnotation = "metal.sidero.dev/wipe"
 
+// BootWindowAnnotation is how a person lets a server's machine fetch its configuration again: a new value, whatever it is, opens a boot
+// window once. It stays; see BootWindow in infrastructure.cluster.x-k8s.io.
+const BootWindowAnnotation = "metal.sidero.dev/boot-window"
+
 // ServerFinalizer keeps a Server until it is no longer allocated. The name is upstream's.
 const ServerFinalizer = "storage.finalizers.server.k8s.io"
 
@@ -219,6 +223,11 @@ type ServerStatus struct {
 	// AcceptedAt is when the server was first accepted. No class accepts it again after that.
 	// +optional
 	AcceptedAt *metav1.Time `json:"acceptedAt,omitempty"`
+
+	// StartedAt is when the appliance last switched the machine on, or off and on, while it was in use. It is written before that
+	// is done, and opens a boot window.
+	// +optional
+	StartedAt *metav1.MicroTime `json:"startedAt,omitempty"`
 
 	// LastSeen is when the machine was last heard of: by its agent, or on its way there.
 	// +optional

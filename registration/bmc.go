@@ -103,12 +103,12 @@ func (s *Service) storeBMC(ctx context.Context, server *v1alpha2.Server, info *a
 		fields["passFrom"] = source(ref)
 	}
 
-	more, err := applyYielding(ctx, s.config.Client, map[string]any{
+	more, err := applyYielding(ctx, s.config.Client, &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": v1alpha2.GroupVersion.String(),
 		"kind":       "Server",
 		"metadata":   map[string]any{"name": server.Name},
 		"spec":       map[string]any{"bmc": fields},
-	}, bmcManager)
+	}}, bmcManager)
 
 	if err != nil || info.GetPass() == "" {
 		return append(kept, more...), err
@@ -124,7 +124,7 @@ func source(ref v1alpha2.SecretKeyRef) map[string]any {
 }
 
 func (s *Service) applyCredentials(ctx context.Context, server *v1alpha2.Server, name string, info *api.BMCInfo) ([]string, error) {
-	secret := map[string]any{
+	secret := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1",
 		"kind":       "Secret",
 		"metadata": map[string]any{
@@ -140,7 +140,7 @@ func (s *Service) applyCredentials(ctx context.Context, server *v1alpha2.Server,
 			v1alpha2.AccountUser: base64.StdEncoding.EncodeToString([]byte(info.GetUser())),
 			v1alpha2.AccountPass: base64.StdEncoding.EncodeToString([]byte(info.GetPass())),
 		},
-	}
+	}}
 
 	kept, err := s.applySecret(ctx, secret, rotates(server))
 	if err != nil {
@@ -151,12 +151,12 @@ func (s *Service) applyCredentials(ctx context.Context, server *v1alpha2.Server,
 }
 
 // applySecret leaves what somebody else has written, but where a person has asked for other credentials.
-func (s *Service) applySecret(ctx context.Context, secret map[string]any, force bool) ([]string, error) {
+func (s *Service) applySecret(ctx context.Context, secret *unstructured.Unstructured, force bool) ([]string, error) {
 	if !force {
 		return applyYielding(ctx, s.config.Client, secret, bmcManager)
 	}
 
-	object := client.ApplyConfigurationFromUnstructured(&unstructured.Unstructured{Object: secret})
+	object := client.ApplyConfigurationFromUnstructured(secret)
 
 	return nil, s.config.Client.Apply(ctx, object, client.FieldOwner(bmcManager), client.ForceOwnership) //nolint:wrapcheck // wrapped by who calls
 }

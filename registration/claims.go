@@ -157,7 +157,7 @@ func (s *Service) untold(ctx context.Context, id string) (string, error) {
 		return id, nil
 	}
 
-	claims, err := s.claims(ctx, s.config.Cache, id, nil)
+	claims, err := s.claims(ctx, s.config.Cache, id)
 
 	switch {
 	case err != nil:
@@ -186,21 +186,30 @@ func (s *Service) identify(ctx context.Context, reader client.Reader, id string,
 
 	names := facts.Names(id) // a machine may tell a thousand
 
-	claims, err := s.claims(ctx, reader, id, names[:min(len(names), maxFurther)])
+	others, err := s.named(ctx, id, names[:min(len(names), maxFurther)])
 	if err != nil {
 		return identity.Verdict{}, err
+	}
+
+	claims, err := existing(ctx, reader, slices.DeleteFunc(others, func(name string) bool { return name == id })) // which was read
+	if err != nil {
+		return identity.Verdict{}, err
+	}
+
+	if first.Name != "" {
+		claims = slices.Insert(claims, 0, first)
 	}
 
 	return identity.Decide(id, facts, claimsOf(claims)) //nolint:wrapcheck // it tells all
 }
 
-// know writes down what a machine told of its identity. Of one that is accepted, what was told before stays; a person who gives a
+// know writes down what a machine told of its identity, and returns its Server as it is then. Of one that is accepted, what was told before stays; a person who gives a
 // Server to a machine with new parts gives it the serial number too.
-func (s *Service) know(ctx context.Context, name string, told identity.Facts) error {
-	id, _ := identity.UUIDOf(name)
+func (s *Service) know(ctx context.Context, server *v1alpha2.Server, told identity.Facts) (*v1alpha2.Server, error) {
+	id, _ := identity.UUIDOf(server.Name)
 	told = told.Under(id)
 
-	return s.change(ctx, name, func(server *v1alpha2.Server) error {
+	return s.changeOf(ctx, server, func(server *v1alpha2.Server) error {
 		facts := told
 
 		if claim := identity.ClaimOf(server); server.Spec.Accepted {
@@ -246,9 +255,19 @@ func claimsOf(servers []*v1alpha2.Server) []identity.Claim {
 // It is one of the first: they are taken in that order.
 const maxFurther = 8
 
-// claims are the Servers that claim a UUID, as the reader has them: those of the cache, and those of further names, which the
-// cache may not know yet.
-func (s *Service) claims(ctx context.Context, reader client.Reader, id string, further []string) ([]*v1alpha2.Server, error) {
+// claims are the Servers that claim a UUID, as the reader has them.
+func (s *Service) claims(ctx context.Context, reader client.Reader, id string) ([]*v1alpha2.Server, error) {
+	names, err := s.named(ctx, id, nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return existing(ctx, reader, names)
+}
+
+// named are the names of the Servers that may claim a UUID, in their order: those of the cache, and further ones, which the cache may
+// not know yet.
+func (s *Service) named(ctx context.Context, id string, further []string) ([]string, error) {
 	names := slices.Concat([]string{id}, further, s.made.of(id)) // before the cache is read, which may have them then
 
 	known, err := Claims(ctx, s.config.Cache, id)
@@ -262,7 +281,7 @@ func (s *Service) claims(ctx context.Context, reader client.Reader, id string, f
 
 	slices.Sort(names)
 
-	return existing(ctx, reader, slices.Compact(names))
+	return slices.Compact(names), nil
 }
 
 // existing reads the Servers of these names that exist.

@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -51,13 +52,13 @@ func (s *Service) admit(ctx context.Context, id string, verdict identity.Verdict
 
 	s.made.add(id, verdict.Name)
 
-	_, err := applyYielding(ctx, s.config.Client, map[string]any{
+	_, err := applyYielding(ctx, s.config.Client, &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": v1alpha2.GroupVersion.String(),
 		"kind":       "Server",
 		"metadata": map[string]any{
 			"name": verdict.Name, "annotations": map[string]any{v1alpha2.IdentityAnnotation: v1alpha2.IdentityUndecided},
 		},
-	}, identityManager)
+	}}, identityManager)
 
 	return err
 }
@@ -67,7 +68,7 @@ func (s *Service) settle(ctx context.Context, id string) error {
 	s.names.LockKey(id)
 	defer s.names.UnlockKey(id) //nolint:errcheck // always nil
 
-	servers, err := s.claims(ctx, s.config.Client, id, nil)
+	servers, err := s.claims(ctx, s.config.Client, id)
 	if err != nil {
 		return fmt.Errorf("list servers with UUID %s: %w", id, err)
 	}

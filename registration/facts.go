@@ -27,12 +27,12 @@ type target struct {
 	uid  types.UID
 }
 
-// applyFacts writes what a machine said into its Server, creating it if it is missing. Fields that somebody else has set
-// to another value are left to them, and their paths returned.
-func applyFacts(ctx context.Context, c client.Client, to target, reported machine.Machine) (kept []string, err error) {
+// applyFacts writes what a machine said into its Server, creating it if it is missing, and returns it as it is then. Fields that
+// somebody else has set to another value are left to them, and their paths returned.
+func applyFacts(ctx context.Context, c client.Client, to target, reported machine.Machine) (stored *v1alpha2.Server, kept []string, err error) {
 	hardware, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&reported.Hardware)
 	if err != nil {
-		return nil, fmt.Errorf("convert hardware: %w", err)
+		return nil, nil, fmt.Errorf("convert hardware: %w", err)
 	}
 
 	// Not a typed Server: that one would claim spec.accepted and the status as well.
@@ -50,14 +50,24 @@ func applyFacts(ctx context.Context, c client.Client, to target, reported machin
 		object["spec"].(map[string]any)["hostname"] = reported.Hostname //nolint:errcheck,forcetypeassert // two lines above
 	}
 
-	return applyYielding(ctx, c, object, FieldManager)
+	answer := &unstructured.Unstructured{Object: object}
+	if kept, err = applyYielding(ctx, c, answer, FieldManager); err != nil {
+		return nil, kept, err
+	}
+
+	stored = &v1alpha2.Server{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(answer.Object, stored); err != nil {
+		return nil, kept, fmt.Errorf("convert server: %w", err)
+	}
+
+	return stored, kept, nil
 }
 
 // applyYielding applies an object, and leaves fields that somebody else has set to another value to them. It returns
-// their paths.
-func applyYielding(ctx context.Context, c client.Client, object map[string]any, owner client.FieldOwner) (kept []string, err error) {
+// their paths. The object becomes what is stored then.
+func applyYielding(ctx context.Context, c client.Client, object *unstructured.Unstructured, owner client.FieldOwner) (kept []string, err error) {
 	for {
-		err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(&unstructured.Unstructured{Object: object}), owner)
+		err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), owner)
 
 		conflicts := conflictingFields(err)
 		if len(conflicts) == 0 {
@@ -65,7 +75,7 @@ func applyYielding(ctx context.Context, c client.Client, object map[string]any, 
 		}
 
 		for _, path := range conflicts {
-			if !remove(object, path) {
+			if !remove(object.Object, path) {
 				return kept, fmt.Errorf("leave out field %s: %w", path, err)
 			}
 		}

@@ -3,7 +3,6 @@ package registration
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -31,11 +30,6 @@ import (
 const acceptManager = "sidero-auto-accept"
 
 const (
-	// maxWaiting is how many servers may wait to be accepted.
-	maxWaiting = 5000
-	// maxAccepted is how many there may be where every machine is accepted by itself.
-	maxAccepted = 10000
-
 	// newPerSecond and newAtOnce are how many new machines one address may register. Each has its own, but for networks
 	// behind a router that hides them, where a whole hall may be switched on.
 	newPerSecond = 5
@@ -45,12 +39,7 @@ const (
 	nameLocks = 64
 )
 
-var (
-	errFull         = fmt.Errorf("%d servers wait to be accepted: accept or delete some of them first", maxWaiting)
-	errFullAccepted = fmt.Errorf("there are %d servers, more than are accepted without a person: delete those that are gone, "+
-		"or start without --auto-accept-servers", maxAccepted)
-	errHasty = errors.New("too many new machines from one address")
-)
+var errHasty = errors.New("too many new machines from one address")
 
 // Reasons of Events, in upstream's words.
 const (
@@ -106,6 +95,7 @@ type Service struct {
 	callers  callers
 	made     made
 	disputes disputes
+	room     room
 }
 
 // New makes the service.
@@ -149,25 +139,22 @@ func (s *Service) CreateServer(ctx context.Context, request *api.CreateServerReq
 		return nil, s.fail(ctx, log, "register server", err)
 	}
 
-	if err := s.recall(ctx, name, &reported); err != nil {
-		return nil, s.fail(ctx, log, "read server", err)
+	if !created {
+		if err := s.recall(ctx, name, &reported); err != nil {
+			return nil, s.fail(ctx, log, "read server", err)
+		}
 	}
 
-	kept, err := applyFacts(ctx, s.config.Client, target{name: name}, reported)
+	server, kept, err := applyFacts(ctx, s.config.Client, target{name: name}, reported)
 	if err != nil {
 		return nil, s.fail(ctx, log, "store hardware", err)
 	}
 
-	if err := s.know(ctx, name, told); err != nil {
+	if server, err = s.know(ctx, server, told); err != nil {
 		return nil, s.fail(ctx, log, "store identity", err)
 	}
 
 	s.callers.registered(remote(ctx), reported.UUID, name)
-
-	server, err := s.server(ctx, name)
-	if err != nil {
-		return nil, s.fail(ctx, log, "read server", err)
-	}
 
 	level, started := s.level(name, created)
 	if len(kept) > 0 {
@@ -257,7 +244,7 @@ func (s *Service) ensure(ctx context.Context, id string, verdict identity.Verdic
 		return false, errHasty
 	}
 
-	if err := s.room(ctx); err != nil {
+	if err := s.room.enter(ctx, s.config); err != nil {
 		return true, err
 	}
 
@@ -276,32 +263,6 @@ func (s *Service) ensure(ctx context.Context, id string, verdict identity.Verdic
 	}
 
 	return err == nil, err
-}
-
-// room refuses a new machine when there are so many that they cannot all be real: anybody on the network can
-// register, and the database must not fill up.
-func (s *Service) room(ctx context.Context) error {
-	servers := &v1alpha2.ServerList{}
-	if err := s.config.Cache.List(ctx, servers, client.UnsafeDisableDeepCopy); err != nil {
-		return err
-	}
-
-	waiting := 0
-
-	for i := range servers.Items {
-		if !servers.Items[i].Spec.Accepted {
-			waiting++
-		}
-	}
-
-	switch {
-	case s.config.Policy.AutoAccept && len(servers.Items) >= maxAccepted:
-		return errFullAccepted
-	case waiting >= maxWaiting:
-		return errFull
-	}
-
-	return nil
 }
 
 func (s *Service) server(ctx context.Context, name string) (*v1alpha2.Server, error) {

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -148,12 +149,31 @@ func (s *Service) change(ctx context.Context, name string, change func(*v1alpha2
 			return err
 		}
 
-		before := server.DeepCopy()
-		if err := change(server); err != nil || apiequality.Semantic.DeepEqual(before.Status, server.Status) {
-			return err
-		}
-
-		return s.config.Client.Status().Patch(ctx, server,
-			client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(FieldManager))
+		return s.write(ctx, server, change)
 	})
+}
+
+// changeOf is change for who has the server as it was a moment ago, which is read again only when somebody else was faster. It returns
+// the server as it is then.
+func (s *Service) changeOf(ctx context.Context, server *v1alpha2.Server, change func(*v1alpha2.Server) error) (*v1alpha2.Server, error) {
+	if err := s.write(ctx, server, change); !apierrors.IsConflict(err) {
+		return server, err
+	}
+
+	if err := s.change(ctx, server.Name, change); err != nil {
+		return nil, err
+	}
+
+	return s.server(ctx, server.Name)
+}
+
+// write changes the status of a server that is as it is stored.
+func (s *Service) write(ctx context.Context, server *v1alpha2.Server, change func(*v1alpha2.Server) error) error {
+	before := server.DeepCopy()
+	if err := change(server); err != nil || apiequality.Semantic.DeepEqual(before.Status, server.Status) {
+		return err
+	}
+
+	return s.config.Client.Status().Patch(ctx, server, //nolint:wrapcheck // wrapped by fail
+		client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(FieldManager))
 }

@@ -32,7 +32,7 @@ func (s *Service) Tell(ctx context.Context, request *api.TellRequest) (*api.Tell
 	defer s.names.UnlockKey(reported.UUID) //nolint:errcheck // always nil
 
 	// Its UID, so that a Server that has been deleted meanwhile is not made anew: that is done with a registration.
-	kept, err := applyFacts(ctx, s.config.Client, target{name, stored.UID}, reported)
+	_, kept, err := applyFacts(ctx, s.config.Client, target{name, stored.UID}, reported)
 	if err != nil {
 		return nil, s.fail(ctx, log, "store hardware", err)
 	}

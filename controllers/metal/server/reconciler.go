@@ -133,6 +133,10 @@ func (r *Reconciler) changed(server string) bool {
 
 // Reconcile implements reconcile.Reconciler.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (reconcile.Result, error) {
+	if rests, after, err := r.rests(ctx, request.NamespacedName); rests || err != nil {
+		return after, err
+	}
+
 	s := &v1alpha2.Server{}
 	// Not from the cache: what was written a moment ago counts, above all that the server was wiped or un-accepted.
 	if err := r.live.Get(ctx, request.NamespacedName, s); err != nil {

@@ -45,21 +45,7 @@ type result struct {
 // record writes a result into the server's status, and tells people what is new.
 func (r *Reconciler) record(ctx context.Context, s *v1alpha2.Server, result result) error {
 	before := s.DeepCopy()
-	result.write(&s.Status)
-
-	if firstAccepted(s) {
-		s.Status.AcceptedAt = &metav1.Time{Time: time.Now()}
-	}
-
-	if _, open := s.Annotations[v1alpha2.PowerRequestAnnotation]; !open {
-		forget(&s.Status)
-	}
-
-	pin, pinned := r.pins.Load(s.Name)
-	if pinned {
-		s.Status.BMCFingerprint = pin.(string) //nolint:forcetypeassert // nothing else is stored
-	}
-
+	pin, pinned := r.write(s, result)
 	r.tell(before, s, result)
 
 	if apiequality.Semantic.DeepEqual(before.Status, s.Status) {
@@ -78,6 +64,25 @@ func (r *Reconciler) record(ctx context.Context, s *v1alpha2.Server, result resu
 	}
 
 	return nil
+}
+
+// write makes a server's status say what a result is, and what else is not written yet, as the fingerprint of a certificate.
+func (r *Reconciler) write(s *v1alpha2.Server, result result) (pin any, pinned bool) {
+	result.write(&s.Status)
+
+	if firstAccepted(s) {
+		s.Status.AcceptedAt = &metav1.Time{Time: time.Now()}
+	}
+
+	if _, open := s.Annotations[v1alpha2.PowerRequestAnnotation]; !open {
+		forget(&s.Status)
+	}
+
+	if pin, pinned = r.pins.Load(s.Name); pinned {
+		s.Status.BMCFingerprint = pin.(string) //nolint:forcetypeassert // nothing else is stored
+	}
+
+	return pin, pinned
 }
 
 // firstAccepted tells whether a server is accepted, and its status does not tell that yet.

@@ -13,6 +13,10 @@ type Facts struct {
 	Server Server
 	// Agent says how registration agents are started here.
 	Agent Agent
+	// Talos says where nodes report to.
+	Talos Talos
+	// FromDisk is how machines start from their disk, where neither their Server nor its class says.
+	FromDisk FromDisk
 }
 
 // Server is what the API knows about a machine. The zero value is a machine that never registered, or has to tell more of
@@ -24,6 +28,8 @@ type Server struct {
 	// Disputed tells that another machine claims the same UUID, and nobody has decided which is which. It boots nothing but its
 	// agent.
 	Disputed bool
+	// Allocation is nil for a server that is not in use.
+	Allocation *Allocation
 }
 
 // Agent says how registration agents are started.
@@ -46,6 +52,12 @@ const (
 	BootEnvironment
 	// LoadNewerIPXE replaces the machine's iPXE by the appliance's, named BootFile.
 	LoadNewerIPXE
+	// BootFromDisk leaves the network boot by FromDisk.
+	BootFromDisk
+	// NotFound is for a machine whose Environment or class does not exist, and NotReady for one whose Environment has no files
+	// yet: it goes on as if nothing answered, and asks again.
+	NotFound
+	NotReady
 )
 
 // Plan is a decision.
@@ -61,16 +73,21 @@ type Plan struct {
 	Args []string
 	// BootFile to load over HTTP.
 	BootFile string
+	// FromDisk is the way to start from the disk.
+	FromDisk FromDisk
 }
 
 // Decide says what the machine boots now.
 func Decide(facts Facts) Plan {
 	request := facts.Request
+	if facts.Server.Allocation != nil && !facts.Server.Disputed {
+		return allocated(facts)
+	}
 	switch {
 	case !slices.Contains(facts.Agent.Arches, request.Arch):
 		return Plan{Action: Wait, Reason: fmt.Sprintf("This appliance has no registration agent for %s machines yet", request.Arch)}
 	case request.Loader.outdated():
-		return Plan{Action: LoadNewerIPXE, Reason: "This iPXE is too old to start the kernel under UEFI: loading a newer one", BootFile: bootFile(request.Arch)}
+		return newerIPXE(request.Arch)
 	}
 	reason := "This machine is not registered yet: starting the registration agent"
 	switch {
@@ -86,6 +103,10 @@ func Decide(facts Facts) Plan {
 		Initrds:     agentInitrds(),
 		Args:        agentArgs(facts.Agent, request.MAC),
 	}
+}
+
+func newerIPXE(arch Arch) Plan {
+	return Plan{Action: LoadNewerIPXE, Reason: "This iPXE is too old to start the kernel under UEFI: loading a newer one", BootFile: bootFile(arch)}
 }
 
 // bootFile is iPXE on the firmware's own network driver.

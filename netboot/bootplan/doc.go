@@ -3,5 +3,6 @@
 // text of a boot loader (netboot/ipxe).
 //
 // The rules are those of Sidero Metal 0.6: a machine that is not allocated boots the registration agent, whether it is
-// known or not, accepted or not, clean or not.
+// known or not, accepted or not, clean or not; one that is allocated boots its Environment, and from its disk once it is
+// installed.
 package bootplan

@@ -37,14 +37,50 @@ func (h *handler) servePlan(e *exchange, _ string) {
 	}
 	agent := h.agent
 	agent.Arches = agentArches(h.files)
-	plan := bootplan.Decide(bootplan.Facts{Request: request, Server: server, Agent: agent})
+	plan := bootplan.Decide(bootplan.Facts{Request: request, Server: server, Agent: agent, Talos: h.talos, FromDisk: h.fromDisk})
 	e.seen.Plan = plan.Reason
+	if status := statusOf(plan); status != http.StatusOK {
+		h.leave(e, status, plan)
+		return
+	}
 	script, err := h.render(plan)
 	if err != nil {
 		e.refuse(http.StatusInternalServerError, fmt.Errorf("write boot script: %w", err))
 		return
 	}
 	serveScript(e, script)
+}
+
+// statusOf is the HTTP status of a plan: Sidero's. iPXE goes on after one of 400 or above as if nobody had answered.
+func statusOf(plan bootplan.Plan) int {
+	switch {
+	case plan.Action == bootplan.NotFound, plan.Action == bootplan.BootFromDisk && plan.FromDisk == bootplan.HTTP404:
+		return http.StatusNotFound
+	case plan.Action == bootplan.NotReady:
+		return http.StatusPreconditionFailed
+	default:
+		return http.StatusOK
+	}
+}
+
+// leave answers a machine with a status alone, where it is meant to try something else, and with the reason where something is
+// wrong.
+func (h *handler) leave(e *exchange, status int, plan bootplan.Plan) {
+	if plan.Action != bootplan.BootFromDisk {
+		e.refuse(status, errors.New(plan.Reason))
+		return
+	}
+	e.Header().Set("Content-Length", "0")
+	e.WriteHeader(status)
+}
+
+// serveConfiguration answers a machine that asks for its configuration.
+func (h *handler) serveConfiguration(e *exchange, _ string) {
+	if h.configs == nil {
+		e.refuse(http.StatusNotFound, errNothingHere)
+		return
+	}
+	h.configs.ServeHTTP(e, e.request)
 }
 
 func (h *handler) render(plan bootplan.Plan) (string, error) {
@@ -57,6 +93,11 @@ func (h *handler) render(plan bootplan.Plan) (string, error) {
 			Args:        plan.Args,
 			Why:         plan.Reason,
 		})
+	case bootplan.BootFromDisk:
+		if plan.FromDisk == bootplan.IPXESANBoot {
+			return h.scripts.SANBoot(), nil
+		}
+		return h.scripts.Exit(), nil
 	case bootplan.LoadNewerIPXE:
 		return h.scripts.NewerIPXE(plan.BootFile, plan.Reason)
 	default:

@@ -24,6 +24,11 @@ type Config struct {
 	// running one that is given its own address by the network's DHCP server gets the script there. Optional.
 	Programs []string
 	Machines Machines
+	// Talos says where nodes report to, and FromDisk how machines start from their disk where nothing else says it. Optional.
+	Talos    bootplan.Talos
+	FromDisk bootplan.FromDisk
+	// Configurations serves /configdata, whatever the method. Optional.
+	Configurations http.Handler
 	// GRPC serves HTTP/2 requests whose content type is application/grpc.
 	GRPC http.Handler
 	// Observe is told of every other request after its end. It must not block. Optional.
@@ -94,6 +99,8 @@ const (
 	KindEnvironment Kind = "environment"
 	// KindBootFile is iPXE, or a file of the operator's.
 	KindBootFile Kind = "boot-file"
+	// KindConfiguration is a machine's configuration.
+	KindConfiguration Kind = "configuration"
 	// KindUnknown is an address that nothing is served at.
 	KindUnknown Kind = "unknown"
 	// KindMalformed is what came over a connection and was no valid request, after which it ended. Its Status is 0.
@@ -103,7 +110,7 @@ const (
 // Observation is one request and what became of it.
 type Observation struct {
 	Kind Kind
-	// Path with query as the client sent it, cut to 512 bytes.
+	// Path with query as the client sent it, without its token, cut to 512 bytes.
 	Path   string
 	Remote string
 	// UUID and MAC that a machine gave in a valid KindPlan request.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/sidero-appliance/sidero-appliance/boottoken"
 )
 
 var (
@@ -37,7 +39,7 @@ func newExchange(w http.ResponseWriter, r *http.Request, stall time.Duration) *e
 		started:        time.Now(),
 		seen: Observation{
 			Kind:   KindUnknown,
-			Path:   r.URL.RequestURI()[:min(len(r.URL.RequestURI()), maxPath)],
+			Path:   shownPath(r),
 			Remote: r.RemoteAddr,
 			Status: http.StatusOK,
 		},
@@ -45,6 +47,12 @@ func newExchange(w http.ResponseWriter, r *http.Request, stall time.Duration) *e
 	// The deadline of a connection's last request still stands, and a response without a body is never written by Write.
 	e.extend()
 	return e
+}
+
+// shownPath is what a log may show of a request's address.
+func shownPath(r *http.Request) string {
+	path := boottoken.Redact(r.URL.RequestURI())
+	return path[:min(len(path), maxPath)]
 }
 
 // extend gives the client time for the next piece.

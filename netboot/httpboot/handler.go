@@ -20,6 +20,9 @@ type handler struct {
 	files    Files
 	programs []string
 	machines Machines
+	talos    bootplan.Talos
+	fromDisk bootplan.FromDisk
+	configs  http.Handler   // nil when there are none
 	agent    bootplan.Agent // but for Arches, which may change
 	scripts  ipxe.Scripts
 	grpc     http.Handler
@@ -34,6 +37,9 @@ func newHandler(config Config, scripts ipxe.Scripts, gate *quiet.Gate) *handler 
 		files:    config.Files,
 		programs: config.Programs,
 		machines: config.Machines,
+		talos:    config.Talos,
+		fromDisk: config.FromDisk,
+		configs:  config.Configurations,
 		agent: bootplan.Agent{
 			Endpoint:  scripts.Endpoint(),
 			ExtraArgs: config.ExtraAgentArgs,
@@ -62,6 +68,8 @@ func agentArches(files Files) []bootplan.Arch {
 type route struct {
 	pattern string
 	kind    Kind
+	// anyMethod tells that not only GET and HEAD are served.
+	anyMethod bool
 	// serve gets what follows the pattern.
 	serve func(e *exchange, rest string)
 }
@@ -70,11 +78,12 @@ type route struct {
 // root: seen with UEFI HTTP boot.
 func (h *handler) routes() []route {
 	return []route{
-		{"/boot.ipxe", KindBootScript, h.serveBootScript},
-		{"/autoexec.ipxe", KindBootScript, h.serveBootScript},
-		{"/ipxe", KindPlan, h.servePlan},
-		{"/env/", KindEnvironment, h.serveEnvironment},
-		{"/tftp/", KindBootFile, h.serveBootFile},
+		{"/boot.ipxe", KindBootScript, false, h.serveBootScript},
+		{"/autoexec.ipxe", KindBootScript, false, h.serveBootScript},
+		{"/ipxe", KindPlan, false, h.servePlan},
+		{"/env/", KindEnvironment, false, h.serveEnvironment},
+		{"/tftp/", KindBootFile, false, h.serveBootFile},
+		{"/configdata", KindConfiguration, true, h.serveConfiguration},
 	}
 }
 
@@ -119,7 +128,7 @@ func (h *handler) dispatch(e *exchange) {
 			continue
 		}
 		e.seen.Kind = route.kind
-		if e.request.Method != http.MethodGet && e.request.Method != http.MethodHead {
+		if !route.anyMethod && e.request.Method != http.MethodGet && e.request.Method != http.MethodHead {
 			e.Header().Set("Allow", "GET, HEAD")
 			e.refuse(http.StatusMethodNotAllowed, errMethod)
 			return

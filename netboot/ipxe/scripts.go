@@ -94,6 +94,12 @@ func (s Scripts) Wait(why string) (string, error) {
 	return s.head() + "echo\necho " + shown + "\n" + again(30), nil
 }
 
+// Exit is the script that leaves iPXE, after which firmware tries what it boots from next.
+func (s Scripts) Exit() string { return "#!ipxe\nexit\n" }
+
+// SANBoot is the script that starts from the first disk by iPXE itself, for firmware that tries nothing after iPXE.
+func (s Scripts) SANBoot() string { return "#!ipxe\nsanboot --no-describe --drive 0x80\n" }
+
 func (s Scripts) head() string { return "#!ipxe\nset appliance " + s.base + "\n" }
 
 // maxCommandLine is COMMAND_LINE_SIZE of Linux on x86 and arm64, less its closing zero.

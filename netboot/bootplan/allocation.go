@@ -1,0 +1,170 @@
+package bootplan
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// DefaultEnvironment is booted where neither a Server nor its class names another.
+const DefaultEnvironment = "default"
+
+// FromDisk is the way a machine is told to leave the network boot. The values are Sidero's.
+type FromDisk string
+
+// The ways to boot from disk.
+const (
+	IPXEExit    FromDisk = "ipxe-exit"
+	HTTP404     FromDisk = "http-404"
+	IPXESANBoot FromDisk = "ipxe-sanboot"
+)
+
+// Choices are what may be said of a machine in three places: its Server, its class, and the appliance's settings.
+type Choices struct {
+	// Environment is the name of one.
+	Environment string
+	FromDisk    FromDisk
+}
+
+// Allocation is what the API knows of a server in use.
+type Allocation struct {
+	// Installed tells that an operating system is on its disk.
+	Installed bool
+	// PXEBootAlways boots it from the network nevertheless.
+	PXEBootAlways bool
+	// Server and Class are what these say; Class is empty when the server was taken by its name.
+	Server, Class Choices
+	// MissingClass is the name of the class that the server was taken from, when there is no such class.
+	MissingClass string
+	// Environment is the one of EnvironmentName.
+	Environment Environment
+	// Token is by which the machine fetches its configuration; empty when nobody asks for one.
+	Token string
+}
+
+// Environment is what the API knows of one. The zero value does not exist.
+type Environment struct {
+	Exists, Ready bool
+	// Args for the kernel.
+	Args []string
+}
+
+// EnvironmentName is that of the Environment to boot: what the Server says goes before its class, and that before the default.
+func (a Allocation) EnvironmentName() string {
+	return cmp.Or(a.Server.Environment, a.Class.Environment, DefaultEnvironment)
+}
+
+// Talos says where nodes report to. What is empty is left out of their kernel arguments.
+type Talos struct {
+	// API is SideroLink's HOST:PORT, Logs a URL and Events a HOST:PORT.
+	API, Logs, Events string
+}
+
+// allocated decides for a machine in use.
+func allocated(facts Facts) Plan {
+	a, name := *facts.Server.Allocation, facts.Server.Allocation.EnvironmentName()
+	switch {
+	case a.Installed && !a.PXEBootAlways:
+		return Plan{
+			Action: BootFromDisk, FromDisk: cmp.Or(a.Server.FromDisk, a.Class.FromDisk, facts.FromDisk, IPXEExit),
+			Reason: "This machine is in use and has an operating system: starting it from its disk",
+		}
+	case a.MissingClass != "" && a.Server.Environment == "":
+		return Plan{Action: NotFound, Reason: fmt.Sprintf("There is no ServerClass %s, which this machine was taken from", a.MissingClass)}
+	case !a.Environment.Exists:
+		return Plan{Action: NotFound, Reason: fmt.Sprintf("There is no Environment %s, which this machine is to boot", name)}
+	case !a.Environment.Ready:
+		return Plan{Action: NotReady, Reason: fmt.Sprintf("The files of Environment %s are not here yet", name)}
+	case facts.Request.Loader.outdated():
+		return newerIPXE(facts.Request.Arch)
+	}
+	return Plan{
+		Action: BootEnvironment, Environment: name, Initrds: []string{"initramfs.xz"},
+		Reason: fmt.Sprintf("This machine is in use: starting Environment %s", name),
+		Args:   talosArgs(a, facts),
+	}
+}
+
+// talosArgs are an Environment's, and Sidero's, each unless the Environment has one of the kind.
+func talosArgs(a Allocation, facts Facts) []string {
+	args := make([]string, 0, len(a.Environment.Args)+4)
+	for _, entry := range a.Environment.Args {
+		args = append(args, withToken(entry, facts.Agent.Endpoint, a.Token))
+	}
+	address := "http://" + facts.Agent.Endpoint + configPath + "?uuid=" + uuidFor(facts)
+	if a.Token != "" {
+		address += "&" + tokenKey + "=" + a.Token
+	}
+	for _, own := range []struct{ key, value string }{
+		{configKey, address},
+		{"siderolink.api=", facts.Talos.API},
+		{"talos.logging.kernel=", facts.Talos.Logs},
+		{"talos.events.sink=", facts.Talos.Events},
+	} {
+		if own.value != "" && !hasPrefix(args, own.key) {
+			args = append(args, own.key+own.value)
+		}
+	}
+	return args
+}
+
+const (
+	configKey  = "talos.config="
+	configPath = "/configdata"
+	tokenKey   = "token"
+)
+
+// uuidFor is empty where Talos fills in the machine's UUID itself, as in Sidero. Where several machines have the UUID that is not
+// the name of the Server.
+func uuidFor(facts Facts) string {
+	if facts.Server.Name == facts.Request.UUID {
+		return ""
+	}
+	return url.QueryEscape(facts.Server.Name)
+}
+
+func hasPrefix(args []string, prefix string) bool {
+	for _, entry := range args {
+		for _, arg := range strings.Fields(entry) {
+			if strings.HasPrefix(arg, prefix) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// withToken adds the token to arguments that have a machine fetch its configuration from this appliance. Addresses elsewhere never
+// get it, nor does one that has a token already. The text stays as it is: Talos fills in variables such as ${uuid}.
+func withToken(entry, endpoint, token string) string {
+	if token == "" || !strings.Contains(entry, configKey) {
+		return entry
+	}
+	words := strings.Fields(entry)
+	for i, word := range words {
+		address, ok := strings.CutPrefix(word, configKey)
+		if !ok {
+			continue
+		}
+		base, query, hasQuery := strings.Cut(address, "?")
+		if base != "http://"+endpoint+configPath || hasToken(query) {
+			continue
+		}
+		separator := "?"
+		if hasQuery {
+			separator = "&"
+		}
+		words[i] = word + separator + tokenKey + "=" + token
+	}
+	return strings.Join(words, " ")
+}
+
+func hasToken(query string) bool {
+	for _, pair := range strings.Split(query, "&") {
+		if name, _, _ := strings.Cut(pair, "="); name == tokenKey {
+			return true
+		}
+	}
+	return false
+}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -177,7 +178,7 @@ func TestHangUp(t *testing.T) {
 	hungUp, hangUp := context.WithCancel(t.Context())
 	info := &grpc.UnaryServerInfo{FullMethod: api.Agent_Heartbeat_FullMethodName}
 
-	_, err := bounded(hungUp, nil, info, func(ctx context.Context, _ any) (any, error) {
+	_, err := bounded()(hungUp, nil, info, func(ctx context.Context, _ any) (any, error) {
 		hangUp()
 
 		if end, ok := ctx.Deadline(); !ok || time.Until(end) > answersWithin {
@@ -188,6 +189,50 @@ func TestHangUp(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCallsTakeTurns: of many calls some are answered at a time, and one whose machine has hung up while it waited for its turn is not
+// begun.
+func TestCallsTakeTurns(t *testing.T) {
+	info := &grpc.UnaryServerInfo{FullMethod: api.Agent_Heartbeat_FullMethodName}
+	interceptor, begun, release := bounded(), make(chan struct{}, 2*callsAtOnce), make(chan struct{})
+	call := func(ctx context.Context) error {
+		_, err := interceptor(ctx, nil, info, func(context.Context, any) (any, error) {
+			begun <- struct{}{}
+			<-release
+
+			return nil, nil //nolint:nilnil // nobody reads it
+		})
+
+		return err //nolint:wrapcheck // it is a status
+	}
+
+	var calls sync.WaitGroup
+	for range callsAtOnce {
+		calls.Go(func() {
+			if err := call(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+
+	for range callsAtOnce {
+		<-begun
+	}
+
+	hungUp, hangUp := context.WithCancel(t.Context())
+	hangUp()
+
+	if err := call(hungUp); status.Code(err) != codes.Canceled {
+		t.Errorf("a call without a turn: %v", err)
+	}
+
+	close(release)
+	calls.Wait()
+
+	if err := call(t.Context()); err != nil || len(begun) != 1 {
+		t.Errorf("the next call: %v, %d begun", err, len(begun))
 	}
 }
 

@@ -23,6 +23,9 @@ const (
 	// answersWithin bounds the work for one request.
 	answersWithin = 20 * time.Second
 
+	// callsAtOnce are answered at a time. Each asks the API for one thing at a time, which has as many seats for the appliance's own.
+	callsAtOnce = 16
+
 	// requestsPerSecond and requestsAtOnce are what one address may ask for. A machine that waits asks for orders every 50
 	// seconds and tells its facts every five minutes, and one that wipes its disks reports every ten seconds: this is enough for
 	// two thousand that wait behind one NAT, which is as many as may be connected.
@@ -49,7 +52,7 @@ func NewServer(service *Service) *Server {
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.StatsHandler(calls{config}),
-		grpc.ChainUnaryInterceptor(recovering(config.Logger), bounded),
+		grpc.ChainUnaryInterceptor(recovering(config.Logger), bounded()),
 	)
 	for _, one := range services() {
 		server.RegisterService(description(one), service)
@@ -97,16 +100,29 @@ func recovering(log *slog.Logger) grpc.UnaryServerInterceptor {
 	}
 }
 
-// bounded ends calls that take too long, but for one that is meant to: it bounds its own work.
-func bounded(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	if info.FullMethod == api.Orders_Wait_FullMethodName {
+// bounded ends calls that take too long, but for one that is meant to: it bounds its own work. The others are answered some at a
+// time, in the order in which they came: of a thousand at once none would be done before its time is over, and all of it again then.
+func bounded() grpc.UnaryServerInterceptor {
+	turns := make(chan struct{}, callsAtOnce)
+
+	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+		if info.FullMethod == api.Orders_Wait_FullMethodName {
+			return handle(ctx, request)
+		}
+
+		select {
+		case turns <- struct{}{}:
+		case <-ctx.Done():
+			return nil, status.FromContextError(ctx.Err()).Err() // nobody waits for the answer any more
+		}
+
+		defer func() { <-turns }()
+
+		ctx, cancel := answering(ctx)
+		defer cancel()
+
 		return handle(ctx, request)
 	}
-
-	ctx, cancel := answering(ctx)
-	defer cancel()
-
-	return handle(ctx, request)
 }
 
 // answering bounds the work for a request, and ends it not because the machine hangs up: half of an answer's writes are worse than all of

@@ -192,6 +192,15 @@ func testComponentRights(t *testing.T, a api) {
 		{user: bootstrap.Registration, verb: "create", group: metal, resource: "environments"},
 		{user: bootstrap.Registration, verb: "create", group: "rbac.authorization.k8s.io", resource: "clusterrolebindings"},
 
+		{user: bootstrap.Metadata, verb: "get", group: none, resource: "secrets", allowed: true},
+		{user: bootstrap.Metadata, verb: "get", group: "cluster.x-k8s.io", resource: "machines", allowed: true},
+		{user: bootstrap.Metadata, verb: "get", group: "bootstrap.cluster.x-k8s.io", resource: "talosconfigs", allowed: true},
+		{user: bootstrap.Metadata, verb: "patch", group: infrastructure, resource: "serverbindings", subresource: "status", allowed: true},
+		{user: bootstrap.Metadata, verb: "list", group: none, resource: "secrets"},
+		{user: bootstrap.Metadata, verb: "create", group: none, resource: "secrets"},
+		{user: bootstrap.Metadata, verb: "patch", group: metal, resource: "servers"},
+		{user: bootstrap.Metadata, verb: "patch", group: infrastructure, resource: "serverbindings"},
+
 		{user: bootstrap.ClusterAPI, verb: "watch", group: "apiextensions.k8s.io", resource: "customresourcedefinitions", allowed: true},
 		{user: bootstrap.ClusterAPI, verb: "get", group: "cluster.x-k8s.io", resource: "clusterclasses", allowed: true},
 		{user: bootstrap.ClusterAPI, verb: "list", group: "cluster.x-k8s.io", resource: "clusters", allowed: true},

@@ -41,7 +41,7 @@ type bootServers struct {
 
 // newBootServers makes what machines boot from, in the order of start: DHCP is
 // last, because it must never advertise what is not served.
-func newBootServers(s site, cache client.Reader, kept *store.Store, to *registrar) ([]supervisor.Component, error) {
+func newBootServers(s site, cache client.Reader, kept *store.Store, to *registrar, configs *configurations) ([]supervisor.Component, error) {
 	b := bootServers{site: s, saw: sightings{to.timeline.Saw}}
 	var err error
 	if b.scripts, err = ipxe.New(s.BaseURL()); err != nil {
@@ -60,7 +60,7 @@ func newBootServers(s site, cache client.Reader, kept *store.Store, to *registra
 			return nil, err
 		}
 	}
-	web, err := b.http(machines{cache}, bootFiles{b.catalogue, cache, kept}, to.server)
+	web, err := b.http(allocations{machines{cache}, s.MetadataAccess, configs.key}, bootFiles{b.catalogue, cache, kept}, to.server, configs)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (b bootServers) dhcp() (*dhcp.Server, error) {
 // keeps a connection of each open: some 60 KiB of memory.
 const maxConnections = 4096
 
-func (b bootServers) http(known httpboot.Machines, files httpboot.Files, registration http.Handler) (*httpboot.Server, error) {
+func (b bootServers) http(known httpboot.Machines, files httpboot.Files, registration http.Handler, configs *configurations) (*httpboot.Server, error) {
 	return httpboot.New(httpboot.Config{
 		Address:        net.JoinHostPort("", strconv.Itoa(b.HTTPPort)),
 		BaseURL:        b.BaseURL(),
@@ -100,6 +100,9 @@ func (b bootServers) http(known httpboot.Machines, files httpboot.Files, registr
 		Programs:       biosPrograms(),
 		Machines:       known,
 		GRPC:           registration,
+		Talos:          configs.talos,
+		FromDisk:       b.BootFromDiskMethod,
+		Configurations: configs.service,
 		Limits:         httpboot.Limits{Connections: maxConnections},
 		Log:            b.Log,
 		Observe: func(o httpboot.Observation) {

@@ -27,12 +27,20 @@ func compose(s site) ([]supervisor.Component, error) {
 	if err != nil {
 		return nil, err
 	}
-	boot, err := newBootServers(s, plane.controllers.Cache(), plane.assets.store, registrar)
+	reader, err := plane.authority.ClientConfig(plane.local, bootstrap.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	configs, err := newConfigurations(s, reader, plane.controllers.Cache(), sightings{registrar.timeline.Saw})
+	if err != nil {
+		return nil, err
+	}
+	boot, err := newBootServers(s, plane.controllers.Cache(), plane.assets.store, registrar, configs)
 	if err != nil {
 		return nil, err
 	}
 	components := append([]supervisor.Component{healthServer(s)}, plane.components()...)
-	components = append(append(components, registrar.events, registrar.timeline), boot...)
+	components = append(append(components, registrar.events, registrar.timeline, configs.events, configs.windows), boot...)
 	components = append(components, registrar.service) // it ends first: a machine that waits would hold up the boot server
 	if watch := newAddressWatch(s); watch != nil {
 		components = append(components, watch)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sidero-appliance/sidero-appliance/metadata"
+	"github.com/sidero-appliance/sidero-appliance/netboot/bootplan"
 	"github.com/sidero-appliance/sidero-appliance/power"
 )
 
@@ -68,6 +70,8 @@ type Config struct {
 	InsecureWipe         bool
 	ServerRebootTimeout  time.Duration
 	IPMIPXEMethod        power.Firmware
+	BootFromDiskMethod   bootplan.FromDisk
+	MetadataAccess       metadata.Access
 	TestPowerExplicit    float64
 	TestPowerSilent      float64
 	ExtraAgentKernelArgs string
@@ -89,6 +93,8 @@ func Defaults() Config {
 		InsecureWipe:        true,
 		ServerRebootTimeout: 20 * time.Minute,
 		IPMIPXEMethod:       power.UEFI,
+		BootFromDiskMethod:  bootplan.IPXEExit,
+		MetadataAccess:      metadata.AccessToken,
 		LogLevel:            slog.LevelInfo,
 		LogFormat:           LogText,
 	}

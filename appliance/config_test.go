@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 
+	"github.com/sidero-appliance/sidero-appliance/metadata"
+	"github.com/sidero-appliance/sidero-appliance/netboot/bootplan"
 	"github.com/sidero-appliance/sidero-appliance/power"
 )
 
@@ -62,6 +64,8 @@ func TestEverySetting(t *testing.T) {
 		{"auto-bmc-setup", "false", func(c *Config) { c.AutoBMCSetup = false }},
 		{"insecure-wipe", "false", func(c *Config) { c.InsecureWipe = false }},
 		{"ipmi-pxe-method", "bios", func(c *Config) { c.IPMIPXEMethod = power.BIOS }},
+		{"boot-from-disk-method", "ipxe-sanboot", func(c *Config) { c.BootFromDiskMethod = bootplan.IPXESANBoot }},
+		{"metadata-access", "open", func(c *Config) { c.MetadataAccess = metadata.AccessOpen }},
 		{"test-power-simulated-explicit-failure-prob", "0.1", func(c *Config) { c.TestPowerExplicit = 0.1 }},
 		{"test-power-simulated-silent-failure-prob", "0.25", func(c *Config) { c.TestPowerSilent = 0.25 }},
 		{"server-reboot-timeout", "90s", func(c *Config) { c.ServerRebootTimeout = 90 * time.Second }},

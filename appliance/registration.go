@@ -50,7 +50,7 @@ func newRegistrar(s site, config *rest.Config, objects cache.Cache) (*registrar,
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	writer := &eventWriter{broadcaster: events.NewBroadcaster(&events.EventSinkImpl{Interface: eventClient.EventsV1()})}
+	writer := &eventWriter{name: "events", broadcaster: events.NewBroadcaster(&events.EventSinkImpl{Interface: eventClient.EventsV1()})}
 	recorder := writer.broadcaster.NewRecorder(scheme, registration.FieldManager)
 	if err := registration.Index(context.Background(), objects); err != nil {
 		return nil, err
@@ -86,12 +86,13 @@ func registrationMapper() meta.RESTMapper {
 
 // eventWriter is the component that writes Events to the API.
 type eventWriter struct {
+	name        string
 	broadcaster events.EventBroadcaster
 	running     atomic.Bool
 }
 
 // Name implements supervisor.Component.
-func (*eventWriter) Name() string { return "events" }
+func (w *eventWriter) Name() string { return w.name }
 
 // Ready implements supervisor.Component.
 func (w *eventWriter) Ready(context.Context) error {

@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/sidero-appliance/sidero-appliance/metadata"
+	"github.com/sidero-appliance/sidero-appliance/netboot/bootplan"
 	"github.com/sidero-appliance/sidero-appliance/power"
 )
 
@@ -60,6 +62,10 @@ func settings(c *Config) []setting {
 			usage: "how long to wait for a sign of life from a machine that is to be wiped before it is power-cycled again; at least 1s"},
 		{flag: "ipmi-pxe-method", value: oneOf(&c.IPMIPXEMethod, power.UEFI, power.BIOS), upstream: "IPMI_PXE_METHOD",
 			usage: "firmware that BMCs are asked to boot from the network with, where a Server does not say: uefi or bios"},
+		{flag: "boot-from-disk-method", value: oneOf(&c.BootFromDiskMethod, bootplan.IPXEExit, bootplan.HTTP404, bootplan.IPXESANBoot), upstream: "BOOT_FROM_DISK_METHOD",
+			usage: "how machines that are installed leave the network boot, where neither their Server nor its class says: ipxe-exit, http-404 or ipxe-sanboot"},
+		{flag: "metadata-access", value: oneOf(&c.MetadataAccess, metadata.AccessToken, metadata.AccessOpen),
+			usage: "who may fetch machine configurations, which hold secrets of clusters: token, the machine itself with a token, in its boot windows; open, anybody who knows a UUID, as with Sidero"},
 		{flag: "test-power-simulated-explicit-failure-prob", value: share(&c.TestPowerExplicit), upstream: "TEST_POWER_EXPLICIT_FAILURE",
 			usage: "for tests: the share of calls of the power API that fail, from 0 to 1"},
 		{flag: "test-power-simulated-silent-failure-prob", value: share(&c.TestPowerSilent), upstream: "TEST_POWER_SILENT_FAILURE",

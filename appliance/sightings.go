@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidero-appliance/sidero-appliance/metadata"
 	"github.com/sidero-appliance/sidero-appliance/netboot/dhcp"
 	"github.com/sidero-appliance/sidero-appliance/netboot/httpboot"
 	"github.com/sidero-appliance/sidero-appliance/netboot/tftp"
@@ -85,6 +86,14 @@ func (s sightings) registration(step registration.Step) {
 	s.saw(timeline.Sighting{
 		Server: step.Server, MACs: step.MACs, Address: step.Address, Time: time.Now(), Step: step.Name, Detail: step.Detail,
 	})
+}
+
+func (s sightings) configuration(f metadata.Fetch) {
+	seen := timeline.Sighting{Server: f.Binding.Name, Address: f.Address, Time: time.Now(), Step: timeline.Load}
+	if f.MAC != "" {
+		seen.MACs = []string{f.MAC}
+	}
+	s.saw(seen)
 }
 
 // isScript tells what only iPXE loads.

@@ -143,7 +143,7 @@ func (c *Controllers) Ready(context.Context) error {
 // Run keeps the cache, and runs the controllers while their Lease is held, until ctx ends.
 func (c *Controllers) Run(ctx context.Context) error {
 	// The boot server and the registration service ask for these; nothing else may have made the cache watch them.
-	for _, object := range []client.Object{&v1alpha2.Server{}, &v1alpha2.Environment{}, &v1alpha2.ServerClass{}} {
+	for _, object := range []client.Object{&v1alpha2.Server{}, &v1alpha2.Environment{}, &v1alpha2.ServerClass{}, &v1alpha3.ServerBinding{}} {
 		if _, err := c.cache.GetInformer(ctx, object, cache.BlockUntilSynced(false)); err != nil {
 			return fmt.Errorf("watch %T: %w", object, err)
 		}

@@ -29,6 +29,8 @@ var (
 	TalosBootstrap = user.DefaultInfo{Name: "sidero:talos-bootstrap"}
 	// Registration is the user of the service that machines register with.
 	Registration = user.DefaultInfo{Name: "sidero:registration"}
+	// Metadata is the user of what hands out machine configurations.
+	Metadata = user.DefaultInfo{Name: "sidero:metadata"}
 	// ClusterAPI is the user of Cluster API's webhooks.
 	ClusterAPI = user.DefaultInfo{Name: "sidero:cluster-api"}
 )
@@ -102,6 +104,17 @@ func components() []component {
 				events,
 			},
 			in: map[string]rules{talosBootstrapNamespace: {leases}},
+		},
+		{
+			user: Metadata,
+			everywhere: rules{
+				allow(v1alpha3.GroupName, "metalmachines")("get"),
+				allow(v1alpha3.GroupName, "serverbindings/status")("patch"), // boot windows
+				allow("cluster.x-k8s.io", "machines")("get"),
+				allow("bootstrap.cluster.x-k8s.io", "talosconfigs")("get"),
+				allow("", "secrets")("get"), // the configurations, in any namespace
+				events,
+			},
 		},
 		{
 			user: ClusterAPI,

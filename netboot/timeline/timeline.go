@@ -25,10 +25,11 @@ const (
 	Agent  = "agent"  // the registration agent runs, and has registered
 	Wipe   = "wipe"   // it wipes the disks, or could not
 	Clean  = "clean"  // they are wiped
+	Load   = "config" // Talos runs, and has fetched its configuration
 )
 
 // Steps are all of them.
-func Steps() []string { return []string{DHCP, TFTP, HTTP, IPXE, Kernel, Agent, Wipe, Clean} }
+func Steps() []string { return []string{DHCP, TFTP, HTTP, IPXE, Kernel, Agent, Wipe, Clean, Load} }
 
 const (
 	// boots and steps are how many are kept.
@@ -45,7 +46,7 @@ const (
 
 // stage orders steps by the program that is running.
 func stage(step string) int {
-	return slices.IndexFunc([][]string{{DHCP}, {TFTP, HTTP}, {IPXE}, {Kernel}, {Agent}, {Wipe}, {Clean}}, func(s []string) bool {
+	return slices.IndexFunc([][]string{{DHCP}, {TFTP, HTTP}, {IPXE}, {Kernel}, {Agent}, {Wipe}, {Clean}, {Load}}, func(s []string) bool {
 		return slices.Contains(s, step)
 	})
 }

@@ -15,7 +15,7 @@ type Boot struct {
 
 // BootStep is something that a machine did on its way from the firmware to its work.
 type BootStep struct {
-	// Step is its name: dhcp, tftp, http, ipxe, kernel, agent, wipe or clean.
+	// Step is its name: dhcp, tftp, http, ipxe, kernel, agent, wipe, clean or config.
 	Step string `json:"step"`
 
 	// Time when it was first seen.

@@ -1,0 +1,214 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	talos "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/bootwindow"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/appliance/network"
+	"github.com/sidero-appliance/sidero-appliance/boottoken"
+	"github.com/sidero-appliance/sidero-appliance/metadata"
+	"github.com/sidero-appliance/sidero-appliance/netboot/bootplan"
+)
+
+// bootKeyFile is in the data directory, beside the keys of the API.
+const bootKeyFile = "pki/boot-token.key"
+
+// metadataEvents is who tells of configurations in Events.
+const metadataEvents = "sidero-metadata"
+
+// configurations are what hands out machine configurations.
+type configurations struct {
+	service *metadata.Service
+	windows *metadata.Windows
+	events  *eventWriter
+	key     boottoken.Key
+	link    metadata.Link
+	talos   bootplan.Talos
+}
+
+// newConfigurations makes them. The link is where nodes report to, by their configuration and by their kernel arguments.
+func newConfigurations(s site, config *rest.Config, objects cache.Cache, saw sightings) (*configurations, error) {
+	key, err := bootKey(filepath.Join(s.DataDir, bootKeyFile))
+	if err != nil {
+		return nil, err
+	}
+	live, err := metadataClient(config)
+	if err != nil {
+		return nil, err
+	}
+	eventClient, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make client for events: %w", err)
+	}
+	writer := &eventWriter{name: "metadata-events", broadcaster: events.NewBroadcaster(&events.EventSinkImpl{Interface: eventClient.EventsV1()})}
+	c := &configurations{
+		key: key, events: writer,
+		windows: &metadata.Windows{Cache: objects, Client: live, Log: s.Log},
+	}
+	c.service = metadata.New(metadata.Config{
+		Lookup: metadata.Lookup{Objects: objects, Live: live},
+		Link:   c.link,
+		Access: s.MetadataAccess,
+		Key:    key,
+		MAC:    network.MAC,
+		Owner:  func(ctx context.Context, mac string) string { return ownerOf(ctx, objects, mac) },
+		Events: writer.broadcaster.NewRecorder(live.Scheme(), metadataEvents),
+		Served: saw.configuration,
+		Log:    s.Log,
+		Now:    time.Now,
+	})
+	return c, nil
+}
+
+func metadataClient(config *rest.Config) (client.Client, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(v1alpha2.AddToScheme(scheme), v1alpha3.AddToScheme(scheme), talos.AddToScheme(scheme), clusterv1.AddToScheme(scheme),
+		corev1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("register types: %w", err)
+	}
+	m := meta.NewDefaultRESTMapper(nil)
+	m.Add(v1alpha2.GroupVersion.WithKind("Server"), meta.RESTScopeRoot)
+	m.Add(v1alpha3.GroupVersion.WithKind("ServerBinding"), meta.RESTScopeRoot)
+	m.Add(v1alpha3.GroupVersion.WithKind("MetalMachine"), meta.RESTScopeNamespace)
+	m.Add(clusterv1.GroupVersion.WithKind("Machine"), meta.RESTScopeNamespace)
+	m.Add(talos.GroupVersion.WithKind("TalosConfig"), meta.RESTScopeNamespace)
+	m.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	live, err := client.New(config, client.Options{Scheme: scheme, Mapper: m})
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	return live, nil
+}
+
+// bootKey is the key of boot tokens, made when there is none.
+func bootKey(path string) (boottoken.Key, error) {
+	bytes, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key := boottoken.NewKey()
+		if err := os.WriteFile(path, key.Bytes(), 0o600); err != nil {
+			return boottoken.Key{}, fmt.Errorf("write key of boot tokens: %w", err)
+		}
+		return key, nil
+	}
+	if err != nil {
+		return boottoken.Key{}, fmt.Errorf("read key of boot tokens: %w", err)
+	}
+	key, err := boottoken.ReadKey(bytes)
+	if err != nil {
+		return boottoken.Key{}, fmt.Errorf("%w: remove %s, and start the machines from the network that are being installed", err, path)
+	}
+	return key, nil
+}
+
+// ownerOf is the name of the one Server that has a MAC.
+func ownerOf(ctx context.Context, objects client.Reader, mac string) string {
+	servers := &v1alpha2.ServerList{}
+	if err := objects.List(ctx, servers, client.UnsafeDisableDeepCopy); err != nil {
+		return ""
+	}
+	owner := ""
+	for i := range servers.Items {
+		if !slices.Contains(metadata.MACs(&servers.Items[i]), mac) {
+			continue
+		}
+		if owner != "" {
+			return ""
+		}
+		owner = servers.Items[i].Name
+	}
+	return owner
+}
+
+// allocations tell the boot server also what machines in use boot.
+type allocations struct {
+	machines
+	access metadata.Access
+	key    boottoken.Key
+}
+
+// Server implements httpboot.Machines.
+func (a allocations) Server(ctx context.Context, asks bootplan.Request) (bootplan.Server, error) {
+	found, err := a.machines.Server(ctx, asks)
+	if err != nil || found.Name == "" || found.Disputed {
+		return found, err
+	}
+	found.Allocation, err = a.of(ctx, found.Name)
+	return found, err
+}
+
+// of is a server's allocation, nil if it is not in use.
+func (a allocations) of(ctx context.Context, name string) (*bootplan.Allocation, error) {
+	binding, server := &v1alpha3.ServerBinding{}, &v1alpha2.Server{}
+	if found, err := a.get(ctx, name, binding); !found || err != nil {
+		return nil, err
+	}
+	if found, err := a.get(ctx, name, server); !found || err != nil {
+		return nil, err
+	}
+	_, installed := server.Status.Conditions.Find(v1alpha2.ConditionPXEBooted)
+	allocation := &bootplan.Allocation{
+		Installed: installed, PXEBootAlways: server.Spec.PXEBootAlways,
+		Server: choices(server.Spec.EnvironmentRef, server.Spec.BootFromDiskMethod),
+	}
+	if a.access == metadata.AccessToken {
+		window, _ := bootwindow.Of(binding, server, time.Now())
+		allocation.Token = a.key.Mint(string(binding.UID), window.Generation).Text()
+	}
+	if ref := binding.Spec.ServerClassRef; ref != nil {
+		class := &v1alpha2.ServerClass{}
+		found, err := a.get(ctx, ref.Name, class)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			allocation.MissingClass = ref.Name
+		}
+		allocation.Class = choices(class.Spec.EnvironmentRef, class.Spec.BootFromDiskMethod)
+	}
+	environment := &v1alpha2.Environment{}
+	found, err := a.get(ctx, allocation.EnvironmentName(), environment)
+	if found {
+		allocation.Environment = bootplan.Environment{Exists: true, Ready: environment.Ready(), Args: environment.Spec.Kernel.Args}
+	}
+	return allocation, err
+}
+
+func (a allocations) get(ctx context.Context, name string, into client.Object) (found bool, err error) {
+	err = a.cache.Get(ctx, client.ObjectKey{Name: name}, into)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read %T %s: %w", into, name, err)
+	}
+	return true, nil
+}
+
+func choices(environment *corev1.ObjectReference, method v1alpha2.BootFromDisk) bootplan.Choices {
+	c := bootplan.Choices{FromDisk: bootplan.FromDisk(method)}
+	if environment != nil {
+		c.Environment = environment.Name
+	}
+	return c
+}

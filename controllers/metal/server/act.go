@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -41,6 +42,10 @@ func (r *Reconciler) act(ctx context.Context, on target, d Decision) error {
 		}
 	}
 
+	if err := r.starts(ctx, on.server, d); err != nil {
+		return err
+	}
+
 	state := power.On
 
 	var err error
@@ -67,6 +72,32 @@ func (r *Reconciler) act(ctx context.Context, on target, d Decision) error {
 	}
 
 	r.poller.expect(on.server.Name, state, d.Request)
+
+	return nil
+}
+
+// startsAgain is how long a start need not be written again that is repeated because it failed.
+const startsAgain = time.Minute
+
+// starts writes that a machine in use is about to be started, before that is done: it may then fetch its configuration.
+func (r *Reconciler) starts(ctx context.Context, s *v1alpha2.Server, d Decision) error {
+	last := s.Status.StartedAt
+	if !d.InUse || d.Action == TurnOff || last != nil && time.Since(last.Time) < startsAgain && time.Since(last.Time) >= 0 {
+		return nil
+	}
+
+	before := s.DeepCopy()
+	s.Status.StartedAt = &metav1.MicroTime{Time: time.Now()}
+
+	// With a lock, so that what is recorded after this is of the Server that was decided about.
+	err := r.client.Status().Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return errChanged
+	}
+
+	if err != nil {
+		return fmt.Errorf("write that server %s is started: %w", s.Name, err)
+	}
 
 	return nil
 }

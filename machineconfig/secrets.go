@@ -116,3 +116,8 @@ func (s *Secrets) Data() (map[string][]byte, error) {
 func (s *Secrets) KubernetesCA() (certificate, key []byte) {
 	return s.bundle.Certs.K8s.Crt, s.bundle.Certs.K8s.Key
 }
+
+// TalosCA are the certificate and the key that the cluster's nodes trust in Talos's API, in PEM.
+func (s *Secrets) TalosCA() (certificate, key []byte) {
+	return s.bundle.Certs.OS.Crt, s.bundle.Certs.OS.Key
+}

@@ -1,0 +1,118 @@
+package talostest
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/sidero-appliance/sidero-appliance/talosapi"
+)
+
+// Node is one that is installed and has its configuration.
+type Node struct {
+	Address, Hostname string
+
+	cluster *Cluster
+	server  *grpc.Server
+	// The cluster's mutex guards what follows.
+	on, healthy bool
+	member      uint64
+	version     string
+	calls       []string
+	resets      []talosapi.Reset
+	refuses     map[string]error
+}
+
+// SwitchOn serves the API.
+func (n *Node) SwitchOn(t *testing.T) {
+	t.Helper()
+
+	secured, err := serving(n.cluster.Authority, n.cluster.Key, n.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	listener, err := net.Listen("tcp", net.JoinHostPort(n.Address, strconv.Itoa(talosapi.Port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(secured)), grpc.UnaryInterceptor(n.note))
+	machine.RegisterMachineServiceServer(server, &service{node: n})
+
+	go func() {
+		if err := server.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			t.Error(err)
+		}
+	}()
+
+	n.cluster.mu.Lock()
+	defer n.cluster.mu.Unlock()
+
+	n.server, n.on = server, true
+	if len(n.cluster.members) > 0 {
+		n.cluster.join(n)
+	}
+}
+
+// SwitchOff is what a power cut does: the node's member stays in etcd's list.
+func (n *Node) SwitchOff() {
+	n.cluster.mu.Lock()
+	n.on = false
+	server := n.server
+	n.cluster.mu.Unlock()
+
+	server.Stop()
+}
+
+// SetHealthy has the node's etcd pass its check, or not.
+func (n *Node) SetHealthy(healthy bool) { n.locked(func() { n.healthy = healthy }) }
+
+// Refuse has a method, such as EtcdLeaveCluster, fail with an error of gRPC, or work again when it is nil.
+func (n *Node) Refuse(method string, err error) {
+	n.locked(func() {
+		if n.refuses == nil {
+			n.refuses = map[string]error{}
+		}
+
+		n.refuses[method] = err
+	})
+}
+
+// Calls are the names of the methods that were called, in order.
+func (n *Node) Calls() (calls []string) {
+	n.locked(func() { calls = slices.Clone(n.calls) })
+
+	return calls
+}
+
+// Called tells how often a method was called.
+func (n *Node) Called(method string) (times int) {
+	for _, name := range n.Calls() {
+		if name == method {
+			times++
+		}
+	}
+
+	return times
+}
+
+// Resets are the wipes that the node was asked for.
+func (n *Node) Resets() (resets []talosapi.Reset) {
+	n.locked(func() { resets = slices.Clone(n.resets) })
+
+	return resets
+}
+
+func (n *Node) locked(do func()) {
+	n.cluster.mu.Lock()
+	defer n.cluster.mu.Unlock()
+
+	do()
+}

@@ -33,6 +33,7 @@ const (
 func (p program) serverCommands() []*cobra.Command {
 	commands := []*cobra.Command{
 		p.serversCommand(), p.acceptCommand(), p.cordonCommand(true), p.cordonCommand(false), p.powerCommand(), p.wipeCommand(), p.releaseCommand(),
+		p.bootWindowCommand(),
 	}
 	for _, cmd := range commands {
 		addPlaceFlags(cmd.Flags())

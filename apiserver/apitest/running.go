@@ -51,11 +51,14 @@ func Begin(c Component) (*Running, error) {
 	return r, r.await(ctx)
 }
 
-// Stop stops the component and reports how it ended.
+// Stop stops the component and reports how it ended, also when it has been stopped already.
 func (r *Running) Stop() error {
 	r.cancel()
 
-	if err := <-r.done; err != nil {
+	err := <-r.done
+	r.done <- err
+
+	if err != nil {
 		return fmt.Errorf("%s: %w", r.component.Name(), err)
 	}
 

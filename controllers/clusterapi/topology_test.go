@@ -1,23 +1,18 @@
 package clusterapi_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/util/wait"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/sidero-appliance/sidero-appliance/apiserver"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apitest"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/bootstrap"
-	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterapi"
-	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/clustertest"
 	controllers "github.com/sidero-appliance/sidero-appliance/controllers/clusterapi"
 	"github.com/sidero-appliance/sidero-appliance/controllers/provider"
 )
@@ -102,39 +97,10 @@ spec:
     variables: [{name: disk, value: /dev/sda}]
 `
 
-// journal is a log to look into.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (j *journal) Write(line []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-
-	return j.text.Write(line)
-}
-
-func (j *journal) errors() []string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-
-	var found []string
-
-	for line := range strings.Lines(j.text.String()) {
-		if strings.Contains(line, "level=ERROR") {
-			found = append(found, line[:min(len(line), 600)])
-		}
-	}
-
-	return found
-}
-
 // TestTopology makes a Cluster of a ClusterClass, changes it, and wants the reconcilers to find nothing to complain about.
 func TestTopology(t *testing.T) {
-	log := &journal{}
-	kubectl := start(t, log)
+	a := clustertest.Start(t)
+	kubectl := begin(t, a)
 
 	kubectl.With(class).Do(t, "apply", "-f", "-")
 	kubectl.Do(t, "wait", "clusterclass", "talos", "--for=condition=VariablesReady", "--timeout=60s")
@@ -154,38 +120,21 @@ func TestTopology(t *testing.T) {
 		"5,/dev/nvme0n1")
 	eventually(t, kubectl, "get machinedeployments,machinesets -o jsonpath={.items[*].kind}", "MachineDeployment MachineSet MachineSet")
 
-	if errors := log.errors(); len(errors) != 0 {
+	if errors := a.Log.Since(0, "level=ERROR"); len(errors) != 0 {
 		t.Errorf("%d errors were logged, the first: %s", len(errors), errors[0])
 	}
 }
 
-// start runs a control plane and the reconcilers until the test ends.
-func start(t *testing.T, log *journal) apitest.Kubectl {
+// begin runs the reconcilers until the test ends.
+func begin(t *testing.T, a *clustertest.API) apitest.Kubectl {
 	t.Helper()
 
-	apitest.CaptureLog()
-	logger := logr.FromSlogHandler(slog.NewTextHandler(log, nil))
-	ctrllog.SetLogger(logger)
-
-	listener := clusterapi.NewListener()
-	plane := apitest.Start(t, func(c *apiserver.Config) { c.LocalServices = listener.Services() })
-	quiet := slog.New(slog.DiscardHandler)
-
-	rights, err := bootstrap.New(bootstrap.Config{Client: plane.Client(t, pki.Owner), Logger: quiet})
-	must(t, err)
-	apitest.Run(t, rights)
-
-	kinds, err := clusterapi.New(clusterapi.Config{
-		Owner: plane.Client(t, pki.Owner), Client: plane.Client(t, bootstrap.ClusterAPI), Listener: listener,
-		Certificate: plane.Authority.ServiceCertificate(clusterapi.Names()...), Logger: quiet,
-	})
-	must(t, err)
-	apitest.Run(t, kinds)
-	apitest.Run(t, controllers.New(provider.Config{
-		Client: plane.Client(t, bootstrap.ClusterAPIControllers), Identity: "test", Logger: logger, Log: quiet,
+	a.Begin(controllers.New(provider.Config{
+		Client: a.Plane.Client(t, bootstrap.ClusterAPIControllers), Identity: "test",
+		Logger: logr.FromSlogHandler(a.Logger().Handler()), Log: slog.New(slog.DiscardHandler),
 	}))
 
-	return plane.Kubectl(t)
+	return a.Plane.Kubectl(t)
 }
 
 // eventually waits until kubectl says what is wanted.
@@ -201,13 +150,5 @@ func eventually(t *testing.T, kubectl apitest.Kubectl, command, want string) {
 	})
 	if err != nil {
 		t.Fatalf("kubectl %s: %s, want %s", command, said, want)
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/clustertest"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/metalmachine"
 )
 
@@ -43,13 +44,13 @@ func TestRaces(t *testing.T) {
 		wins[winner]++
 
 		for _, m := range machines {
-			must(t, a.Get(t.Context(), client.ObjectKeyFromObject(m), m))
+			clustertest.Must(t, a.Get(t.Context(), client.ObjectKeyFromObject(m), m))
 
 			if won := m.Name == winner; m.Status.Ready != won || (m.Spec.ServerRef != nil) != won || (m.Spec.ProviderID != nil) != won {
 				t.Fatalf("%s has the server, and %s is %+v", winner, m.Name, m)
 			}
 
-			must(t, a.Delete(t.Context(), m))
+			clustertest.Must(t, a.Delete(t.Context(), m))
 		}
 
 		a.reconcile(machines)
@@ -91,8 +92,8 @@ func TestLife(t *testing.T) {
 		Name: "c", Namespace: a.cluster.Namespace,
 		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(a.cluster, clusterv1.GroupVersion.WithKind("Cluster"))},
 	}}
-	must(t, a.Create(t.Context(), metalCluster))
-	until(a, metalCluster, "it is ready, by both contracts", func(m *v1alpha3.MetalCluster) bool {
+	clustertest.Must(t, a.Create(t.Context(), metalCluster))
+	clustertest.Until(a.API, metalCluster, "it is ready, by both contracts", func(m *v1alpha3.MetalCluster) bool {
 		return m.Status.Ready && m.Status.Initialization != nil && *m.Status.Initialization.Provisioned && len(m.Finalizers) == 1
 	})
 
@@ -105,7 +106,7 @@ func TestLife(t *testing.T) {
 	a.has(m, "s")
 
 	binding := &v1alpha3.ServerBinding{ObjectMeta: metav1.ObjectMeta{Name: "s"}}
-	until(a, binding, "it is ready", func(b *v1alpha3.ServerBinding) bool { return b.Status.Ready })
+	clustertest.Until(a.API, binding, "it is ready", func(b *v1alpha3.ServerBinding) bool { return b.Status.Ready })
 
 	if ref := binding.Spec.ServerClassRef; ref == nil || ref.Name != "all" || binding.Labels["kept"] != "yes" || binding.Spec.MetalMachineRef.UID != m.UID {
 		t.Errorf("the binding is %+v", binding)
@@ -115,48 +116,47 @@ func TestLife(t *testing.T) {
 	a.waits(other, v1alpha3.ReasonNoServerFits, "class all has 1 server: 1 in use")
 
 	// A machine that does not know its server any more finds it again, also by other controllers.
-	must(t, running.Stop())
+	clustertest.Must(t, running.Stop())
 
 	before := m.DeepCopy()
 	m.Spec.ServerRef = nil
-	must(t, a.Patch(t.Context(), m, client.MergeFrom(before)))
+	clustertest.Must(t, a.Patch(t.Context(), m, client.MergeFrom(before)))
 	a.server("r") // it comes first by its name
 
 	before = other.DeepCopy()
 	other.Spec.ServerRef = &corev1.ObjectReference{Name: "s"} // which is another's
-	must(t, a.Patch(t.Context(), other, client.MergeFrom(before)))
+	clustertest.Must(t, a.Patch(t.Context(), other, client.MergeFrom(before)))
 
-	running = a.begin()
-	t.Cleanup(func() { must(t, running.Stop()) })
+	a.begin()
 	a.has(m, "s")
 	a.waits(other, v1alpha3.ReasonServerNotAvailable, "allocated to MetalMachine default/m")
 
 	// A pause holds up the deletion; what is gone does not.
-	a.pause(true)
-	must(t, a.Delete(t.Context(), m))
-	must(t, a.Delete(t.Context(), &clusterv1.Machine{ObjectMeta: metav1.ObjectMeta{Name: "m", Namespace: m.Namespace}}))
-	a.pause(false)
-	a.goes(m)
-	a.goes(binding)
+	a.Pause(a.cluster, true)
+	clustertest.Must(t, a.Delete(t.Context(), m))
+	clustertest.Must(t, a.Delete(t.Context(), &clusterv1.Machine{ObjectMeta: metav1.ObjectMeta{Name: "m", Namespace: m.Namespace}}))
+	a.Pause(a.cluster, false)
+	a.Goes(m)
+	a.Goes(binding)
 
 	a.has(other, "s") // by its name, clean or not
-	must(t, a.Get(t.Context(), client.ObjectKeyFromObject(s), s))
+	clustertest.Must(t, a.Get(t.Context(), client.ObjectKeyFromObject(s), s))
 
 	orphan := &v1alpha3.MetalCluster{ObjectMeta: metav1.ObjectMeta{
 		Name: "orphan", Namespace: m.Namespace, Finalizers: []string{v1alpha3.MetalClusterFinalizer},
 	}}
-	must(t, a.Create(t.Context(), orphan))
+	clustertest.Must(t, a.Create(t.Context(), orphan))
 
 	for _, object := range []client.Object{other, metalCluster, orphan} {
-		must(t, a.Delete(t.Context(), object))
-		a.goes(object)
+		clustertest.Must(t, a.Delete(t.Context(), object))
+		a.Goes(object)
 	}
 
 	if left := a.bindings(); len(left) > 0 {
 		t.Errorf("bindings are left: %+v", left)
 	}
 
-	for _, line := range libraries.Since(0, "forbidden", "Forbidden") {
+	for _, line := range a.Log.Since(0, "forbidden", "Forbidden") {
 		t.Error(line)
 	}
 }
@@ -165,7 +165,7 @@ func TestLife(t *testing.T) {
 func (a *api) waits(m *v1alpha3.MetalMachine, reason, message string) {
 	a.t.Helper()
 
-	until(a, m, "it waits because of "+reason, func(m *v1alpha3.MetalMachine) bool {
+	clustertest.Until(a.API, m, "it waits because of "+reason, func(m *v1alpha3.MetalMachine) bool {
 		c, _ := m.Status.Conditions.Find(v1alpha3.ConditionReady)
 
 		return !m.Status.Ready && c.Status == corev1.ConditionFalse && c.Reason == reason && strings.Contains(c.Message, message)
@@ -176,7 +176,7 @@ func (a *api) waits(m *v1alpha3.MetalMachine, reason, message string) {
 func (a *api) has(m *v1alpha3.MetalMachine, server string) {
 	a.t.Helper()
 
-	until(a, m, "it has server "+server, func(m *v1alpha3.MetalMachine) bool {
+	clustertest.Until(a.API, m, "it has server "+server, func(m *v1alpha3.MetalMachine) bool {
 		return m.Status.Ready && m.Status.Initialization != nil && *m.Status.Initialization.Provisioned &&
 			ptr.Deref(m.Spec.ProviderID, "") == "sidero://"+server && m.Spec.ServerRef != nil && m.Spec.ServerRef.Name == server &&
 			m.Status.Conditions.Is(v1alpha3.ConditionServerBound, corev1.ConditionTrue) &&

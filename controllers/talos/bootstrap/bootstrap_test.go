@@ -19,6 +19,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/clustertest"
 	"github.com/sidero-appliance/sidero-appliance/machineconfig"
 )
 
@@ -44,7 +45,7 @@ func TestTalosConfigs(t *testing.T) {
 
 // testCluster makes many nodes at once, and wants all to share the secrets of one cluster.
 func testCluster(t *testing.T, a *api) {
-	c := a.cluster("lab", false)
+	c := a.Cluster("lab", false)
 	configs := map[string]*v1alpha3.TalosConfig{}
 
 	for i := range 8 {
@@ -60,7 +61,7 @@ func testCluster(t *testing.T, a *api) {
 	}
 
 	a.reason(configs["lab-0"], v1alpha3.ReasonWaitingForInfrastructure)
-	a.provision(c)
+	a.Provision(c)
 
 	ca := a.shared(t, configs)
 
@@ -71,7 +72,7 @@ func testCluster(t *testing.T, a *api) {
 
 	for _, name := range []string{"lab-talos", "lab-ca", "lab-talosconfig"} {
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: c.Namespace}}
-		until(a, secret, "it is there", func(*corev1.Secret) bool { return true })
+		clustertest.Until(a.API, secret, "it is there", func(*corev1.Secret) bool { return true })
 
 		if owner := metav1.GetControllerOf(secret); owner == nil || owner.Kind != "Cluster" || owner.UID != c.UID {
 			t.Errorf("%s is owned by %v", name, owner)
@@ -82,10 +83,10 @@ func testCluster(t *testing.T, a *api) {
 
 	// Who may read logs may not read secrets.
 	var bundle map[string]map[string]any
-	must(t, yaml.Unmarshal(a.secret("lab-talos").Data["bundle"], &bundle))
+	clustertest.Must(t, yaml.Unmarshal(a.secret("lab-talos").Data["bundle"], &bundle))
 
 	for _, secret := range []any{bundle["secrets"]["bootstraptoken"], bundle["trustdinfo"]["token"], bundle["cluster"]["secret"]} {
-		if text, _ := secret.(string); text == "" || a.log.holds(text) {
+		if text, _ := secret.(string); text == "" || a.logged(text) {
 			t.Errorf("the log holds a secret, or there is none: %q", text)
 		}
 	}
@@ -110,10 +111,10 @@ func (a *api) shared(t *testing.T, configs map[string]*v1alpha3.TalosConfig) []b
 		}
 
 		secret := a.secret(*config.Status.DataSecretName)
-		must(t, machineconfig.Validate(secret.Data["value"]))
+		clustertest.Must(t, machineconfig.Validate(secret.Data["value"]))
 
 		loaded, err := configloader.NewFromBytes(secret.Data["value"])
-		must(t, err)
+		clustertest.Must(t, err)
 
 		if owner := metav1.GetControllerOf(secret); owner.UID != config.UID || secret.Labels[clusterv1.ClusterNameLabel] != "lab" {
 			t.Errorf("%s: data is owned by %v", name, owner)
@@ -140,17 +141,17 @@ func (a *api) reach(t *testing.T, name, address string) {
 	t.Helper()
 
 	m := &clusterv1.Machine{}
-	must(t, a.Get(t.Context(), client.ObjectKey{Namespace: metav1.NamespaceDefault, Name: name}, m))
+	clustertest.Must(t, a.Get(t.Context(), client.ObjectKey{Namespace: metav1.NamespaceDefault, Name: name}, m))
 	before := m.DeepCopy()
 	m.Status.Addresses = clusterv1.MachineAddresses{{Type: clusterv1.MachineInternalIP, Address: address}}
-	must(t, a.Status().Patch(t.Context(), m, client.MergeFrom(before)))
+	clustertest.Must(t, a.Status().Patch(t.Context(), m, client.MergeFrom(before)))
 
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: m.Spec.ClusterName + "-talosconfig", Namespace: m.Namespace}}
-	until(a, secret, "it has the address", func(s *corev1.Secret) bool {
+	clustertest.Until(a.API, secret, "it has the address", func(s *corev1.Secret) bool {
 		var read struct {
 			Contexts map[string]struct{ Endpoints []string }
 		}
-		must(t, yaml.Unmarshal(s.Data["talosconfig"], &read))
+		clustertest.Must(t, yaml.Unmarshal(s.Data["talosconfig"], &read))
 
 		return slices.Equal(read.Contexts[m.Spec.ClusterName].Endpoints, []string{address})
 	})
@@ -158,7 +159,7 @@ func (a *api) reach(t *testing.T, name, address string) {
 
 // testBadPatch has a patch that does not fit, and then another TalosConfig in its place, because none can be changed.
 func testBadPatch(t *testing.T, a *api) {
-	c := a.cluster("patched", true)
+	c := a.Cluster("patched", true)
 
 	bad := spec(v1alpha3.GenerateWorker)
 	bad.ConfigPatches = []metal.ConfigPatch{
@@ -170,11 +171,11 @@ func testBadPatch(t *testing.T, a *api) {
 
 	message := a.reason(config, v1alpha3.ReasonGenerationFailed)
 	if !strings.Contains(message, "configPatches[1] (replace /machine/kublet/image)") ||
-		strings.Contains(message, "hunter2") || a.log.holds("hunter2") {
+		strings.Contains(message, "hunter2") || a.logged("hunter2") {
 		t.Errorf("message %q, or the log, is wrong", message)
 	}
 
-	must(t, a.Delete(t.Context(), config))
+	clustertest.Must(t, a.Delete(t.Context(), config))
 
 	mended := spec(v1alpha3.GenerateWorker)
 	mended.ConfigPatches = bad.ConfigPatches[:1]
@@ -189,7 +190,7 @@ func value(t *testing.T, of any) apiextensionsv1.JSON {
 	t.Helper()
 
 	text, err := json.Marshal(of)
-	must(t, err)
+	clustertest.Must(t, err)
 
 	return apiextensionsv1.JSON{Raw: text}
 }
@@ -197,21 +198,21 @@ func value(t *testing.T, of any) apiextensionsv1.JSON {
 // testData takes a configuration that is given, and finds the certificate authority in it.
 func testData(t *testing.T, a *api) {
 	s, err := machineconfig.NewSecrets("v1.5", metav1.Now().Time)
-	must(t, err)
+	clustertest.Must(t, err)
 
 	text, err := machineconfig.Generate(machineconfig.Node{
 		Role: "controlplane", Cluster: machineconfig.Cluster{Name: "given", Host: "10.0.0.9", Port: 6443},
 	}, s)
-	must(t, err)
+	clustertest.Must(t, err)
 
 	given := v1alpha3.TalosConfigSpec{
 		GenerateType: v1alpha3.GenerateNone, Data: string(text), StrategicPatches: []string{"machine: {nodeLabels: {a: b}}"},
 	}
-	_, config := a.node(a.cluster("given", true), "given-0", given)
+	_, config := a.node(a.Cluster("given", true), "given-0", given)
 	a.ready(config)
 
 	loaded, err := configloader.NewFromBytes(a.secret("given-0-bootstrap-data").Data["value"])
-	must(t, err)
+	clustertest.Must(t, err)
 
 	certificate, _ := s.KubernetesCA()
 	if loaded.Machine().NodeLabels()["a"] != "b" || !bytes.Equal(a.secret("given-ca").Data["tls.crt"], certificate) ||
@@ -222,13 +223,13 @@ func testData(t *testing.T, a *api) {
 
 // testMoved has a Machine with its data already, whose TalosConfig came without its status.
 func testMoved(t *testing.T, a *api) {
-	c := a.cluster("moved", false)
+	c := a.Cluster("moved", false)
 	m, config := a.node(c, "moved-0", spec(v1alpha3.GenerateWorker))
 
 	before := m.DeepCopy()
 	m.Spec.Bootstrap.DataSecretName = ptr.To("moved-data")
-	must(t, a.Patch(t.Context(), m, client.MergeFrom(before)))
-	a.provision(c)
+	clustertest.Must(t, a.Patch(t.Context(), m, client.MergeFrom(before)))
+	a.Provision(c)
 
 	if a.ready(config); *config.Status.DataSecretName != "moved-data" {
 		t.Errorf("data is %s", *config.Status.DataSecretName)
@@ -242,7 +243,7 @@ func testMoved(t *testing.T, a *api) {
 
 // testPaused makes nothing for an object that is paused, and lets it go when it is deleted.
 func testPaused(t *testing.T, a *api) {
-	c := a.cluster("paused", true)
+	c := a.Cluster("paused", true)
 	m, _ := a.node(c, "paused-0", spec(v1alpha3.GenerateWorker))
 
 	paused := &v1alpha3.TalosConfig{ObjectMeta: metav1.ObjectMeta{
@@ -250,19 +251,19 @@ func testPaused(t *testing.T, a *api) {
 		Finalizers:      []string{v1alpha3.TalosConfigFinalizer},
 		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(m, clusterv1.GroupVersion.WithKind("Machine"))},
 	}, Spec: spec(v1alpha3.GenerateWorker)}
-	must(t, a.Create(t.Context(), paused))
+	clustertest.Must(t, a.Create(t.Context(), paused))
 
 	// Another that is looked at later shows that this one was.
 	_, other := a.node(c, "paused-2", spec(v1alpha3.GenerateWorker))
 	a.ready(other)
-	must(t, a.Get(t.Context(), client.ObjectKeyFromObject(paused), paused))
+	clustertest.Must(t, a.Get(t.Context(), client.ObjectKeyFromObject(paused), paused))
 
 	if paused.Status.Ready || len(paused.Status.Conditions) != 0 {
 		t.Errorf("something was done: %v", paused.Status)
 	}
 
-	must(t, a.Delete(t.Context(), paused))
-	gone(t, a, paused)
+	clustertest.Must(t, a.Delete(t.Context(), paused))
+	a.Goes(paused)
 }
 
 // testPredecessor waits for the Secrets of a cluster of the same name to be gone that was deleted.
@@ -274,15 +275,15 @@ func testPredecessor(t *testing.T, a *api) {
 	old := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
 		Name: "again-talos", Namespace: metav1.NamespaceDefault, OwnerReferences: []metav1.OwnerReference{controller},
 	}, Data: a.secret("lab-talos").Data}
-	must(t, a.Create(t.Context(), old))
+	clustertest.Must(t, a.Create(t.Context(), old))
 
-	_, config := a.node(a.cluster("again", true), "again-0", spec(v1alpha3.GenerateWorker))
+	_, config := a.node(a.Cluster("again", true), "again-0", spec(v1alpha3.GenerateWorker))
 
 	if message := a.reason(config, v1alpha3.ReasonGenerationFailed); !strings.Contains(message, "again-talos: it belongs to another object") {
 		t.Errorf("message %q", message)
 	}
 
-	must(t, a.Delete(t.Context(), old))
+	clustertest.Must(t, a.Delete(t.Context(), old))
 	a.touch(config)
 	a.ready(config)
 
@@ -294,36 +295,25 @@ func testPredecessor(t *testing.T, a *api) {
 // testLost begins with the secrets of a cluster lost while no controllers ran: they never make others, and go on with those restored.
 func testLost(t *testing.T, a *api) {
 	lost := a.secret("lab-talos")
-	must(t, a.Delete(t.Context(), lost))
+	clustertest.Must(t, a.Delete(t.Context(), lost))
 	a.begin()
 
 	c := &clusterv1.Cluster{}
-	must(t, a.Get(t.Context(), client.ObjectKey{Namespace: metav1.NamespaceDefault, Name: "lab"}, c))
+	clustertest.Must(t, a.Get(t.Context(), client.ObjectKey{Namespace: metav1.NamespaceDefault, Name: "lab"}, c))
 	_, config := a.node(c, "lab-9", spec(v1alpha3.GenerateWorker))
 
 	if message := a.reason(config, v1alpha3.ReasonSecretsMissing); !strings.Contains(message, "no Secret lab-talos: restore that") {
 		t.Errorf("message %q", message)
 	}
 
-	must(t, a.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: lost.Name, Namespace: lost.Namespace}, Data: lost.Data}))
+	clustertest.Must(t, a.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: lost.Name, Namespace: lost.Namespace}, Data: lost.Data}))
 	a.touch(config)
 	a.ready(config)
 
 	loaded, err := configloader.NewFromBytes(a.secret("lab-9-bootstrap-data").Data["value"])
-	must(t, err)
+	clustertest.Must(t, err)
 
 	if !bytes.Equal(loaded.Cluster().IssuingCA().Crt, a.secret("lab-ca").Data["tls.crt"]) {
 		t.Error("the node has other secrets than its cluster")
 	}
-}
-
-func gone(t *testing.T, a *api, config *v1alpha3.TalosConfig) {
-	t.Helper()
-
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: config.Namespace}}
-	until(a, namespace, "the TalosConfig is gone", func(*corev1.Namespace) bool {
-		err := a.Get(t.Context(), client.ObjectKeyFromObject(config), config)
-
-		return err != nil && client.IgnoreNotFound(err) == nil
-	})
 }

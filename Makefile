@@ -53,6 +53,11 @@ CLUSTER_API_VERSION_FLAGS := \
 	-X sigs.k8s.io/cluster-api/version.gitTreeState=clean \
 	-X sigs.k8s.io/cluster-api/version.buildDate=$(DATE)
 
+TALOS := $(shell awk '$$1 == "github.com/siderolabs/talos" { print $$2 }' tools/talosctl/go.mod)
+
+# what "talosctl version" says of itself
+TALOS_VERSION_FLAGS := -X github.com/siderolabs/talos/pkg/machinery/version.Tag=$(TALOS)
+
 BUILDINFO := github.com/sidero-appliance/sidero-appliance/appliance/buildinfo
 LDFLAGS   := -s -w $(KUBERNETES_VERSION_FLAGS) -X $(BUILDINFO).version=$(VERSION) -X $(BUILDINFO).commit=$(COMMIT)
 
@@ -150,6 +155,11 @@ bin/cluster-api-manager: go.mod
 
 bin/kubeadm-bootstrap-manager: go.mod
 	go build -ldflags '-s -w $(CLUSTER_API_VERSION_FLAGS)' -o $@ sigs.k8s.io/cluster-api/bootstrap/kubeadm
+	@touch $@
+
+# Talos's own client needs other versions of Kubernetes's modules than the appliance.
+bin/talosctl: tools/talosctl/go.mod
+	cd tools/talosctl && go build -ldflags '-s -w $(TALOS_VERSION_FLAGS)' -o ../../$@ github.com/siderolabs/talos/cmd/talosctl
 	@touch $@
 
 .PHONY: generate

@@ -25,4 +25,12 @@ const (
 	ReasonClassNotFound = "ServerClassNotFound"
 	// ReasonClassNotUnderstood is that of a machine whose class nobody can understand.
 	ReasonClassNotUnderstood = "ServerClassNotUnderstood"
+	// ReasonPowerCycled is that of a remediation that waits for what a power cycle does.
+	ReasonPowerCycled = "PowerCycled"
+	// ReasonNoServer is that of a remediation of a machine without a server.
+	ReasonNoServer = "NoServer"
+	// ReasonReplaced is that of a remediation that has given its machine up.
+	ReasonReplaced = "Replaced"
+	// ReasonHealthy is that of a remediation that is not needed any more.
+	ReasonHealthy = "Healthy"
 )

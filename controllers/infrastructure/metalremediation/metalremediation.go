@@ -1,0 +1,227 @@
+// Package metalremediation brings unhealthy machines back to health, by Cluster API's contract of external remediation: a
+// MachineHealthCheck makes a MetalRemediation for a Machine, which owns it, and deletes it when the Machine is healthy. What to
+// do is decided by next: the server's power is cycled, and a machine that this does not help is replaced.
+package metalremediation
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/ptr"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/cluster-api/util/conditions"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/allocation"
+	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/contract"
+)
+
+const (
+	atOnce = 10
+	// looksAgainAfter is how soon a machine without a server is looked at again.
+	looksAgainAfter = 20 * time.Second
+	event           = "Remediation"
+	powerCycle      = "cycle"
+)
+
+type reconciler struct {
+	client client.Client
+	// live reads what is: who counts by what was, may cycle a server's power twice.
+	live   client.Reader
+	events events.EventRecorder
+}
+
+// SetupWithManager lets the controller run.
+func SetupWithManager(m ctrl.Manager) error {
+	r := &reconciler{m.GetClient(), m.GetAPIReader(), m.GetEventRecorder("caps-controller-manager")}
+
+	err := ctrl.NewControllerManagedBy(m).
+		Named("metalremediation").
+		For(&v1alpha3.MetalRemediation{}).
+		Watches(&clusterv1.Machine{}, handler.EnqueueRequestsFromMapFunc(ofMachine)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("add MetalRemediation controller: %w", err)
+	}
+
+	return nil
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (reconcile.Result, error) {
+	object := &v1alpha3.MetalRemediation{}
+	if found, err := contract.Find(ctx, r.live, request.NamespacedName, object); !found {
+		return reconcile.Result{}, err
+	}
+
+	f, err := r.gather(ctx, object)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+
+	decided := next(f)
+	if decided.action == leave {
+		return reconcile.Result{}, nil
+	}
+
+	if err := r.record(ctx, f, decided); err != nil {
+		return reconcile.Result{}, err
+	}
+
+	switch decided.action {
+	case cycle:
+		err = r.cycle(ctx, f, decided)
+	case replace:
+		err = r.replace(ctx, f, decided)
+	case wait, leave:
+	}
+
+	return reconcile.Result{RequeueAfter: decided.after}, err
+}
+
+// gather finds the Machine that owns a remediation, its Cluster, and the server that it has by its binding.
+func (r *reconciler) gather(ctx context.Context, object *v1alpha3.MetalRemediation) (facts, error) {
+	f, machine := facts{remediation: object, now: time.Now()}, &clusterv1.Machine{}
+	if found, err := contract.Owner(ctx, r.live, object, "Machine", machine); !found {
+		return f, err //nolint:wrapcheck // it names the object
+	}
+
+	f.machine = machine
+	in := func(name string) client.ObjectKey { return client.ObjectKey{Namespace: object.Namespace, Name: name} }
+
+	cluster := &clusterv1.Cluster{}
+	if found, err := contract.Find(ctx, r.client, in(machine.Spec.ClusterName), cluster); err != nil {
+		return f, err //nolint:wrapcheck // it names the object
+	} else if found {
+		f.cluster = cluster
+	}
+
+	metalMachine := &v1alpha3.MetalMachine{}
+	if machine.Spec.InfrastructureRef.Kind != "MetalMachine" {
+		return f, nil
+	}
+
+	if found, err := contract.Find(ctx, r.client, in(machine.Spec.InfrastructureRef.Name), metalMachine); !found || metalMachine.Spec.ServerRef == nil {
+		return f, err //nolint:wrapcheck // it names the object
+	}
+
+	binding, name := &v1alpha3.ServerBinding{}, metalMachine.Spec.ServerRef.Name
+	if found, err := contract.Find(ctx, r.live, client.ObjectKey{Name: name}, binding); !found {
+		return f, err //nolint:wrapcheck // it names the object
+	}
+
+	if allocation.IsOf(binding, metalMachine) {
+		f.server = name
+	}
+
+	return f, nil
+}
+
+// record writes what is going to be done, unless the remediation has been changed meanwhile.
+func (r *reconciler) record(ctx context.Context, f facts, d decision) error {
+	before, status := f.remediation.DeepCopy(), &f.remediation.Status
+
+	status.Phase = d.phase
+	if d.action == cycle {
+		status.RetryCount++
+		status.LastRemediated = ptr.To(metav1.NewTime(f.now.Truncate(time.Second)))
+	}
+
+	condition := contract.False(v1alpha3.ConditionReady, metal.SeverityInfo, d.reason, d.message)
+	if d.phase == phaseSucceeded {
+		condition.Status, condition.Severity = corev1.ConditionTrue, ""
+	}
+
+	status.Conditions = contract.Conditions(status.Conditions, condition)
+	if apiequality.Semantic.DeepEqual(before.Status, *status) {
+		return nil
+	}
+
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Status().Patch(ctx, f.remediation, patch); err != nil {
+		return fmt.Errorf("write status of MetalRemediation %s: %w", f.remediation.Name, err)
+	}
+
+	return nil
+}
+
+// cycle asks the controller of servers, as a person would.
+func (r *reconciler) cycle(ctx context.Context, f facts, d decision) error {
+	server := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: f.server}}
+
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{metal.PowerRequestAnnotation: powerCycle}}})
+	if err != nil {
+		return fmt.Errorf("write a request: %w", err)
+	}
+
+	if err := r.client.Patch(ctx, server, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return fmt.Errorf("ask for a power cycle of server %s: %w", f.server, err)
+	}
+
+	r.events.Eventf(f.machine, f.remediation, corev1.EventTypeNormal, event, "PowerCycle", "%s", d.message)
+
+	return nil
+}
+
+// replace deletes the Machine, whose MachineSet makes another. One of the control plane is left to what manages that, which
+// knows whether etcd can do without it: to this Cluster API has a condition.
+func (r *reconciler) replace(ctx context.Context, f facts, d decision) error {
+	if _, ok := f.machine.Labels[clusterv1.MachineControlPlaneLabel]; ok {
+		return r.handOver(ctx, f, d)
+	}
+
+	if f.machine.Spec.ClusterName == "" || metav1.GetControllerOf(f.machine) == nil {
+		r.events.Eventf(f.machine, f.remediation, corev1.EventTypeWarning, event, "Keep", "nothing would make another Machine: it is kept; delete it if it is not needed")
+
+		return nil
+	}
+
+	only := client.Preconditions{UID: ptr.To(f.machine.UID)}
+	if err := client.IgnoreNotFound(r.client.Delete(ctx, f.machine, only)); err != nil {
+		return fmt.Errorf("replace Machine %s: %w", f.machine.Name, err)
+	}
+
+	r.events.Eventf(f.machine, f.remediation, corev1.EventTypeWarning, event, "Replace", "%s", d.message)
+
+	return nil
+}
+
+func (r *reconciler) handOver(ctx context.Context, f facts, d decision) error {
+	if conditions.Has(f.machine, clusterv1.MachineOwnerRemediatedCondition) {
+		return nil
+	}
+
+	before := f.machine.DeepCopy()
+	conditions.Set(f.machine, metav1.Condition{
+		Type: clusterv1.MachineOwnerRemediatedCondition, Status: metav1.ConditionFalse,
+		Reason: clusterv1.MachineOwnerRemediatedWaitingForRemediationReason, Message: d.message,
+	})
+
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Status().Patch(ctx, f.machine, patch); err != nil {
+		return fmt.Errorf("hand Machine %s over to its control plane: %w", f.machine.Name, err)
+	}
+
+	r.events.Eventf(f.machine, f.remediation, corev1.EventTypeWarning, event, "HandOver", "%s", d.message)
+
+	return nil
+}
+
+// ofMachine is the remediation of a Machine, which has its name.
+func ofMachine(_ context.Context, o client.Object) []reconcile.Request {
+	return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(o)}}
+}

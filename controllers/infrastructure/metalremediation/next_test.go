@@ -1,0 +1,90 @@
+package metalremediation
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+)
+
+var now = time.Unix(1_800_000_000, 0)
+
+// unhealthy are the facts of a machine for which nothing has been done yet, changed.
+func unhealthy(change func(*facts)) facts {
+	f := facts{
+		remediation: &v1alpha3.MetalRemediation{}, machine: &clusterv1.Machine{}, cluster: &clusterv1.Cluster{}, server: "s", now: now,
+	}
+	change(&f)
+
+	return f
+}
+
+// tried says how often and how long ago it was tried.
+func tried(f *facts, times int64, ago time.Duration) {
+	f.remediation.Status.RetryCount, f.remediation.Status.LastRemediated = times, &metav1.Time{Time: now.Add(-ago)}
+}
+
+// judged says what the MachineHealthCheck thinks.
+func judged(f *facts, status metav1.ConditionStatus) {
+	f.machine.Status.Conditions = []metav1.Condition{{Type: clusterv1.MachineHealthCheckSucceededCondition, Status: status}}
+}
+
+func TestNext(t *testing.T) {
+	gone := &metav1.Time{Time: now}
+
+	for name, c := range map[string]struct {
+		change  func(*facts)
+		action  action
+		message string
+		after   time.Duration
+	}{
+		"new":              {func(*facts) {}, cycle, "server s is power-cycled (1 of 1 times)", defaultTimeout},
+		"judged unhealthy": {func(f *facts) { judged(f, metav1.ConditionFalse) }, cycle, "1 of 1", defaultTimeout},
+		"judged healthy":   {func(f *facts) { judged(f, metav1.ConditionTrue) }, wait, "is healthy", 0},
+		"healthy at the end": {func(f *facts) {
+			tried(f, 1, time.Hour)
+			judged(f, metav1.ConditionTrue)
+		}, wait, "is healthy", 0},
+		"no server":  {func(f *facts) { f.server = "" }, wait, "has no server", looksAgainAfter},
+		"just tried": {func(f *facts) { tried(f, 1, time.Minute) }, wait, "1 of 1", 4 * time.Minute},
+		"clock set back": {func(f *facts) {
+			tried(f, 1, -time.Hour)
+		}, wait, "1 of 1", defaultTimeout},
+		"timed out":        {func(f *facts) { tried(f, 1, defaultTimeout) }, replace, "after 1 of 1 power cycles", 0},
+		"no server at end": {func(f *facts) { tried(f, 1, defaultTimeout); f.server = "" }, replace, "after 1 of 1 power cycles", 0},
+		"another try": {func(f *facts) {
+			tried(f, 1, defaultTimeout)
+			f.remediation.Spec.Strategy.RetryLimit = new(int64(2))
+		}, cycle, "2 of 2", defaultTimeout},
+		"own timeout": {func(f *facts) {
+			tried(f, 1, time.Minute)
+			f.remediation.Spec.Strategy.Timeout = &metav1.Duration{Duration: 90 * time.Second}
+		}, wait, "1 of 1", 30 * time.Second},
+		"own timeout passed": {func(f *facts) {
+			tried(f, 1, 2*time.Minute)
+			f.remediation.Spec.Strategy.Timeout = &metav1.Duration{Duration: 90 * time.Second}
+		}, replace, "is replaced", 0},
+		"no tries":                {func(f *facts) { f.remediation.Spec.Strategy.RetryLimit = new(int64(0)) }, replace, "after 0 of 0", 0},
+		"cluster is gone":         {func(f *facts) { f.cluster = nil }, cycle, "1 of 1", defaultTimeout},
+		"machine is gone":         {func(f *facts) { f.machine = nil }, leave, "", 0},
+		"machine goes":            {func(f *facts) { f.machine.DeletionTimestamp = gone }, leave, "", 0},
+		"remediation goes":        {func(f *facts) { f.remediation.DeletionTimestamp = gone }, leave, "", 0},
+		"cluster is paused":       {func(f *facts) { f.cluster.Spec.Paused = new(true) }, leave, "", 0},
+		"machine is paused":       {func(f *facts) { f.machine.Annotations = map[string]string{clusterv1.PausedAnnotation: ""} }, leave, "", 0},
+		"remediation is paused":   {func(f *facts) { f.remediation.Annotations = map[string]string{clusterv1.PausedAnnotation: ""} }, leave, "", 0},
+		"nobody knows the health": {func(f *facts) { judged(f, metav1.ConditionUnknown) }, cycle, "1 of 1", defaultTimeout},
+	} {
+		got := next(unhealthy(c.change))
+		if got.action != c.action || got.after != c.after || !strings.Contains(got.message, c.message) {
+			t.Errorf("%s: %+v, want %v %q after %v", name, got, c.action, c.message, c.after)
+		}
+
+		if whole := got.action == leave || got.phase != "" && got.reason != "" && got.message != ""; !whole {
+			t.Errorf("%s: the decision lacks a part: %+v", name, got)
+		}
+	}
+}

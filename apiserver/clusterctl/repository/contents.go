@@ -162,3 +162,6 @@ func address(path string) string {
 
 	return strings.ReplaceAll(u.String(), "$", "%24")
 }
+
+// Template is the cluster template, with clusterctl's placeholders.
+func Template() string { return template }

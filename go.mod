@@ -79,6 +79,7 @@ require (
 	github.com/siderolabs/go-pointer v1.0.1 // indirect
 	github.com/siderolabs/net v0.4.0 // indirect
 	github.com/siderolabs/protoenc v0.2.4 // indirect
+	github.com/siderolabs/siderolink v0.3.15
 	github.com/siderolabs/talos/pkg/machinery v1.13.6
 	go.yaml.in/yaml/v4 v4.0.0-rc.4
 	gopkg.in/yaml.v2 v2.4.0 // indirect

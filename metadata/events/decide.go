@@ -95,7 +95,7 @@ func Decide(event proto.Message, facts Facts) Effect {
 	case *machine.SequenceEvent:
 		return sequence(e, facts)
 	case *machine.MachineStatusEvent:
-		return status(e)
+		return stage(e)
 	default:
 		return Effect{}
 	}
@@ -145,8 +145,8 @@ func sequence(e *machine.SequenceEvent, facts Facts) Effect {
 // fatal needs an error: the code of none is that of a fatal one.
 func fatal(e *common.Error) bool { return e != nil && e.GetCode() == common.Code_FATAL }
 
-// status tells of a machine that runs. Only an installed one does, whichever way it was installed.
-func status(e *machine.MachineStatusEvent) Effect {
+// stage tells of a machine that runs. Only an installed one does, whichever way it was installed.
+func stage(e *machine.MachineStatusEvent) Effect {
 	switch e.GetStage() {
 	case machine.MachineStatusEvent_INSTALLING:
 		return Effect{Findings: []Finding{{Aspect: Installed, Reason: ReasonInstalling}}}

@@ -1,0 +1,193 @@
+package controlplane
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/utils/ptr"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/cluster-api/controllers/external"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	bootstrap "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
+)
+
+const randomLetters = 5
+
+// create makes a machine of three objects of one name, the Machine last. What is left when that is interrupted is used by the next.
+func (r *reconciler) create(ctx context.Context, s *scene) error {
+	name, err := r.name(ctx, s)
+	if err != nil {
+		return err
+	}
+
+	labels, annotations := s.labels(), maps.Clone(s.plane.Spec.MachineTemplate.Metadata.Annotations)
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+
+	// No controller yet: the Machine becomes that.
+	owner := metav1.OwnerReference{
+		APIVersion: v1alpha3.GroupVersion.String(), Kind: "TalosControlPlane", Name: s.plane.Name, UID: s.plane.UID,
+	}
+	config := &bootstrap.TalosConfig{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.plane.Namespace, Name: name, Labels: labels, OwnerReferences: []metav1.OwnerReference{owner},
+		},
+		Spec: *s.plane.Spec.ControlPlaneConfig.ControlPlane.DeepCopy(),
+	}
+
+	if err := r.client.Create(ctx, config); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create TalosConfig %s: %w", name, err)
+	}
+
+	template := infrastructure(s.plane)
+
+	_, infra, err := external.CreateFromTemplate(ctx, &external.CreateFromTemplateInput{
+		Client: r.client, TemplateRef: &template, Namespace: s.plane.Namespace, Name: name, ClusterName: s.cluster.Name,
+		OwnerRef: &owner, Labels: labels, Annotations: annotations,
+	})
+	if apierrors.IsAlreadyExists(err) {
+		infra = clusterv1.ContractVersionedObjectReference{
+			APIGroup: template.GroupVersionKind().Group, Kind: template.Kind[:len(template.Kind)-len(clusterv1.TemplateSuffix)], Name: name,
+		}
+	} else if err != nil {
+		return fmt.Errorf("clone %s %s: %w", template.Kind, template.Name, err)
+	}
+
+	annotations[hook], annotations[madeOf] = "", template.Name
+
+	if err := r.client.Create(ctx, s.newMachine(name, infra, annotations)); err != nil {
+		return fmt.Errorf("create Machine %s: %w", name, err)
+	}
+
+	return nil
+}
+
+// newMachine is held by Cluster API's finalizer from its beginning, so that it never goes without having left etcd.
+func (s *scene) newMachine(name string, infra clusterv1.ContractVersionedObjectReference, annotations map[string]string) *clusterv1.Machine {
+	spec := s.plane.Spec.MachineTemplate.Spec
+	m := &clusterv1.Machine{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.plane.Namespace, Name: name, Labels: s.labels(), Annotations: annotations,
+			Finalizers:      []string{clusterv1.MachineFinalizer},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(s.plane, v1alpha3.GroupVersion.WithKind("TalosControlPlane"))},
+		},
+		Spec: clusterv1.MachineSpec{
+			ClusterName: s.cluster.Name, Version: s.plane.Spec.Version, InfrastructureRef: infra,
+			Bootstrap: clusterv1.Bootstrap{ConfigRef: clusterv1.ContractVersionedObjectReference{
+				APIGroup: bootstrap.GroupName, Kind: "TalosConfig", Name: name,
+			}},
+			Deletion: clusterv1.MachineDeletionSpec{
+				NodeDrainTimeoutSeconds:        seconds(spec.Deletion.NodeDrainTimeoutSeconds),
+				NodeVolumeDetachTimeoutSeconds: seconds(spec.Deletion.NodeVolumeDetachTimeoutSeconds),
+				NodeDeletionTimeoutSeconds:     seconds(spec.Deletion.NodeDeletionTimeoutSeconds),
+			},
+		},
+	}
+
+	for _, gate := range spec.ReadinessGates {
+		m.Spec.ReadinessGates = append(m.Spec.ReadinessGates, clusterv1.MachineReadinessGate{
+			ConditionType: gate.ConditionType, Polarity: clusterv1.ConditionPolarity(gate.Polarity),
+		})
+	}
+
+	for _, taint := range spec.Taints {
+		m.Spec.Taints = append(m.Spec.Taints, clusterv1.MachineTaint{
+			Key: taint.Key, Value: taint.Value, Effect: taint.Effect, Propagation: clusterv1.MachineTaintPropagation(taint.Propagation),
+		})
+	}
+
+	return m
+}
+
+func seconds(of *int64) *int32 {
+	if of == nil {
+		return nil
+	}
+
+	return ptr.To(int32(*of)) //nolint:gosec // admission bounds it
+}
+
+// labels are those of the control plane's machines.
+func (s *scene) labels() map[string]string {
+	labels := maps.Clone(s.plane.Spec.MachineTemplate.Metadata.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+
+	labels[clusterv1.ClusterNameLabel] = s.cluster.Name
+	labels[clusterv1.MachineControlPlaneLabel] = ""
+	labels[clusterv1.MachineControlPlaneNameLabel] = s.plane.Name
+
+	return labels
+}
+
+// name is that of what a Machine is missing for, or a new one.
+func (r *reconciler) name(ctx context.Context, s *scene) (string, error) {
+	configs := &bootstrap.TalosConfigList{}
+
+	err := r.live.List(ctx, configs, client.InNamespace(s.plane.Namespace),
+		client.MatchingLabels{clusterv1.MachineControlPlaneNameLabel: s.plane.Name, clusterv1.ClusterNameLabel: s.cluster.Name})
+	if err != nil {
+		return "", fmt.Errorf("list TalosConfigs: %w", err)
+	}
+
+	for _, c := range configs.Items {
+		if metav1.GetControllerOf(&c) == nil && c.DeletionTimestamp == nil && s.machine(c.Name).Name == "" {
+			return c.Name, nil
+		}
+	}
+
+	strategy := v1alpha3.MachineNamingStrategy{Template: "{{ .talosControlPlane.name }}-{{ .random }}"}
+	if own := s.plane.Spec.MachineNamingStrategy; own != nil && own.Template != "" {
+		strategy = *own
+	}
+
+	return strategy.Name(s.cluster.Name, s.plane.Name, rand.String(randomLetters)) //nolint:wrapcheck // it says what it is
+}
+
+// remove deletes a machine, which our hook holds until it has left etcd.
+func (r *reconciler) remove(ctx context.Context, m *clusterv1.Machine) error {
+	if _, held := m.Annotations[hook]; !held && m.DeletionTimestamp == nil { // upstream made it
+		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:""}}}`, hook)
+		if err := r.client.Patch(ctx, m, client.RawPatch("application/merge-patch+json", patch)); err != nil {
+			return fmt.Errorf("hold Machine %s: %w", m.Name, err)
+		}
+	}
+
+	return client.IgnoreNotFound(r.client.Delete(ctx, m)) //nolint:wrapcheck // it names the object
+}
+
+func (r *reconciler) release(ctx context.Context, m *clusterv1.Machine) error {
+	if _, held := m.Annotations[hook]; !held {
+		return nil
+	}
+
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, hook)
+
+	return client.IgnoreNotFound(r.client.Patch(ctx, m, client.RawPatch("application/merge-patch+json", patch))) //nolint:wrapcheck // names it
+}
+
+// clear deletes all machines. Their etcd goes with them.
+func (r *reconciler) clear(ctx context.Context, s *scene) error {
+	for i := range s.machines {
+		m := &s.machines[i]
+		if err := r.release(ctx, m); err != nil {
+			return err
+		}
+
+		if m.DeletionTimestamp == nil {
+			if err := r.client.Delete(ctx, m); client.IgnoreNotFound(err) != nil {
+				return err //nolint:wrapcheck // it names the object
+			}
+		}
+	}
+
+	return nil
+}

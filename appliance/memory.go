@@ -65,17 +65,21 @@ func hurry(database int64) {
 	debug.SetMemoryLimit(memoryAtStart + memoryPerStored*max(0, database-freshDatabase))
 }
 
-// settle favours memory over speed, and returns what the start left behind: now,
-// once more when all is quiet, and then what each burst of work leaves, until ctx ends.
+// settle returns what the start left behind: now, and once more when all is quiet, from
+// when on memory is favoured over speed; and then what each burst of work leaves, until
+// ctx ends.
 func settle(ctx context.Context) {
-	runtime.GOMAXPROCS(threadsPerProcessor * runtime.GOMAXPROCS(0))
-	debug.SetGCPercent(garbageAtRest)
 	debug.SetMemoryLimit(math.MaxInt64)
 	giveBack()
 	select {
 	case <-ctx.Done():
 	case <-time.After(quietAfter):
+		// Not before: until then there is as much garbage as at the start.
+		debug.SetGCPercent(garbageAtRest)
 		giveBack()
+		// Not before: each thread that has nothing to do takes part in a collection that
+		// is forced, and more of them than processors are in each other's way.
+		runtime.GOMAXPROCS(threadsPerProcessor * runtime.GOMAXPROCS(0))
 		tidy(ctx)
 	}
 }

@@ -5688,6 +5688,13 @@ func schema_apiserver_apis_metal_v1alpha2_RedfishPower(ref common.ReferenceCallb
 							Format:      "",
 						},
 					},
+					"httpBoot": {
+						SchemaProps: spec.SchemaProps{
+							Description: "HTTPBoot has the BMC tell UEFI where the appliance's boot file is, so that no DHCP server has to: for networks on which no other answers than the router's. A BMC that takes no such address is told to boot by PXE, as without this.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
 				},
 			},
 		},

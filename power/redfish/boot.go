@@ -44,6 +44,11 @@ type boot struct {
 // BootFromNetwork makes the next boot one from the network. The override is read back and compared: BMCs say 200 and keep
 // what they had. Some forget it after a minute, so let On or Cycle follow at once.
 func (d *Driver) BootFromNetwork(ctx context.Context, firmware power.Firmware) error {
+	if d.config.HTTPBoot != "" && firmware != power.BIOS {
+		if err := d.BootFromHTTP(ctx, d.config.HTTPBoot); !errors.Is(err, ErrNoHTTPBoot) {
+			return err
+		}
+	}
 	return d.do(ctx, "set network boot", func(ctx context.Context, client *gofish.APIClient) error {
 		machine, err := d.get(client)
 		if err != nil {

@@ -146,6 +146,34 @@ func TestBootFromHTTP(t *testing.T) {
 	}
 }
 
+// TestHTTPBootForNetwork: with a URI configured the network boot of UEFI is that one where the BMC takes it, and PXE else.
+func TestHTTPBootForNetwork(t *testing.T) {
+	const uri = "http://10.0.0.1:8081/tftp/snp.efi"
+	for name, test := range map[string]struct {
+		firmware power.Firmware
+		lies     emulator.Lies
+		target   redfish.BootSourceOverrideTarget
+		uri      string
+	}{
+		"uefi":      {firmware: power.UEFI, target: "UefiHttp", uri: uri},
+		"not known": {target: "UefiHttp", uri: uri},
+		"bios":      {firmware: power.BIOS, target: "Pxe"},
+		"read-only": {firmware: power.UEFI, lies: emulator.Lies{ReadOnlyHTTPBoot: true}, target: "Pxe"},
+	} {
+		bmc := start(t, emulator.Config{Plain: true, Systems: []emulator.System{{ID: "1"}}, Lies: test.lies})
+		d := driver(t, bmc, func(c *Config) { c.HTTPBoot = uri })
+		if err := d.BootFromNetwork(t.Context(), test.firmware); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := d.On(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if boots := bmc.Boots(); len(boots) != 1 || boots[0].Target != test.target || boots[0].URI != test.uri {
+			t.Errorf("%s: boots are %v", name, boots)
+		}
+	}
+}
+
 func TestWays(t *testing.T) {
 	wanted := redfish.Boot{BootSourceOverrideTarget: "Pxe", BootSourceOverrideEnabled: "Once", BootSourceOverrideMode: "UEFI"}
 	for name, test := range map[string]struct {

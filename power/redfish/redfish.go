@@ -32,6 +32,8 @@ type Config struct {
 	// Pin is told the fingerprint to keep when Fingerprint is empty, once, during the call that connects first. It must not
 	// call the driver. Optional.
 	Pin func(fingerprint string)
+	// HTTPBoot is the URI that UEFI boots from in place of PXE, where the BMC takes one. Optional.
+	HTTPBoot string
 	// Settle is how long a BMC may take to show the boot override that it accepted, for each of up to four ways to set it: 2 s.
 	Settle time.Duration
 }

@@ -56,6 +56,8 @@ type controls struct {
 	secrets client.Reader
 	// failures are made on purpose, for tests.
 	failures power.Failures
+	// httpBoot is what Config calls HTTPBoot.
+	httpBoot string
 	// key makes hashes of passwords of no use to those who see them.
 	key []byte
 	// pinned is told the certificate that a BMC had when it was first spoken to.
@@ -154,6 +156,10 @@ func (c *controls) redfish(s *v1alpha2.Server, logins credentials) redfish.Confi
 
 	if given := s.Spec.Power.Redfish; given != nil {
 		config.Endpoint, config.System = given.Endpoint, given.System
+		if given.HTTPBoot {
+			config.HTTPBoot = c.httpBoot
+		}
+
 		if given.Fingerprint != "" {
 			config.Fingerprint = given.Fingerprint
 		}

@@ -50,6 +50,8 @@ type Config struct {
 	RebootTimeout time.Duration
 	// Firmware is what machines boot from the network with, when their Server does not say.
 	Firmware power.Firmware
+	// HTTPBoot is the URI of the appliance's boot file, for BMCs that tell it to UEFI.
+	HTTPBoot string
 	// Failures of the power API are made on purpose, for tests.
 	Failures power.Failures
 	// Power is how devices are treated.
@@ -82,7 +84,7 @@ func SetupWithManager(m ctrl.Manager, config Config) error {
 		changes: make(chan event.GenericEvent, 1024),
 	}
 	r.controls = &controls{
-		guards: guards, secrets: m.GetAPIReader(), failures: config.Failures, key: []byte(rand.Text()),
+		guards: guards, secrets: m.GetAPIReader(), failures: config.Failures, httpBoot: config.HTTPBoot, key: []byte(rand.Text()),
 		pinned: func(server, fingerprint string) { r.pins.Store(server, fingerprint) },
 	}
 	r.poller = &poller{every: cmp.Or(config.Poll, pollEvery), machines: map[string]*polled{}, changed: r.changed}

@@ -83,6 +83,11 @@ type RedfishPower struct {
 	// trusted, and recorded in status.bmcFingerprint.
 	// +optional
 	Fingerprint string `json:"fingerprint,omitempty"`
+
+	// HTTPBoot has the BMC tell UEFI where the appliance's boot file is, so that no DHCP server has to: for networks on which no other
+	// answers than the router's. A BMC that takes no such address is told to boot by PXE, as without this.
+	// +optional
+	HTTPBoot bool `json:"httpBoot,omitempty"`
 }
 
 // WakeOnLANPower are settings of the driver wol.

@@ -1,0 +1,129 @@
+package siderolink
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+
+	pb "github.com/siderolabs/siderolink/api/siderolink"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Peer is a machine's end of the tunnel.
+type Peer struct {
+	// Address of the machine in the tunnel, with the network's prefix length.
+	Address netip.Prefix
+	// Key that the machine made when it started.
+	Key PublicKey
+}
+
+var (
+	// ErrNotAllocated tells that no machine in use has a UUID. Talos asks again.
+	ErrNotAllocated = errors.New("no server in use has this UUID")
+	// ErrTaken tells that a machine's end was changed meanwhile, or that another has its address.
+	ErrTaken = errors.New("changed meanwhile")
+	// ErrKeyInUse tells that another machine has the key. WireGuard would take the tunnel from it.
+	ErrKeyInUse = errors.New("another machine has this key")
+)
+
+// Peers keep the ends of machines.
+type Peers interface {
+	// Peer returns that of the machine in use with a UUID; zero if it has none yet. ErrNotAllocated if nobody has the UUID.
+	Peer(ctx context.Context, uuid string) (Peer, error)
+	// Keep keeps it in place of what Peer returned last. ErrTaken if that has changed, or if another machine has the address;
+	// ErrKeyInUse if another has the key.
+	Keep(ctx context.Context, uuid string, was, now Peer) error
+}
+
+// Provision is siderolink's ProvisionService: a machine joins with a key that it makes at each start, and has the same address
+// for as long as it is in use.
+type Provision struct {
+	pb.UnimplementedProvisionServiceServer
+
+	Network  netip.Prefix
+	Endpoint netip.AddrPort
+	Key      PublicKey
+	Peers    Peers
+	Log      *slog.Logger
+}
+
+// Register adds the service to a server.
+func (p *Provision) Register(to grpc.ServiceRegistrar) { pb.RegisterProvisionServiceServer(to, p) }
+
+// attempts are how often a join is decided anew because others wrote at the same time.
+const attempts = 5
+
+// Provision implements the call. Its optional fields are not used, as in Sidero: a machine that would rather speak WireGuard over
+// gRPC is answered with the endpoint too.
+func (p *Provision) Provision(ctx context.Context, request *pb.ProvisionRequest) (*pb.ProvisionResponse, error) {
+	key, err := ParsePublicKey(request.GetNodePublicKey())
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "read the machine's key: %s", err)
+	}
+
+	if key == p.Key {
+		return nil, status.Error(codes.InvalidArgument, "the key is the appliance's own")
+	}
+
+	for range attempts {
+		var peer Peer
+		if peer, err = p.join(ctx, request.GetNodeUuid(), key); !errors.Is(err, ErrTaken) {
+			return p.answer(request, peer, err)
+		}
+	}
+
+	return p.answer(request, Peer{}, err)
+}
+
+func (p *Provision) join(ctx context.Context, uuid string, key PublicKey) (Peer, error) {
+	was, err := p.Peers.Peer(ctx, uuid)
+	if err != nil {
+		return Peer{}, err //nolint:wrapcheck // its words are complete
+	}
+
+	now := p.next(was, key)
+	if now == was {
+		return now, nil
+	}
+
+	return now, p.Peers.Keep(ctx, uuid, was, now) //nolint:wrapcheck // its words are complete
+}
+
+// next is the end of a machine that joins with a key. It keeps an address that is in the network.
+func (p *Provision) next(was Peer, key PublicKey) Peer {
+	address := was.Address
+	if !address.IsValid() || !p.Network.Contains(address.Addr()) || address.Addr() == ServerAddress(p.Network) {
+		address = NewNodeAddress(p.Network)
+	}
+
+	return Peer{Address: netip.PrefixFrom(address.Addr(), prefixBits), Key: key}
+}
+
+func (p *Provision) answer(request *pb.ProvisionRequest, peer Peer, err error) (*pb.ProvisionResponse, error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrNotAllocated):
+		return nil, status.Error(codes.NotFound, err.Error())
+	case errors.Is(err, ErrKeyInUse):
+		p.Log.Warn("a machine would join SideroLink with another's key", "server", request.GetNodeUuid())
+
+		return nil, status.Error(codes.AlreadyExists, err.Error())
+	default:
+		p.Log.Error("a machine could not join SideroLink", "server", request.GetNodeUuid(), "error", err)
+
+		return nil, status.Error(codes.Unavailable, "could not be kept: ask again")
+	}
+
+	p.Log.Info("a machine joins SideroLink", "server", request.GetNodeUuid(), "tunnel", peer.Address.Addr(),
+		"talos_version", request.GetTalosVersion())
+
+	return &pb.ProvisionResponse{
+		ServerEndpoint:    []string{p.Endpoint.String()},
+		ServerPublicKey:   p.Key.String(),
+		NodeAddressPrefix: peer.Address.String(),
+		ServerAddress:     ServerAddress(p.Network).String(),
+	}, nil
+}

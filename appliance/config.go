@@ -28,6 +28,7 @@ const (
 	controllerSetClusterAPI = "cluster-api"
 	controllerSetMachines   = "infrastructure"
 	controllerSetTalos      = "talos-bootstrap"
+	controllerSetPlanes     = "talos-control-plane"
 )
 
 // DHCPMode is how the appliance answers machines that ask for a network boot.
@@ -118,7 +119,7 @@ func (c Config) AdvertisedHTTPPort() int {
 
 // controllerSets are the names that --controllers knows.
 func controllerSets() []string {
-	return []string{controllerSetKube, controllerSetMetal, controllerSetClusterAPI, controllerSetMachines, controllerSetTalos}
+	return []string{controllerSetKube, controllerSetMetal, controllerSetClusterAPI, controllerSetMachines, controllerSetTalos, controllerSetPlanes}
 }
 
 // ControllersEnabled says whether the named set of controllers is to run: it is

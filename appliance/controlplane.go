@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/insomniacslk/dhcp/iana"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/server/healthz"
 
@@ -29,7 +28,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/server"
 	"github.com/sidero-appliance/sidero-appliance/controllers/provider"
 	talos "github.com/sidero-appliance/sidero-appliance/controllers/talos/bootstrap"
-	"github.com/sidero-appliance/sidero-appliance/netboot/dhcp"
+	planes "github.com/sidero-appliance/sidero-appliance/controllers/talos/controlplane"
 	"github.com/sidero-appliance/sidero-appliance/power"
 	"github.com/sidero-appliance/sidero-appliance/storage"
 )
@@ -167,7 +166,6 @@ func (p *controlPlane) control(s site) error {
 		CacheOnly: !s.ControllersEnabled(controllerSetMetal),
 		Servers: server.Config{
 			RebootTimeout: s.ServerRebootTimeout, Firmware: s.IPMIPXEMethod, Power: power.DefaultOptions(),
-			HTTPBoot: s.BaseURL() + dhcp.DefaultArchitectures()[iana.EFI_X86_64_HTTP].HTTP,
 			Failures: power.Failures{Explicit: s.TestPowerExplicit, Silent: s.TestPowerSilent, Random: rand.Float64, Now: time.Now},
 		},
 	})
@@ -196,6 +194,7 @@ func (p *controlPlane) provide(s site, identity string) error {
 		{controllerSetClusterAPI, bootstrap.ClusterAPIControllers, clusterapi.New},
 		{controllerSetMachines, bootstrap.Infrastructure, infrastructure.New},
 		{controllerSetTalos, bootstrap.TalosBootstrap, talos.New},
+		{controllerSetPlanes, bootstrap.TalosControlPlane, planes.New},
 	} {
 		if !s.ControllersEnabled(set.name) {
 			continue

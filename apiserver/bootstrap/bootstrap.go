@@ -101,7 +101,7 @@ func (b *Bootstrap) apply(ctx context.Context) error {
 		return err
 	}
 
-	for _, name := range []string{Namespace, metav1.NamespaceDefault, clusterAPINamespace, talosBootstrapNamespace} {
+	for _, name := range []string{Namespace, metav1.NamespaceDefault, clusterAPINamespace, talosBootstrapNamespace, talosControlPlaneNamespace} {
 		if _, err := b.client.CoreV1().Namespaces().Apply(ctx, corev1ac.Namespace(name), own()); err != nil {
 			return fmt.Errorf("apply namespace %s: %w", name, err)
 		}

@@ -15,6 +15,9 @@ const Namespace = "sidero-system"
 // talosBootstrapNamespace is where upstream keeps the Talos bootstrap provider and its Lease.
 const talosBootstrapNamespace = "cabpt-system"
 
+// talosControlPlaneNamespace is where upstream keeps the Talos control plane provider and its Lease.
+const talosControlPlaneNamespace = "cacppt-system"
+
 const rbacGroup = "rbac.authorization.k8s.io"
 
 // Users of the appliance's components. What each may do is listed in components.
@@ -27,6 +30,8 @@ var (
 	Infrastructure = user.DefaultInfo{Name: "sidero:infrastructure"}
 	// TalosBootstrap is the user of the controllers that make Talos's machine configurations.
 	TalosBootstrap = user.DefaultInfo{Name: "sidero:talos-bootstrap"}
+	// TalosControlPlane is the user of the controllers that keep the control planes of Talos clusters.
+	TalosControlPlane = user.DefaultInfo{Name: "sidero:talos-control-plane"}
 	// Registration is the user of the service that machines register with.
 	Registration = user.DefaultInfo{Name: "sidero:registration"}
 	// Metadata is the user of what hands out machine configurations.
@@ -87,9 +92,14 @@ func components() []component {
 			everywhere: rules{
 				allow(v1alpha3.GroupName, "metalclusters", "metalmachines")("get", "list", "watch", "patch"),
 				allow(v1alpha3.GroupName, "serverbindings")("get", "list", "watch", "create", "patch", "delete"),
-				allow(v1alpha3.GroupName, "metalclusters/status", "metalmachines/status", "serverbindings/status")("patch"),
+				allow(v1alpha3.GroupName, "metalremediations")("get", "list", "watch"),
+				allow(v1alpha3.GroupName, "metalclusters/status", "metalmachines/status", "metalremediations/status", "serverbindings/status")("patch"),
 				allow(v1alpha2.GroupName, "servers", "serverclasses")("get", "list", "watch"),
+				allow(v1alpha2.GroupName, "servers")("patch"), // to ask for power cycles
 				allow("cluster.x-k8s.io", "clusters", "machines")("get", "list", "watch"),
+				allow("", "secrets")("get"),                     // the kubeconfigs of clusters, in any namespace
+				allow("cluster.x-k8s.io", "machines")("delete"), // that no power cycle helps
+				allow("cluster.x-k8s.io", "machines/status")("patch"),
 				events,
 			},
 			in: map[string]rules{Namespace: {leases}},
@@ -115,6 +125,21 @@ func components() []component {
 				allow("", "secrets")("get"), // the configurations, in any namespace
 				events,
 			},
+		},
+		{
+			user: TalosControlPlane,
+			everywhere: rules{
+				allow("controlplane.cluster.x-k8s.io", "taloscontrolplanes")("get", "list", "watch", "patch"),
+				allow("controlplane.cluster.x-k8s.io", "taloscontrolplanes/status")("patch"),
+				allow("cluster.x-k8s.io", "clusters")("get", "list", "watch"),
+				allow("cluster.x-k8s.io", "machines")("get", "list", "watch", "create", "patch", "delete"),
+				allow("bootstrap.cluster.x-k8s.io", "talosconfigs")("get", "list", "create"),
+				allow(v1alpha3.GroupName, "metalmachinetemplates")("get"),
+				allow(v1alpha3.GroupName, "metalmachines")("create"),
+				allow("", "secrets")("get", "create", "patch"), // of clusters, in any namespace
+				events,
+			},
+			in: map[string]rules{talosControlPlaneNamespace: {leases}},
 		},
 		{
 			user: ClusterAPI,

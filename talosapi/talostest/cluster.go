@@ -46,6 +46,20 @@ func (c *Cluster) Start(t *testing.T, hostname string) *Node {
 	return n
 }
 
+// Node is the one of a host name, nil if there is none.
+func (c *Cluster) Node(hostname string) *Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	for _, n := range c.nodes {
+		if n.Hostname == hostname {
+			return n
+		}
+	}
+
+	return nil
+}
+
 // Bootstraps is how many etcd clusters were begun: more than one is a disaster.
 func (c *Cluster) Bootstraps() int {
 	c.mu.Lock()

@@ -1,0 +1,54 @@
+package controlplane_test
+
+import (
+	"testing"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/clustertest"
+)
+
+// TestLife makes a control plane, makes it larger and smaller and another version, stops the controller in between, and deletes it.
+func TestLife(t *testing.T) {
+	l := newLab(t, 3)
+	running := l.begin()
+
+	l.until("three machines are members", func(p *v1alpha3.TalosControlPlane) bool {
+		return p.Status.Ready && p.Status.Bootstrapped && p.Status.Replicas == 3 && len(l.talos.Members()) == 3
+	})
+
+	clustertest.Must(t, running.Stop())
+	running = l.begin()
+
+	l.change(func(s *v1alpha3.TalosControlPlaneSpec) { s.Version = "v1.36.0" })
+	l.until("all are of the new version", func(p *v1alpha3.TalosControlPlane) bool {
+		return p.Status.Version == "v1.36.0" && p.Status.Replicas == 3 && len(l.talos.Members()) == 3
+	})
+
+	l.change(func(s *v1alpha3.TalosControlPlaneSpec) { s.Replicas = ptr.To[int64](1) })
+	l.until("one is left", func(p *v1alpha3.TalosControlPlane) bool { return p.Status.Replicas == 1 && len(l.talos.Members()) == 1 })
+
+	if begun := l.talos.Bootstraps(); begun != 1 {
+		t.Errorf("%d etcd clusters were begun", begun)
+	}
+
+	// The only machine, deleted by a person, goes when another has taken its place.
+	only := l.machines()[0]
+	clustertest.Must(t, l.Delete(t.Context(), &only))
+	l.Goes(&only)
+	l.until("there is another", func(p *v1alpha3.TalosControlPlane) bool { return p.Status.Replicas == 1 && p.Status.Ready })
+
+	if members := l.talos.Members(); len(members) != 1 || members[0] == only.Name || l.talos.Bootstraps() != 1 {
+		t.Errorf("members are %v of %d clusters", members, l.talos.Bootstraps())
+	}
+
+	clustertest.Must(t, l.Delete(t.Context(), l.plane))
+	l.Goes(l.plane)
+
+	if left := l.machines(); len(left) != 0 {
+		t.Errorf("left %d machines", len(left))
+	}
+
+	clustertest.Must(t, running.Stop())
+}

@@ -80,6 +80,9 @@ require (
 	github.com/siderolabs/net v0.4.0 // indirect
 	github.com/siderolabs/protoenc v0.2.4 // indirect
 	github.com/siderolabs/siderolink v0.3.15
+	golang.zx2c4.com/wintun v0.0.0-20230126152724-0fa3db229ce2 // indirect
+	golang.zx2c4.com/wireguard v0.0.0-20250521234502-f333402bd9cb
+	gvisor.dev/gvisor v0.0.0-20250503011706-39ed1f5ac29c // indirect
 	github.com/siderolabs/talos/pkg/machinery v1.13.6
 	go.yaml.in/yaml/v4 v4.0.0-rc.4
 	gopkg.in/yaml.v2 v2.4.0 // indirect

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 )
@@ -49,6 +50,9 @@ func ParsePrivateKey(text string) (PrivateKey, error) {
 
 // Text is the key in base64, as wg(8) has it.
 func (k PrivateKey) Text() string { return base64.StdEncoding.EncodeToString(k.key.Bytes()) }
+
+// Hex is the key in hexadecimal digits, as WireGuard's configuration protocol has it.
+func (k PrivateKey) Hex() string { return hex.EncodeToString(k.key.Bytes()) }
 
 // String implements fmt.Stringer and tells nothing.
 func (PrivateKey) String() string { return "(private key)" }

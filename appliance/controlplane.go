@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/insomniacslk/dhcp/iana"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/server/healthz"
 
@@ -29,6 +30,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/controllers/provider"
 	talos "github.com/sidero-appliance/sidero-appliance/controllers/talos/bootstrap"
 	planes "github.com/sidero-appliance/sidero-appliance/controllers/talos/controlplane"
+	"github.com/sidero-appliance/sidero-appliance/netboot/dhcp"
 	"github.com/sidero-appliance/sidero-appliance/power"
 	"github.com/sidero-appliance/sidero-appliance/storage"
 )
@@ -166,6 +168,7 @@ func (p *controlPlane) control(s site) error {
 		CacheOnly: !s.ControllersEnabled(controllerSetMetal),
 		Servers: server.Config{
 			RebootTimeout: s.ServerRebootTimeout, Firmware: s.IPMIPXEMethod, Power: power.DefaultOptions(),
+			HTTPBoot: s.BaseURL() + dhcp.DefaultArchitectures()[iana.EFI_X86_64_HTTP].HTTP,
 			Failures: power.Failures{Explicit: s.TestPowerExplicit, Silent: s.TestPowerSilent, Random: rand.Float64, Now: time.Now},
 		},
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -16,11 +17,12 @@ import (
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/metalcluster"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/metalmachine"
+	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/metalremediation"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/serverbinding"
 	"github.com/sidero-appliance/sidero-appliance/controllers/provider"
 )
 
-// New prepares the controllers of MetalClusters, MetalMachines and ServerBindings. The client has the rights of
+// New prepares the controllers of MetalClusters, MetalMachines, MetalRemediations and ServerBindings. The client has the rights of
 // bootstrap.Infrastructure.
 func New(c provider.Config) *provider.Controllers {
 	var kinds []schema.GroupVersionResource
@@ -30,12 +32,15 @@ func New(c provider.Config) *provider.Controllers {
 
 	return provider.New(c, provider.Provider{
 		Name: "infrastructure", Namespace: "sidero-system", Lease: "controller-leader-election-capm", Kinds: kinds,
-		Types: []func(*runtime.Scheme) error{v1alpha3.AddToScheme, metal.AddToScheme, clusterv1.AddToScheme},
+		Types: []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha3.AddToScheme, metal.AddToScheme, clusterv1.AddToScheme},
 		Adapt: func(_ *rest.Config, o *ctrl.Options) {
 			o.Cache = cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
 		},
 		SetUp: func(_ context.Context, m ctrl.Manager) error {
-			return errors.Join(metalcluster.SetupWithManager(m), metalmachine.SetupWithManager(m), serverbinding.SetupWithManager(m))
+			return errors.Join(
+				metalcluster.SetupWithManager(m), metalmachine.SetupWithManager(m), metalremediation.SetupWithManager(m),
+				serverbinding.SetupWithManager(m),
+			)
 		},
 	})
 }

@@ -75,7 +75,8 @@ func TestServer(t *testing.T) {
 		"no hardware":      {func(s *v1alpha2.Server) { s.Spec.Hardware = nil }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			decode(t, codec, first) // is the one before
+			before := decode(t, codec, first)
+			defer runtime.KeepAlive(before) // what nobody has any more is not shared
 
 			changed := aServer("1")
 			c.change(changed)
@@ -85,11 +86,11 @@ func TestServer(t *testing.T) {
 				t.Error(diff)
 			}
 
-			if shares := got.Spec.Hardware == first.Spec.Hardware; shares != c.shares {
+			if shares := got.Spec.Hardware == before.Spec.Hardware; shares != c.shares {
 				t.Errorf("shares: %v", shares)
 			}
 
-			if got.UID == first.UID && got.ManagedFields[0].FieldsV1 != first.ManagedFields[0].FieldsV1 {
+			if got.UID == before.UID && got.ManagedFields[0].FieldsV1 != before.ManagedFields[0].FieldsV1 {
 				t.Error("what managers own is there twice")
 			}
 		})

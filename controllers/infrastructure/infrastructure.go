@@ -18,11 +18,13 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/metalcluster"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/metalmachine"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/metalremediation"
+	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/node"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/serverbinding"
 	"github.com/sidero-appliance/sidero-appliance/controllers/provider"
 )
 
-// New prepares the controllers of MetalClusters, MetalMachines, MetalRemediations and ServerBindings. The client has the rights of
+// New prepares the controllers of MetalClusters, MetalMachines, MetalRemediations and ServerBindings, and of
+// their Nodes. The client has the rights of
 // bootstrap.Infrastructure.
 func New(c provider.Config) *provider.Controllers {
 	var kinds []schema.GroupVersionResource
@@ -39,7 +41,7 @@ func New(c provider.Config) *provider.Controllers {
 		SetUp: func(_ context.Context, m ctrl.Manager) error {
 			return errors.Join(
 				metalcluster.SetupWithManager(m), metalmachine.SetupWithManager(m), metalremediation.SetupWithManager(m),
-				serverbinding.SetupWithManager(m),
+				node.SetupWithManager(m), serverbinding.SetupWithManager(m),
 			)
 		},
 	})

@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -29,12 +30,15 @@ type reconciler struct{ client client.Client }
 
 // SetupWithManager lets the controller run.
 func SetupWithManager(m ctrl.Manager) error {
+	r := &reconciler{m.GetClient()}
+
 	err := ctrl.NewControllerManagedBy(m).
 		Named("metalcluster").
 		For(&v1alpha3.MetalCluster{}).
 		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(ofCluster)).
+		Watches(&metal.Server{}, handler.EnqueueRequestsFromMapFunc(r.all), builder.WithPredicates(changesDomains())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
-		Complete(&reconciler{m.GetClient()})
+		Complete(r)
 	if err != nil {
 		return fmt.Errorf("add MetalCluster controller: %w", err)
 	}
@@ -76,7 +80,14 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 		return reconcile.Result{}, err
 	}
 
+	servers := &metal.ServerList{}
+	if err := r.client.List(ctx, servers, client.UnsafeDisableDeepCopy); err != nil {
+		return reconcile.Result{}, fmt.Errorf("list servers: %w", err)
+	}
+
 	before = object.DeepCopy()
+	object.Status.FailureDomains = domains(servers.Items)
+
 	if observe(&object.Status, owned); apiequality.Semantic.DeepEqual(before.Status, object.Status) {
 		return reconcile.Result{}, nil
 	}

@@ -110,7 +110,8 @@ Then use kubectl, or the commands for servers, which say the same in fewer words
 		return fmt.Errorf("%w: see \"%s --help\"", err, cmd.CommandPath())
 	})
 	root.AddGroup(&cobra.Group{ID: "appliance", Title: "The appliance:"}, &cobra.Group{ID: "servers", Title: "Servers:"})
-	addCommands(root, "appliance", p.runCommand(), p.versionCommand(), p.kubeconfigCommand(), p.assetsCommand(), p.rotateCommand(), p.clusterctlRepositoryCommand())
+	addCommands(root, "appliance", p.runCommand(), p.versionCommand(), p.kubeconfigCommand(), p.assetsCommand(), p.rotateCommand(), p.clusterctlRepositoryCommand(),
+		p.generateCommand())
 	addCommands(root, "servers", p.serverCommands()...)
 	return root
 }

@@ -45,9 +45,10 @@ func NewClient(config *rest.Config) (client.Client, error) {
 		return nil, fmt.Errorf("set up client: %w", err)
 	}
 
-	// Three kinds are not worth asking the API for all that it has.
+	// Few kinds are not worth asking the API for all that it has.
 	mapper := meta.NewDefaultRESTMapper(nil)
 	mapper.Add(v1alpha2.GroupVersion.WithKind("Server"), meta.RESTScopeRoot)
+	mapper.Add(v1alpha2.GroupVersion.WithKind("ServerClass"), meta.RESTScopeRoot)
 	mapper.Add(v1alpha3.GroupVersion.WithKind("ServerBinding"), meta.RESTScopeRoot)
 	mapper.Add(v1alpha3.GroupVersion.WithKind("MetalMachine"), meta.RESTScopeNamespace)
 

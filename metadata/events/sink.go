@@ -69,22 +69,22 @@ func (s *Sink) Publish(ctx context.Context, request *events.EventRequest) (*even
 
 	event, err := request.GetData().UnmarshalNew()
 	if errors.Is(err, protoregistry.NotFound) {
-		log.Debug("Talos event of a kind that is not known here")
+		log.Debug("event of a kind that is not known here")
 
 		return &events.EventResponse{}, nil
 	}
 
 	if err != nil { // sent again, it would be no better
-		log.Warn("Talos event could not be read", "error", err)
+		log.Warn("event of Talos could not be read", "error", err)
 
 		return &events.EventResponse{}, nil
 	}
 
 	effect := Decide(event, machine.Facts)
-	log.Debug("Talos event", "step", effect.Step)
+	log.Debug("event of Talos", "step", effect.Step)
 
 	if err := s.Machines.Keep(ctx, machine, effect); err != nil {
-		log.Error("Talos event could not be kept", "error", err)
+		log.Error("event of Talos could not be kept", "error", err)
 
 		return nil, status.Error(codes.Unavailable, "event could not be kept")
 	}

@@ -54,9 +54,9 @@ const (
 	LoadNewerIPXE
 	// BootFromDisk leaves the network boot by FromDisk.
 	BootFromDisk
-	// NotFound is for a machine whose Environment or class does not exist, and NotReady for one whose Environment has no files
-	// yet: it goes on as if nothing answered, and asks again.
+	// NotFound is for a machine whose Environment or class does not exist: it goes on as if nothing answered, and asks again.
 	NotFound
+	// NotReady is for one whose Environment has no files yet: the same is done.
 	NotReady
 )
 

@@ -25,6 +25,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/bootwindow"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
 	"github.com/sidero-appliance/sidero-appliance/appliance/network"
 	"github.com/sidero-appliance/sidero-appliance/boottoken"
 	"github.com/sidero-appliance/sidero-appliance/metadata"
@@ -106,7 +107,7 @@ func bootKey(path string) (boottoken.Key, error) {
 	bytes, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		key := boottoken.NewKey()
-		if err := os.WriteFile(path, key.Bytes(), 0o600); err != nil {
+		if err := pki.WriteFile(path, key.Bytes()); err != nil {
 			return boottoken.Key{}, fmt.Errorf("write key of boot tokens: %w", err)
 		}
 		return key, nil

@@ -36,7 +36,7 @@ func Open(c Config) (*Tunnel, error) {
 	opened := &Tunnel{device.NewDevice(c.Interface, conn.NewDefaultBind(), &device.Logger{
 		Verbosef: device.DiscardLogf,
 		Errorf: func(format string, about ...any) {
-			c.Log.Warn("SideroLink tunnel", "reason", fmt.Sprintf(format, about...))
+			c.Log.Warn("trouble with the tunnel of SideroLink", "reason", fmt.Sprintf(format, about...))
 		},
 	})}
 

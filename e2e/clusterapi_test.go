@@ -72,8 +72,8 @@ spec:
       infrastructureRef: {apiVersion: infrastructure.cluster.x-k8s.io/v1alpha3, kind: MetalMachineTemplate, name: c1-workers}
 `
 
-// useCluster goes with a cluster as far as Cluster API does alone: its infrastructure is taken notice of, machines are
-// made from the templates, and all goes away with it.
+// useCluster goes with a cluster as far as it comes without machines: its infrastructure is taken notice of, and the first machine of
+// its control plane and those of its workers are made from the templates.
 func useCluster(ctx context.Context, t *testing.T, i *installation.Installation) {
 	t.Helper()
 
@@ -96,7 +96,7 @@ func useCluster(ctx context.Context, t *testing.T, i *installation.Installation)
 		}
 
 		for _, kind := range []string{"machine.cluster.", "metalmachine.", "talosconfig."} {
-			if strings.Count(machines, kind) != 2 {
+			if strings.Count(machines, kind) != 3 {
 				return fmt.Errorf("machines are %s", machines)
 			}
 		}

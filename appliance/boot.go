@@ -100,7 +100,6 @@ func (b bootServers) http(known httpboot.Machines, files httpboot.Files, registr
 		Programs:       biosPrograms(),
 		Machines:       known,
 		GRPC:           registration,
-		Talos:          configs.talos,
 		FromDisk:       b.BootFromDiskMethod,
 		Configurations: configs.service,
 		Limits:         httpboot.Limits{Connections: maxConnections},

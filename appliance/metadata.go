@@ -44,11 +44,9 @@ type configurations struct {
 	windows *metadata.Windows
 	events  *eventWriter
 	key     boottoken.Key
-	link    metadata.Link
-	talos   bootplan.Talos
 }
 
-// newConfigurations makes them. The link is where nodes report to, by their configuration and by their kernel arguments.
+// newConfigurations makes them. Nodes are not told where to report to: nothing listens to them yet.
 func newConfigurations(s site, config *rest.Config, objects cache.Cache, saw sightings) (*configurations, error) {
 	key, err := bootKey(filepath.Join(s.DataDir, bootKeyFile))
 	if err != nil {
@@ -69,7 +67,6 @@ func newConfigurations(s site, config *rest.Config, objects cache.Cache, saw sig
 	}
 	c.service = metadata.New(metadata.Config{
 		Lookup: metadata.Lookup{Objects: objects, Live: live},
-		Link:   c.link,
 		Access: s.MetadataAccess,
 		Key:    key,
 		MAC:    network.MAC,

@@ -81,12 +81,7 @@ func useCluster(ctx context.Context, t *testing.T, i *installation.Installation)
 		t.Fatal(err)
 	}
 
-	// What Sidero's own controllers will do.
-	out, err := i.Kubectl(ctx, "patch", "metalcluster", "c1", "--subresource", "status", "--type", "merge", "-p",
-		`{"status":{"ready":true,"initialization":{"provisioned":true}}}`)
-	must(t, out, err)
-
-	out, err = i.Kubectl(ctx, "wait", "cluster", "c1", "--for=condition=InfrastructureReady", "--timeout=60s")
+	out, err := i.Kubectl(ctx, "wait", "cluster", "c1", "--for=condition=InfrastructureReady", "--timeout=60s")
 	must(t, out, err)
 
 	eventually(ctx, t, func() error {

@@ -8,10 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/rest"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
@@ -24,8 +22,7 @@ import (
 )
 
 // New prepares the controllers of MetalClusters, MetalMachines, MetalRemediations and ServerBindings, and of
-// their Nodes. The client has the rights of
-// bootstrap.Infrastructure.
+// their Nodes. The client has the rights of bootstrap.Infrastructure.
 func New(c provider.Config) *provider.Controllers {
 	var kinds []schema.GroupVersionResource
 	for _, name := range []string{"metalclusters", "metalmachines", "serverbindings"} {
@@ -35,9 +32,7 @@ func New(c provider.Config) *provider.Controllers {
 	return provider.New(c, provider.Provider{
 		Name: "infrastructure", Namespace: "sidero-system", Lease: "controller-leader-election-capm", Kinds: kinds,
 		Types: []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha3.AddToScheme, metal.AddToScheme, clusterv1.AddToScheme},
-		Adapt: func(_ *rest.Config, o *ctrl.Options) {
-			o.Cache = cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
-		},
+		Adapt: provider.Lean,
 		SetUp: func(_ context.Context, m ctrl.Manager) error {
 			return errors.Join(
 				metalcluster.SetupWithManager(m), metalmachine.SetupWithManager(m), metalremediation.SetupWithManager(m),

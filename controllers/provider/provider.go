@@ -9,11 +9,14 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sidero-appliance/sidero-appliance/controllers/lease"
@@ -44,10 +47,17 @@ type Provider struct {
 	Kinds []schema.GroupVersionResource
 	// Types registers those that the controllers work with.
 	Types []func(*runtime.Scheme) error
-	// Adapt changes what the manager is made of. The client's configuration is a copy. Optional.
+	// Adapt changes what the manager is made of. The client's configuration is a copy. Optional; Lean is one.
 	Adapt func(*rest.Config, *ctrl.Options)
 	// SetUp adds the controllers to a manager.
 	SetUp func(context.Context, ctrl.Manager) error
+}
+
+// Lean has a manager remember less: neither who owns which field, by which nothing here goes, nor Secrets. These are asked for when
+// they are needed: there is no memory for those of all clusters, nor may an old one be gone by.
+func Lean(_ *rest.Config, o *ctrl.Options) {
+	o.Cache = cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
+	o.Client = client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}}
 }
 
 // Controllers are those of a provider.

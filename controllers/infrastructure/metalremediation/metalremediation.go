@@ -25,8 +25,8 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/allocation"
-	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/contract"
 )
 
 const (

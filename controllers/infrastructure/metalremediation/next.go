@@ -9,7 +9,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
-	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/contract"
+	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 )
 
 const (

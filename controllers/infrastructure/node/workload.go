@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/kubeconfig"
-	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/contract"
+	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 )
 
 // answersWithin bounds each request to a cluster.

@@ -20,7 +20,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
-	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/contract"
+	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 )
 
 // atOnce is how many bindings are worked on at the same time, as upstream.

@@ -11,11 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/rest"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/controllers/provider"
@@ -28,11 +25,7 @@ func New(c provider.Config) *provider.Controllers {
 		Name: "talos-bootstrap", Namespace: "cabpt-system", Lease: "controller-leader-election-cabpt",
 		Kinds: []schema.GroupVersionResource{v1alpha3.GroupVersion.WithResource("talosconfigs")},
 		Types: []func(*runtime.Scheme) error{v1alpha3.AddToScheme, clusterv1.AddToScheme, corev1.AddToScheme},
-		Adapt: func(_ *rest.Config, o *ctrl.Options) {
-			o.Cache = cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
-			// Secrets of clusters are asked for when needed: neither is there memory for all, nor may an old one be gone by.
-			o.Client = client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}}
-		},
+		Adapt: provider.Lean,
 		SetUp: func(_ context.Context, m ctrl.Manager) error { return setUp(m) },
 	})
 }

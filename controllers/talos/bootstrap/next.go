@@ -5,9 +5,9 @@ import (
 
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
-	"sigs.k8s.io/cluster-api/util/annotations"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 )
 
 // action is what to do about a TalosConfig.
@@ -54,7 +54,7 @@ func next(f facts) decision {
 		return decision{wait, v1alpha3.ReasonWaitingForOwner, "no Machine owns this object yet"}
 	case f.cluster == nil:
 		return decision{wait, v1alpha3.ReasonWaitingForOwner, "Cluster " + cmp.Or(f.machine.Spec.ClusterName, "(none)") + " does not exist yet"}
-	case annotations.IsPaused(f.cluster, f.config):
+	case contract.Paused(f.config, f.cluster):
 		return decision{action: leave}
 	case made:
 		return decision{action: keep}

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 	"github.com/sidero-appliance/sidero-appliance/machineconfig"
 )
 
@@ -118,42 +119,20 @@ func (r *reconciler) settle(ctx context.Context, f facts, failed error) (ctrl.Re
 func (r *reconciler) gather(ctx context.Context, config *v1alpha3.TalosConfig) (facts, error) {
 	f := facts{config: config}
 
-	for _, owner := range config.OwnerReferences {
-		if owner.Kind != "Machine" || !isClusterAPI(owner.APIVersion) {
-			continue
-		}
-
-		machine := &clusterv1.Machine{}
-		if found, err := r.find(ctx, client.ObjectKey{Namespace: config.Namespace, Name: owner.Name}, machine); err != nil || !found {
-			return f, err
-		}
-
-		if machine.UID == owner.UID {
-			f.machine = machine
-		}
+	machine := &clusterv1.Machine{}
+	if found, err := contract.Owner(ctx, r.client, config, "Machine", machine); err != nil || !found {
+		return f, err //nolint:wrapcheck // it names the object
 	}
 
-	if f.machine == nil {
-		return f, nil
-	}
-
+	f.machine = machine
 	cluster := &clusterv1.Cluster{}
 
-	found, err := r.find(ctx, client.ObjectKey{Namespace: config.Namespace, Name: f.machine.Spec.ClusterName}, cluster)
+	found, err := contract.Find(ctx, r.client, client.ObjectKey{Namespace: config.Namespace, Name: machine.Spec.ClusterName}, cluster)
 	if found {
 		f.cluster = cluster
 	}
 
-	return f, err
-}
-
-func (r *reconciler) find(ctx context.Context, key client.ObjectKey, object client.Object) (bool, error) {
-	err := r.client.Get(ctx, key, object)
-	if err == nil {
-		return true, nil
-	}
-
-	return false, client.IgnoreNotFound(err) //nolint:wrapcheck // it names the object
+	return f, err //nolint:wrapcheck // it names the object
 }
 
 // release removes the finalizer that old versions of upstream set.

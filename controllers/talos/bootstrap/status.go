@@ -2,13 +2,11 @@ package bootstrap
 
 import (
 	"errors"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
-	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
@@ -89,11 +87,4 @@ func set(status *v1alpha3.TalosConfigStatus, condition metal.Condition) {
 
 func isError(condition metal.Condition) bool {
 	return condition.Status == corev1.ConditionFalse && condition.Severity == metal.SeverityError
-}
-
-// isClusterAPI tells whether an owner is of Cluster API's own group, in whichever version.
-func isClusterAPI(apiVersion string) bool {
-	group, _, _ := strings.Cut(apiVersion, "/")
-
-	return group == clusterv1.GroupVersion.Group
 }

@@ -11,11 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/rest"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	bootstrap "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
@@ -30,10 +27,7 @@ func New(c provider.Config) *provider.Controllers {
 		Name: "talos-control-plane", Namespace: "cacppt-system", Lease: "controller-leader-election-cacppt",
 		Kinds: []schema.GroupVersionResource{v1alpha3.GroupVersion.WithResource("taloscontrolplanes")},
 		Types: []func(*runtime.Scheme) error{v1alpha3.AddToScheme, bootstrap.AddToScheme, clusterv1.AddToScheme, corev1.AddToScheme},
-		Adapt: func(_ *rest.Config, o *ctrl.Options) {
-			o.Cache = cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
-			o.Client = client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}}
-		},
+		Adapt: provider.Lean,
 		SetUp: func(_ context.Context, m ctrl.Manager) error { return setUp(m, talosapi.Dial) },
 	})
 }

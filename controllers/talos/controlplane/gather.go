@@ -13,12 +13,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
-	"sigs.k8s.io/cluster-api/util/annotations"
 	"sigs.k8s.io/cluster-api/util/conditions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	bootstrap "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 )
 
 const (
@@ -42,19 +42,11 @@ type scene struct {
 func (r *reconciler) gather(ctx context.Context, plane *v1alpha3.TalosControlPlane) (*scene, error) {
 	s := &scene{plane: plane}
 
-	for _, owner := range plane.OwnerReferences {
-		if owner.Kind != "Cluster" {
-			continue
-		}
-
-		cluster := &clusterv1.Cluster{}
-
-		err := r.live.Get(ctx, client.ObjectKey{Namespace: plane.Namespace, Name: owner.Name}, cluster)
-		if err == nil && cluster.UID == owner.UID {
-			s.cluster = cluster
-		} else if client.IgnoreNotFound(err) != nil {
-			return nil, err //nolint:wrapcheck // it names the object
-		}
+	cluster := &clusterv1.Cluster{}
+	if found, err := contract.Owner(ctx, r.live, plane, "Cluster", cluster); err != nil {
+		return nil, err //nolint:wrapcheck // it names the object
+	} else if found {
+		s.cluster = cluster
 	}
 
 	all := &clusterv1.MachineList{}
@@ -82,10 +74,9 @@ func (r *reconciler) describe(ctx context.Context, s *scene) error {
 		deleted: s.plane.DeletionTimestamp != nil, owned: s.cluster != nil, bootstrapped: s.plane.Status.Bootstrapped,
 		intended: s.plane.Annotations[intention], wanted: int(ptr.Deref(spec.Replicas, 1)), surge: 1,
 	}
-	_, s.facts.paused = s.plane.Annotations[clusterv1.PausedAnnotation]
+	s.facts.paused = contract.Paused(s.plane, s.cluster)
 
 	if s.cluster != nil {
-		s.facts.paused = annotations.IsPaused(s.cluster, s.plane)
 		s.facts.provisioned = ptr.Deref(s.cluster.Status.Initialization.InfrastructureProvisioned, false)
 		s.facts.endpoint = s.cluster.Spec.ControlPlaneEndpoint.IsValid()
 	}

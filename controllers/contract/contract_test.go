@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
-	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/contract"
+	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 )
 
 // TestConditions: the time of a condition is that of its last change, whatever of it changed.

@@ -1,4 +1,4 @@
-// Package contract is what Cluster API asks of all infrastructure objects: that they find their owners, and are left alone during
+// Package contract is what Cluster API asks of the objects of all providers: that they find their owners, and are left alone during
 // a pause.
 package contract
 

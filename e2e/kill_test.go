@@ -61,6 +61,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		events: make(chan struct{}, 1),
 	}
 
+	bootAgent(ctx, t, r.api)
+
 	for n := range cyclists + bystanders {
 		r.add(ctx, t, n, n < cyclists)
 	}

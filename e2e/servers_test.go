@@ -29,6 +29,7 @@ const (
 // The witnesses are the machines' disks, QEMU's counters and the BMCs' logs, not what the appliance says.
 func TestServersLifecycle(t *testing.T) {
 	ctx, i := start(t, lifecycleWithin, "--log-level=debug")
+	bootAgent(ctx, t, admin(t, i))
 
 	node, err := bmc.Attach(ctx, i.Lab, bmcAddress)
 	node = must(t, node, err)
@@ -261,7 +262,7 @@ func (m *managed) use(ctx context.Context, t *testing.T) {
 
 	m.untilOn(ctx, t, true)
 
-	// There is no environment to boot, so that it comes into the agent, which is the worst place to be for it.
+	// What it boots is the agent, which is the worst place to be for it.
 	for range 2 {
 		m.untilRegistered(ctx, t)
 		m.machine.VM().Console.Forget()

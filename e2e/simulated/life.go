@@ -60,7 +60,7 @@ func (l *life) run(ctx context.Context, fromNetwork bool) {
 		return
 	}
 
-	// Only a machine in use is told to start again. Until the appliance gives it an operating system to boot, it has one.
+	// Only a machine in use is told to start again. It has an operating system from then on.
 	if l.disk != nil {
 		l.disk.install(ctx)
 	}

@@ -61,8 +61,6 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		events: make(chan struct{}, 1),
 	}
 
-	bootAgent(ctx, t, r.api)
-
 	for n := range cyclists + bystanders {
 		r.add(ctx, t, n, n < cyclists)
 	}
@@ -141,6 +139,10 @@ func (r *roundabout) add(ctx context.Context, t *testing.T, n int, accepted bool
 
 	if err := r.api.Patch(ctx, s, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
+	}
+
+	if accepted {
+		useAgent(ctx, t, r.api, m.Name, m.MAC)
 	}
 }
 

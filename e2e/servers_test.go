@@ -29,7 +29,6 @@ const (
 // The witnesses are the machines' disks, QEMU's counters and the BMCs' logs, not what the appliance says.
 func TestServersLifecycle(t *testing.T) {
 	ctx, i := start(t, lifecycleWithin, "--log-level=debug")
-	bootAgent(ctx, t, admin(t, i))
 
 	node, err := bmc.Attach(ctx, i.Lab, bmcAddress)
 	node = must(t, node, err)
@@ -250,6 +249,7 @@ func (m *managed) use(ctx context.Context, t *testing.T) {
 	}
 
 	m.fill(ctx, t)
+	useAgent(ctx, t, m.client, m.name, m.machine.Description().MAC)
 
 	bind(ctx, t, m.Installation, m.name)
 	m.until(ctx, t, "in use", func(s *v1alpha2.Server) bool { return s.Status.InUse })

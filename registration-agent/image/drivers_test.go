@@ -18,6 +18,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/initramfs"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/initramfs/initramfstest"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/modules"
 )
 
@@ -51,7 +53,7 @@ func openImage(t *testing.T) realImage {
 	}
 	image := realImage{files: fstest.MapFS{}, release: manifest.KernelRelease, byName: map[string]realModule{}, tree: t.TempDir()}
 	for _, name := range []string{agentInitramfs, driversInitramfs} {
-		found, _ := unpack(t, decompress(t, read(t, filepath.Join(images, name))))
+		found, _ := initramfstest.Unpack(t, decompress(t, read(t, filepath.Join(images, name))))
 		for file, content := range found {
 			if _, content, isFile := strings.Cut(content, " "); isFile && content != "" {
 				image.files[file] = &fstest.MapFile{Data: []byte(content)}
@@ -88,7 +90,7 @@ func (i realImage) install(t *testing.T) {
 		if strings.HasSuffix(name, ".ko") {
 			path := filepath.Join(folder, filepath.Base(name))
 			write(t, path, string(file.Data))
-			i.byName[moduleName(name)] = realModule{path: path}
+			i.byName[initramfs.ModuleName(name)] = realModule{path: path}
 		}
 	}
 	// depmod warns of both when they are missing.
@@ -155,7 +157,7 @@ func TestDevicesFindTheirDrivers(t *testing.T) {
 			}
 			peer := image.modprobe(t, "-R", device.modalias)
 			for n := range peer {
-				peer[n] = kernelName(peer[n])
+				peer[n] = initramfs.ModuleName(peer[n])
 			}
 			slices.Sort(peer)
 			if peer = slices.Compact(peer); !slices.Equal(peer, found) {
@@ -186,7 +188,7 @@ func TestModulesAreComplete(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			info := func(field string) []string { return image.kmod(t, "modinfo", "-F", field, module.path) }
 			for _, list := range info("depends") {
-				for _, need := range strings.Split(kernelName(list), ",") {
+				for _, need := range strings.Split(initramfs.ModuleName(list), ",") {
 					if !slices.Contains(module.needs, need) {
 						t.Errorf("needs %s: the index has %v", need, module.needs)
 					}
@@ -195,7 +197,7 @@ func TestModulesAreComplete(t *testing.T) {
 			// Soft dependencies included.
 			for _, line := range image.modprobe(t, "-D", name) {
 				file, isModule := strings.CutPrefix(line, "insmod ")
-				if need := moduleName(strings.TrimSpace(file)); isModule && !slices.Contains(image.closure(name), need) {
+				if need := initramfs.ModuleName(strings.TrimSpace(file)); isModule && !slices.Contains(image.closure(name), need) {
 					t.Errorf("modprobe would load %s, the agent %v", need, image.closure(name))
 				}
 			}
@@ -242,7 +244,7 @@ func TestDriversThatAskModprobe(t *testing.T) {
 
 // TestFirstInitramfsStandsAlone boots a virtual machine without the second one.
 func TestFirstInitramfsStandsAlone(t *testing.T) {
-	found, _ := unpack(t, decompress(t, read(t, filepath.Join(images, agentInitramfs))))
+	found, _ := initramfstest.Unpack(t, decompress(t, read(t, filepath.Join(images, agentInitramfs))))
 	_, index, _ := strings.Cut(found[modules.IndexFile("agent")], " ")
 	if _, err := modules.Parse([]byte(index)); err != nil {
 		t.Error(err)

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/sidero-appliance/sidero-appliance/assets/debian"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/initramfs"
 )
 
 // firmwareFile is what a driver loads into a device.
@@ -36,10 +37,10 @@ func fetchFirmware(ctx context.Context, archive *debian.Archive) ([]debian.Packa
 
 // selectFirmware reads the files that modules name from unpacked packages, sorted by
 // name. It fails when one is in none of them, or may not be passed on.
-func selectFirmware(chosen []chosenModule, packages []debian.Package) ([]firmwareFile, error) {
+func selectFirmware(chosen []initramfs.Module, packages []debian.Package) ([]firmwareFile, error) {
 	var names []string
 	for _, module := range chosen {
-		for _, name := range module.firmware {
+		for _, name := range module.Firmware {
 			if _, spare := spareFirmware()[name]; !spare {
 				names = append(names, name)
 			}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sidero-appliance/sidero-appliance/assets/debian"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/initramfs"
 )
 
 const copyrightFile = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
@@ -84,7 +85,7 @@ func TestSelectFirmware(t *testing.T) {
 	}
 	packages := []debian.Package{{Entry: debian.Entry{Name: "empty"}, Dir: t.TempDir()}, pkg}
 	choose := func(names ...string) ([]firmwareFile, error) {
-		return selectFirmware([]chosenModule{{}, {firmware: names}, {firmware: names}}, packages)
+		return selectFirmware([]initramfs.Module{{}, {Firmware: names}, {Firmware: names}}, packages)
 	}
 
 	files, err := choose("tigon/tg3.bin", "isci/isci_firmware.bin", "tg3-link.bin")

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/sidero-appliance/sidero-appliance/assets/debian"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/initramfs"
 )
 
 func main() {
@@ -65,18 +66,18 @@ type archives struct {
 
 // fetch downloads the packages. The firmware comes from a newer release than the kernel:
 // in Debian 12 the copyright file of the packages leaves out some of their files.
-func (a archives) fetch(ctx context.Context) (kernel, []debian.Package, error) {
+func (a archives) fetch(ctx context.Context) (initramfs.Kernel, []debian.Package, error) {
 	stable, err := a.open([]string{"bookworm", "bookworm-security"}, "main")
 	if err != nil {
-		return kernel{}, nil, err
+		return initramfs.Kernel{}, nil, err
 	}
-	linux, err := fetchKernel(ctx, stable)
+	linux, err := initramfs.FetchKernel(ctx, stable)
 	if err != nil {
-		return kernel{}, nil, err
+		return initramfs.Kernel{}, nil, err
 	}
 	newer, err := a.open([]string{"trixie"}, "non-free-firmware")
 	if err != nil {
-		return kernel{}, nil, err
+		return initramfs.Kernel{}, nil, err
 	}
 	firmware, err := fetchFirmware(ctx, newer)
 	return linux, firmware, err
@@ -95,7 +96,7 @@ func (a archives) open(suites []string, component string) (*debian.Archive, erro
 
 // build writes the kernel, the two initramfs, the copyright files of the packages and
 // the manifest.
-func build(ctx context.Context, kernel kernel, packages []debian.Package, out string) error {
+func build(ctx context.Context, kernel initramfs.Kernel, packages []debian.Package, out string) error {
 	contents, err := choose(kernel.Modules, packages)
 	if err != nil {
 		return err
@@ -132,16 +133,16 @@ func build(ctx context.Context, kernel kernel, packages []debian.Package, out st
 
 // contents are what the two initramfs hold beside the agent.
 type contents struct {
-	modules, drivers []chosenModule
+	modules, drivers []initramfs.Module
 	firmware         []firmwareFile
 }
 
 func choose(tree fs.FS, packages []debian.Package) (contents, error) {
-	first, err := selectModules(tree, agentModules(), nil)
+	first, err := initramfs.Select(initramfs.Choice{Tree: tree, Wanted: agentModules(), Implied: impliedModules()})
 	if err != nil {
 		return contents{}, err
 	}
-	second, err := selectModules(tree, driverModules(), first)
+	second, err := initramfs.Select(initramfs.Choice{Tree: tree, Wanted: driverModules(), Present: first, Implied: impliedModules()})
 	if err != nil {
 		return contents{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"runtime"
 
 	"github.com/sidero-appliance/sidero-appliance/assets/debian"
+	"github.com/sidero-appliance/sidero-appliance/registration-agent/initramfs"
 )
 
 // manifest says what an image is made of.
@@ -22,7 +23,7 @@ type manifest struct {
 	Files   []debian.File  `json:"files"`
 }
 
-func newManifest(kernel kernel, packages []debian.Package, contents contents, files []debian.File) manifest {
+func newManifest(kernel initramfs.Kernel, packages []debian.Package, contents contents, files []debian.File) manifest {
 	origins := make([]debian.Origin, 0, len(packages))
 	for _, pkg := range packages {
 		origins = append(origins, pkg.Origin())
@@ -40,7 +41,7 @@ func newManifest(kernel kernel, packages []debian.Package, contents contents, fi
 	}
 }
 
-func namesOf(chosen []chosenModule) []string {
+func namesOf(chosen []initramfs.Module) []string {
 	names := make([]string, 0, len(chosen))
 	for _, module := range chosen {
 		names = append(names, module.Name)

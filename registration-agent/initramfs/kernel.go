@@ -1,4 +1,4 @@
-package main
+package initramfs
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/assets/debian"
 )
 
-// kernel is an unpacked Debian kernel package.
-type kernel struct {
+// Kernel is an unpacked Debian kernel package.
+type Kernel struct {
 	debian.Package
 	// Release is what uname -r says, for example 6.1.0-56-amd64.
 	Release string
@@ -22,12 +22,12 @@ type kernel struct {
 	Modules fs.FS
 }
 
-// fetchKernel follows the meta package linux-image-amd64 to the newest kernel.
-func fetchKernel(ctx context.Context, archive *debian.Archive) (kernel, error) {
+// FetchKernel follows the meta package linux-image-amd64 to the newest kernel.
+func FetchKernel(ctx context.Context, archive *debian.Archive) (Kernel, error) {
 	const meta, prefix = "linux-image-amd64", "linux-image-"
 	entry, err := archive.Lookup(ctx, meta)
 	if err != nil {
-		return kernel{}, err
+		return Kernel{}, err
 	}
 	for _, name := range entry.Depends {
 		release, found := strings.CutPrefix(name, prefix)
@@ -36,14 +36,14 @@ func fetchKernel(ctx context.Context, archive *debian.Archive) (kernel, error) {
 		}
 		pkg, err := archive.Fetch(ctx, name)
 		if err != nil {
-			return kernel{}, err
+			return Kernel{}, err
 		}
-		return kernel{
+		return Kernel{
 			Package: pkg,
 			Release: release,
 			Vmlinuz: filepath.Join(pkg.Dir, "boot", "vmlinuz-"+release),
 			Modules: os.DirFS(filepath.Join(pkg.Dir, "lib", "modules", release)),
 		}, nil
 	}
-	return kernel{}, fmt.Errorf("find kernel: %s %s depends on no %s package", meta, entry.Version, prefix)
+	return Kernel{}, fmt.Errorf("find kernel: %s %s depends on no %s package", meta, entry.Version, prefix)
 }

@@ -1,4 +1,4 @@
-package main
+package initramfs
 
 import (
 	"bytes"
@@ -13,43 +13,55 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/modules"
 )
 
-// chosenModule is a module and the bytes of its file, signature included.
-type chosenModule struct {
+// Module is a kernel module and the bytes of its file, signature included.
+type Module struct {
 	modules.Module
 	// softdeps are the values of that name (modprobe.d(5)): what must come before or
 	// after for this module to work, though no symbol says so.
 	softdeps []string
-	// firmware are the files it may ask for, below /lib/firmware.
-	firmware []string
+	// Firmware are the files it may ask for, below /lib/firmware.
+	Firmware []string
 	Content  []byte
 }
 
-// selection is the choice of modules from a kernel's module tree.
+// Choice says which modules to take.
+type Choice struct {
+	// Tree is the kernel's /lib/modules/RELEASE.
+	Tree fs.FS
+	// Wanted are modules by name; what they need comes along.
+	Wanted []string
+	// Present are those of an initramfs that is unpacked before, which are left out.
+	Present []Module
+	// Implied says in the words of a softdep (modprobe.d(5)) what a module asks modprobe
+	// for while it runs: there is none in an initramfs.
+	Implied map[string]string
+}
+
+// selection is a choice and what there is to choose from.
 type selection struct {
-	tree    fs.FS
+	Choice
 	files   map[string]string
 	builtin map[string]bool
 }
 
-// selectModules reads the wanted modules and what they need from a kernel's module
-// tree and returns them sorted by name. What the kernel has built in is left out, and
-// what is present already.
-func selectModules(tree fs.FS, wanted []string, present []chosenModule) ([]chosenModule, error) {
-	files, err := moduleFiles(tree)
+// Select reads the wanted modules and what they need, and returns them sorted by name.
+// What the kernel has built in is left out.
+func Select(choice Choice) ([]Module, error) {
+	files, err := moduleFiles(choice.Tree)
 	if err != nil {
 		return nil, err
 	}
-	builtin, err := builtinModules(tree)
+	builtin, err := builtinModules(choice.Tree)
 	if err != nil {
 		return nil, err
 	}
-	s := selection{tree: tree, files: files, builtin: builtin}
-	chosen := map[string]chosenModule{}
-	queue := slices.Clone(wanted)
+	s := selection{Choice: choice, files: files, builtin: builtin}
+	chosen := map[string]Module{}
+	queue := slices.Clone(choice.Wanted)
 	for len(queue) > 0 {
 		name := queue[0]
 		queue = queue[1:]
-		if _, done := chosen[name]; done || builtin[name] || contains(present, name) {
+		if _, done := chosen[name]; done || builtin[name] || contains(choice.Present, name) {
 			continue
 		}
 		module, err := s.read(name)
@@ -59,24 +71,24 @@ func selectModules(tree fs.FS, wanted []string, present []chosenModule) ([]chose
 		chosen[name] = module
 		queue = slices.Concat(queue, module.Needs, module.Then)
 	}
-	return slices.SortedFunc(maps.Values(chosen), func(a, b chosenModule) int { return strings.Compare(a.Name, b.Name) }), nil
+	return slices.SortedFunc(maps.Values(chosen), func(a, b Module) int { return strings.Compare(a.Name, b.Name) }), nil
 }
 
-func contains(list []chosenModule, name string) bool {
-	return slices.ContainsFunc(list, func(module chosenModule) bool { return module.Name == name })
+func contains(list []Module, name string) bool {
+	return slices.ContainsFunc(list, func(module Module) bool { return module.Name == name })
 }
 
 // read describes a module, with what goes before and after it in this kernel.
-func (s selection) read(name string) (chosenModule, error) {
+func (s selection) read(name string) (Module, error) {
 	file, found := s.files[name]
 	if !found {
-		return chosenModule{}, fmt.Errorf("select modules: the kernel has no module %s", name)
+		return Module{}, fmt.Errorf("select modules: the kernel has no module %s", name)
 	}
-	module, err := readModule(s.tree, file)
+	module, err := readModule(s.Tree, file)
 	if err != nil {
-		return chosenModule{}, err
+		return Module{}, err
 	}
-	for _, words := range append(module.softdeps, impliedModules()[name]) {
+	for _, words := range append(module.softdeps, s.Implied[name]) {
 		before, after := parseSoftdep(words)
 		module.Needs = append(module.Needs, s.known(before)...)
 		module.Then = append(module.Then, s.known(after)...)
@@ -112,16 +124,16 @@ func (s selection) loadable(names []string) []string {
 	return loadable
 }
 
-func readModule(tree fs.FS, file string) (chosenModule, error) {
+func readModule(tree fs.FS, file string) (Module, error) {
 	content, err := fs.ReadFile(tree, file)
 	if err != nil {
-		return chosenModule{}, fmt.Errorf("read module: %w", err)
+		return Module{}, fmt.Errorf("read module: %w", err)
 	}
 	module, err := parseModinfo(content)
 	if err != nil {
-		return chosenModule{}, fmt.Errorf("read module %s: %w", file, err)
+		return Module{}, fmt.Errorf("read module %s: %w", file, err)
 	}
-	module.Name = moduleName(file)
+	module.Name = ModuleName(file)
 	module.File = path.Base(file)
 	module.Content = content
 	return module, nil
@@ -129,21 +141,21 @@ func readModule(tree fs.FS, file string) (chosenModule, error) {
 
 // parseModinfo reads what a module says of itself from the .modinfo section of its ELF
 // file: KEY=VALUE strings, each ended by a zero byte (the kernel's MODULE_INFO).
-func parseModinfo(content []byte) (chosenModule, error) {
+func parseModinfo(content []byte) (Module, error) {
 	file, err := elf.NewFile(bytes.NewReader(content))
 	if err != nil {
-		return chosenModule{}, err
+		return Module{}, err
 	}
 	defer file.Close()
 	section := file.Section(".modinfo")
 	if section == nil {
-		return chosenModule{}, fmt.Errorf("it has no section .modinfo")
+		return Module{}, fmt.Errorf("it has no section .modinfo")
 	}
 	data, err := section.Data()
 	if err != nil {
-		return chosenModule{}, err
+		return Module{}, err
 	}
-	var module chosenModule
+	var module Module
 	for info := range strings.SplitSeq(string(data), "\x00") {
 		key, value, _ := strings.Cut(info, "=")
 		switch key {
@@ -154,7 +166,7 @@ func parseModinfo(content []byte) (chosenModule, error) {
 		case "softdep":
 			module.softdeps = append(module.softdeps, value)
 		case "firmware":
-			module.firmware = append(module.firmware, value)
+			module.Firmware = append(module.Firmware, value)
 		}
 	}
 	return module, nil
@@ -181,7 +193,7 @@ func moduleFiles(tree fs.FS) (map[string]string, error) {
 	files := map[string]string{}
 	err := fs.WalkDir(tree, "kernel", func(file string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() && strings.HasSuffix(file, ".ko") {
-			files[moduleName(file)] = file
+			files[ModuleName(file)] = file
 		}
 		return err
 	})
@@ -198,14 +210,14 @@ func builtinModules(tree fs.FS) (map[string]bool, error) {
 	}
 	builtin := map[string]bool{}
 	for line := range strings.Lines(string(text)) {
-		builtin[moduleName(strings.TrimSpace(line))] = true
+		builtin[ModuleName(strings.TrimSpace(line))] = true
 	}
 	return builtin, nil
 }
 
-// moduleName is the kernel's name for the module in a file: virtio-rng.ko holds
+// ModuleName is the kernel's name for the module in a file: virtio-rng.ko holds
 // virtio_rng.
-func moduleName(file string) string {
+func ModuleName(file string) string {
 	return kernelName(strings.TrimSuffix(path.Base(file), ".ko"))
 }
 

@@ -189,7 +189,9 @@ func (r *reconciler) evict(ctx context.Context, s *scene, name string) error {
 	leaving := s.fact(name)
 	if leaving.reached {
 		err := r.tell(ctx, s, name, func(n talosapi.Node) error {
-			return errors.Join(n.EtcdForfeitLeadership(ctx), n.EtcdLeave(ctx))
+			_ = n.EtcdForfeitLeadership(ctx) //nolint:errcheck // without it the others elect a leader some seconds later
+
+			return n.EtcdLeave(ctx)
 		})
 		if err == nil {
 			return nil

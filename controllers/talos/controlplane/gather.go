@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
-	"sigs.k8s.io/cluster-api/util/conditions"
+	"sigs.k8s.io/cluster-api/util/collections"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	bootstrap "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
@@ -104,10 +104,9 @@ func (r *reconciler) describe(ctx context.Context, s *scene) error {
 	return nil
 }
 
-// flagged tells whether a MachineHealthCheck wants a machine to be replaced.
-func flagged(m clusterv1.Machine) bool {
-	return conditions.IsFalse(&m, clusterv1.MachineOwnerRemediatedCondition)
-}
+// flagged tells whether a machine is to be replaced because it is unhealthy. That it was handed over alone does not tell: it may have
+// become well since.
+func flagged(m clusterv1.Machine) bool { return collections.IsUnhealthyAndOwnerRemediated(&m) }
 
 // outdated tells whether a machine is made of something else than is wanted. What is not known of one that upstream made counts as equal.
 func (r *reconciler) outdated(ctx context.Context, plane *v1alpha3.TalosControlPlane, m clusterv1.Machine) (bool, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -54,7 +55,7 @@ func (r *reconciler) create(ctx context.Context, s *scene) error {
 	})
 	if apierrors.IsAlreadyExists(err) {
 		infra = clusterv1.ContractVersionedObjectReference{
-			APIGroup: template.GroupVersionKind().Group, Kind: template.Kind[:len(template.Kind)-len(clusterv1.TemplateSuffix)], Name: name,
+			APIGroup: template.GroupVersionKind().Group, Kind: strings.TrimSuffix(template.Kind, clusterv1.TemplateSuffix), Name: name,
 		}
 	} else if err != nil {
 		return fmt.Errorf("clone %s %s: %w", template.Kind, template.Name, err)

@@ -2,27 +2,26 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterctl/manifest"
-	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterctl/repository"
 	"github.com/sidero-appliance/sidero-appliance/appliance/servers"
 )
-
-// anyServer is the class that the appliance makes of all servers.
-const anyServer = "any"
 
 func (p program) generateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate",
 		Short: "Write manifests",
-		Args:  noArguments,
+		Args:  noSuchCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.generateClusterCommand())
@@ -30,95 +29,166 @@ func (p program) generateCommand() *cobra.Command {
 }
 
 func (p program) generateClusterCommand() *cobra.Command {
-	c := p.clusterDefaults()
+	c := &manifest.Cluster{Name: p.variable(manifest.Name), Port: manifest.DefaultPort}
+	var wrong map[string]error
 	cmd := &cobra.Command{
 		Use:   "cluster NAME",
 		Short: "Write the manifest of a cluster, from Sidero's template",
 		Long: `Write the manifest of a cluster to standard output, from Sidero's cluster template,
-and tell whether there are servers enough for it. Nothing is changed: "kubectl apply"
-makes the cluster.
+for "kubectl apply" to make the cluster. Nothing is changed by this command.
+
+What you do not say is chosen by the servers that are free: the class, how many
+machines, and the versions, by the Environment that the class boots. What does not fit
+the servers is told on standard error. Without an appliance to ask, the manifest is
+that of "clusterctl generate cluster".
 
 Nothing here makes the cluster's API reachable at its endpoint. Give the address of a
 load balancer by --endpoint, or a free address in the machines' network by
 --virtual-ip: the machines of the control plane share that by themselves.
 
 The variables of the template, such as CONTROL_PLANE_ENDPOINT, count where a flag is
-not given.`,
-		Example: `  sidero-appliance generate cluster rack-1 --virtual-ip 192.0.2.10 --workers 2 > rack-1.yaml
-  kubectl apply -f rack-1.yaml`,
+not given. docs/clusters.md tells how to go on.`,
+		Example: `  # A cluster of the servers that are free, whose control plane shares an address:
+  sidero-appliance generate cluster rack-1 --virtual-ip 192.0.2.10 > rack-1.yaml
+  kubectl apply -f rack-1.yaml
+
+  # Three machines for the control plane and five workers, behind a load balancer:
+  sidero-appliance generate cluster rack-2 --endpoint rack-2.example.com \
+    --control-plane-class small --control-planes 3 --worker-class big --workers 5 |
+    kubectl apply -f -`,
 		Args: func(cmd *cobra.Command, names []string) error {
-			if len(names) == 1 {
+			if len(names) == 1 || len(names) == 0 && c.Name != "" {
 				return nil
 			}
 			return fmt.Errorf("\"%s\" takes the name of one cluster, not %q: see \"%[1]s --help\"", cmd.CommandPath(), names)
 		},
 		RunE: func(cmd *cobra.Command, names []string) error {
-			c.Name = names[0]
-			return p.generateCluster(cmd, c)
+			if len(names) == 1 {
+				c.Name = names[0]
+			}
+			if err := unlessGiven(cmd.Flags(), wrong); err != nil {
+				return err
+			}
+			return p.generateCluster(cmd, *c)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&c.Endpoint, "endpoint", c.Endpoint, "address or host name of the cluster's API ("+manifest.Endpoint+")")
-	flags.StringVar(&c.VirtualIP, "virtual-ip", "", "address that the machines of the control plane share")
-	flags.Int64Var(&c.Port, "port", c.Port, "port of the cluster's API ("+manifest.Port+")")
-	flags.StringVar(&c.ControlPlaneClass, "control-plane-class", c.ControlPlaneClass, "server class of the control plane ("+manifest.ControlPlaneClass+")")
-	flags.StringVar(&c.WorkerClass, "worker-class", c.WorkerClass, "server class of the workers ("+manifest.WorkerClass+")")
-	flags.Int64Var(&c.ControlPlanes, "control-planes", c.ControlPlanes, "machines of the control plane ("+manifest.ControlPlanes+")")
-	flags.Int64Var(&c.Workers, "workers", c.Workers, "workers ("+manifest.Workers+")")
-	flags.StringVar(&c.KubernetesVersion, "kubernetes-version", c.KubernetesVersion, "version of Kubernetes ("+manifest.KubernetesVersion+")")
-	flags.StringVar(&c.TalosVersion, "talos-version", c.TalosVersion, "version of Talos that the configuration is for ("+manifest.TalosVersion+")")
-	addPlaceFlags(flags)
-	flags.Lookup("kubeconfig").Usage = "kubeconfig to use (default: the one in $KUBECONFIG, else admin.kubeconfig in --data-dir)"
+	addClusterFlags(cmd.Flags(), c)
+	wrong = p.readVariables(cmd.Flags())
+	p.completeClusterFlags(cmd)
+	addPlaceFlags(cmd.Flags())
+	cmd.Flags().Lookup("kubeconfig").Usage = "kubeconfig to use (default: the one in $KUBECONFIG, else admin.kubeconfig in --data-dir)"
 	return cmd
 }
 
-// clusterDefaults are what the environment says, and else what clusterctl's configuration has. A number that is none is refused
-// with the rest of the manifest.
-func (p program) clusterDefaults() manifest.Cluster {
-	text := func(name, otherwise string) string {
-		for _, entry := range p.environment {
-			if value, ok := strings.CutPrefix(entry, name+"="); ok && value != "" {
-				return value
-			}
-		}
-		return otherwise
+// clusterVariables are the template's variables, by the flags that say the same.
+func clusterVariables() map[string]string {
+	return map[string]string{
+		"endpoint": manifest.Endpoint, "port": manifest.Port, "control-plane-class": manifest.ControlPlaneClass, "worker-class": manifest.WorkerClass,
+		"control-planes": manifest.ControlPlanes, "workers": manifest.Workers,
+		"kubernetes-version": manifest.KubernetesVersion, "talos-version": manifest.TalosVersion,
 	}
-	number := func(name string, otherwise int64) int64 {
-		n, err := strconv.ParseInt(text(name, strconv.FormatInt(otherwise, 10)), 10, 64)
+}
+
+func addClusterFlags(flags *pflag.FlagSet, c *manifest.Cluster) {
+	flags.StringVar(&c.Endpoint, "endpoint", "", "address or host name of the cluster's API ("+manifest.Endpoint+"; default: that of --virtual-ip)")
+	flags.StringVar(&c.VirtualIP, "virtual-ip", "", "free address in the machines' network that the control plane is to share")
+	flags.Int64Var(&c.Port, "port", c.Port, "port of the cluster's API ("+manifest.Port+")")
+	flags.StringVar(&c.ControlPlaneClass, "control-plane-class", "",
+		"server class of the control plane ("+manifest.ControlPlaneClass+"; default: any, or the one with most free servers)")
+	flags.StringVar(&c.WorkerClass, "worker-class", "", "server class of the workers ("+manifest.WorkerClass+"; default: that of the control plane)")
+	flags.Var(count(&c.ControlPlanes), "control-planes",
+		"machines of the control plane ("+manifest.ControlPlanes+"; default: 3 if there are servers enough, else 1)")
+	flags.Var(count(&c.Workers), "workers", "workers ("+manifest.Workers+"; default: of the servers that are left, at most 3)")
+	flags.StringVar(&c.KubernetesVersion, "kubernetes-version", "",
+		"version of Kubernetes ("+manifest.KubernetesVersion+"; default: the newest that the version of Talos runs)")
+	flags.StringVar(&c.TalosVersion, "talos-version", "",
+		"version of Talos that the configuration is for ("+manifest.TalosVersion+"; default: what the class boots)")
+}
+
+// count is a number that need not be said.
+func count(to **int64) pflag.Value {
+	parse := func(s string) (*int64, error) {
+		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
-			return -1
+			return nil, fmt.Errorf("%q is not a number", s)
 		}
-		return n
+		return &n, nil
 	}
-	return manifest.Cluster{
-		Endpoint: text(manifest.Endpoint, ""), Port: number(manifest.Port, 6443),
-		ControlPlaneClass: text(manifest.ControlPlaneClass, anyServer), WorkerClass: text(manifest.WorkerClass, anyServer),
-		ControlPlanes: number(manifest.ControlPlanes, 1), Workers: number(manifest.Workers, 0),
-		KubernetesVersion: text(manifest.KubernetesVersion, repository.KubernetesVersion), TalosVersion: text(manifest.TalosVersion, repository.TalosVersion),
+	show := func(n *int64) string {
+		if n == nil {
+			return ""
+		}
+		return strconv.FormatInt(*n, 10)
 	}
+	return variable[*int64]{to, parse, show, "int"}
+}
+
+// variable is one of the environment, empty when it is not there.
+func (p program) variable(name string) string {
+	for _, entry := range p.environment {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// readVariables has the variables in the environment count for the flags, and returns what is wrong with some, by flag.
+func (p program) readVariables(flags *pflag.FlagSet) map[string]error {
+	wrong := map[string]error{}
+	for flag, name := range clusterVariables() {
+		value := p.variable(name)
+		if value == "" {
+			continue
+		}
+		if err := flags.Lookup(flag).Value.Set(value); err != nil {
+			wrong[flag] = fmt.Errorf("%s: %q is not a number: correct it, or give --%s", name, value, flag)
+		}
+	}
+	return wrong
+}
+
+// unlessGiven are the errors about flags that were not given.
+func unlessGiven(flags *pflag.FlagSet, wrong map[string]error) error {
+	var all []error
+	flags.VisitAll(func(f *pflag.Flag) {
+		if !f.Changed {
+			all = append(all, wrong[f.Name])
+		}
+	})
+	return errors.Join(all...)
 }
 
 // generateCluster writes the manifest also when the appliance cannot be asked.
 func (p program) generateCluster(cmd *cobra.Command, c manifest.Cluster) error {
-	text, err := manifest.Render(c)
-	if err != nil {
-		return err
+	var pool *manifest.Pool
+	api, err := p.client(cmd)
+	if err == nil {
+		pool, err = readPool(cmd.Context(), api)
 	}
-	available, err := p.availableServers(cmd)
+	c, notes := manifest.Choose(c, pool)
+	text, wrong := manifest.Render(c)
+	if wrong != nil {
+		return wrong
+	}
 	if err != nil {
 		fmt.Fprintf(p.stderr, "warning: whether there are servers enough is not known: %v\n", err)
-	} else {
-		for _, shortage := range manifest.Shortages(c, available) {
-			fmt.Fprintf(p.stderr, "warning: %s\n", shortage)
+	}
+	for _, note := range notes {
+		fmt.Fprintf(p.stderr, "note: %s\n", note)
+	}
+	if pool != nil {
+		for _, warning := range manifest.Warnings(c, pool) {
+			fmt.Fprintf(p.stderr, "warning: %s\n", warning)
 		}
 	}
 	_, err = fmt.Fprint(p.stdout, text)
 	return working(err)
 }
 
-// availableServers are how many servers each class has to give.
-func (p program) availableServers(cmd *cobra.Command) (map[string]int64, error) {
+// client is one of the appliance that a command's flags mean.
+func (p program) client(cmd *cobra.Command) (client.Client, error) {
 	files, err := p.clientKubeconfig(cmd)
 	if err != nil {
 		return nil, err
@@ -129,21 +199,34 @@ func (p program) availableServers(cmd *cobra.Command) (map[string]int64, error) 
 	}
 	config.Timeout = answersWithin
 	config.WarningHandler = rest.NoWarnings{}
-	return availableIn(cmd.Context(), config)
+	return servers.NewClient(config)
 }
 
-func availableIn(ctx context.Context, config *rest.Config) (map[string]int64, error) {
-	api, err := servers.NewClient(config)
-	if err != nil {
-		return nil, err
+// completeClusterFlags offers the classes for the flags that take one, and no files for the others.
+func (p program) completeClusterFlags(cmd *cobra.Command) {
+	classes := func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+		ctx, stop := context.WithTimeout(cmd.Context(), completesWithin)
+		defer stop()
+		list := &v1alpha2.ServerClassList{}
+		api, err := p.client(cmd)
+		if err != nil || api.List(ctx, list) != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp // an error has no place in a completion
+		}
+		var names []string
+		for _, class := range list.Items {
+			if strings.HasPrefix(class.Name, begun) {
+				names = append(names, fmt.Sprintf("%s\t%d available", class.Name, len(class.Status.ServersAvailable)))
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
 	}
-	classes := &v1alpha2.ServerClassList{}
-	if err := api.List(ctx, classes); err != nil {
-		return nil, fmt.Errorf("list server classes: %w", err)
-	}
-	available := map[string]int64{}
-	for i := range classes.Items {
-		available[classes.Items[i].Name] = int64(len(classes.Items[i].Status.ServersAvailable))
-	}
-	return available, nil
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		complete := cobra.NoFileCompletions
+		if strings.HasSuffix(f.Name, "-class") {
+			complete = classes
+		}
+		if err := cmd.RegisterFlagCompletionFunc(f.Name, complete); err != nil {
+			panic(err) // the flag does not exist: a mistake in this function
+		}
+	})
 }

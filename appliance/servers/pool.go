@@ -49,6 +49,7 @@ func NewClient(config *rest.Config) (client.Client, error) {
 	mapper := meta.NewDefaultRESTMapper(nil)
 	mapper.Add(v1alpha2.GroupVersion.WithKind("Server"), meta.RESTScopeRoot)
 	mapper.Add(v1alpha2.GroupVersion.WithKind("ServerClass"), meta.RESTScopeRoot)
+	mapper.Add(v1alpha2.GroupVersion.WithKind("Environment"), meta.RESTScopeRoot)
 	mapper.Add(v1alpha3.GroupVersion.WithKind("ServerBinding"), meta.RESTScopeRoot)
 	mapper.Add(v1alpha3.GroupVersion.WithKind("MetalMachine"), meta.RESTScopeNamespace)
 

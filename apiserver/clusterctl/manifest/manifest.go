@@ -1,5 +1,5 @@
-// Package manifest writes the manifest of a cluster from Sidero's cluster template, as clusterctl does, and tells beforehand
-// whether the servers that there are suffice for it.
+// Package manifest writes the manifest of a cluster from Sidero's cluster template, as clusterctl does. It chooses what nobody has
+// said by the servers that there are, and tells beforehand whether these suffice.
 package manifest
 
 import (
@@ -17,6 +17,7 @@ import (
 
 // Variables are those of the template, as upstream names them.
 const (
+	Name              = "CLUSTER_NAME"
 	Endpoint          = "CONTROL_PLANE_ENDPOINT"
 	Port              = "CONTROL_PLANE_PORT"
 	ControlPlaneClass = "CONTROL_PLANE_SERVERCLASS"
@@ -27,14 +28,17 @@ const (
 	TalosVersion      = "TALOS_VERSION"
 )
 
-// Cluster is what a manifest is made from.
+// DefaultPort is that of a cluster's API.
+const DefaultPort = 6443
+
+// Cluster is what a manifest is made from. What is empty, or nil, is for Choose to fill in, except for the name, the endpoint and its port.
 type Cluster struct {
 	Name string
 	// Endpoint is the host name or address of the cluster's API. That of VirtualIP when it is empty.
 	Endpoint                       string
 	Port                           int64
 	ControlPlaneClass, WorkerClass string
-	ControlPlanes, Workers         int64
+	ControlPlanes, Workers         *int64
 	KubernetesVersion              string
 	TalosVersion                   string
 	// VirtualIP is an address that the control plane's machines share by themselves. Optional.
@@ -56,11 +60,12 @@ func Render(c Cluster) (string, error) {
 		text = strings.Replace(text, "      generateType: controlplane\n", "      generateType: controlplane\n"+sharing(c.VirtualIP), 1)
 	}
 
-	pairs := []string{"${CLUSTER_NAME}", c.Name}
+	var pairs []string
+
 	for name, value := range map[string]string{
-		Endpoint: strconv.Quote(c.Endpoint), Port: strconv.FormatInt(c.Port, 10),
+		Name: c.Name, Endpoint: strconv.Quote(c.Endpoint), Port: strconv.FormatInt(c.Port, 10),
 		ControlPlaneClass: strconv.Quote(c.ControlPlaneClass), WorkerClass: strconv.Quote(c.WorkerClass),
-		ControlPlanes: strconv.FormatInt(c.ControlPlanes, 10), Workers: strconv.FormatInt(c.Workers, 10),
+		ControlPlanes: strconv.FormatInt(*c.ControlPlanes, 10), Workers: strconv.FormatInt(*c.Workers, 10),
 		KubernetesVersion: c.KubernetesVersion, TalosVersion: c.TalosVersion,
 	} {
 		pairs = append(pairs, "${"+name+"}", value)
@@ -86,81 +91,72 @@ func sharing(address string) string {
 func (c Cluster) validate() error {
 	var all []error
 
-	wrong := func(what, value string, reasons ...string) {
-		all = append(all, fmt.Errorf("%s %q: %s", what, value, strings.Join(reasons, ", ")))
+	wrong := func(what, variable, value string, reasons ...string) {
+		all = append(all, fmt.Errorf("%s (%s) %q: %s", what, variable, value, strings.Join(reasons, ", ")))
 	}
 
 	if reasons := validation.IsDNS1123Label(c.Name); reasons != nil {
-		wrong("name", c.Name, reasons...)
+		wrong("name", Name, c.Name, reasons...)
 	}
 
-	if c.Endpoint == "" {
-		all = append(all, errors.New("where is the cluster's API to be reached? give --endpoint, the address of a load balancer, or "+
-			"--virtual-ip, a free address in the network of the machines"))
-	} else if _, err := netip.ParseAddr(c.Endpoint); err != nil && validation.IsDNS1123Subdomain(c.Endpoint) != nil {
-		wrong("endpoint", c.Endpoint, "must be an address or a host name")
-	}
-
-	if _, err := netip.ParseAddr(c.VirtualIP); c.VirtualIP != "" && err != nil {
-		wrong("virtual IP", c.VirtualIP, "must be an address")
+	if err := c.validateEndpoint(); err != nil {
+		all = append(all, err)
 	}
 
 	if c.Port < 1 || c.Port > 65535 {
-		wrong("port", strconv.FormatInt(c.Port, 10), "must be between 1 and 65535")
+		wrong("--port", Port, strconv.FormatInt(c.Port, 10), "must be between 1 and 65535")
 	}
 
-	for _, class := range []string{c.ControlPlaneClass, c.WorkerClass} {
-		if reasons := validation.IsDNS1123Subdomain(class); reasons != nil {
-			wrong("server class", class, reasons...)
+	for _, class := range [][3]string{
+		{"--control-plane-class", ControlPlaneClass, c.ControlPlaneClass}, {"--worker-class", WorkerClass, c.WorkerClass},
+	} {
+		if reasons := validation.IsDNS1123Subdomain(class[2]); reasons != nil {
+			wrong(class[0], class[1], class[2], reasons...)
 		}
 	}
 
-	if c.ControlPlanes < 1 || c.ControlPlanes%2 == 0 {
-		wrong("control plane machines", strconv.FormatInt(c.ControlPlanes, 10), "must be an odd number, for etcd's quorum")
+	if count := said(c.ControlPlanes); count < 1 || count%2 == 0 {
+		wrong("--control-planes", ControlPlanes, strconv.FormatInt(count, 10), "must be an odd number, for etcd's majority: 1, 3 or 5")
 	}
 
-	if c.Workers < 0 {
-		wrong("worker machines", strconv.FormatInt(c.Workers, 10), "must not be negative")
+	if count := said(c.Workers); count < 0 {
+		wrong("--workers", Workers, strconv.FormatInt(count, 10), "must not be negative")
 	}
 
 	if _, err := version.ParseSemantic(c.KubernetesVersion); err != nil || !strings.HasPrefix(c.KubernetesVersion, "v") {
-		wrong("Kubernetes version", c.KubernetesVersion, "must be such as "+repository.KubernetesVersion)
+		wrong("--kubernetes-version", KubernetesVersion, c.KubernetesVersion, "must be such as "+repository.KubernetesVersion)
 	}
 
 	if _, err := version.ParseGeneric(c.TalosVersion); err != nil || !strings.HasPrefix(c.TalosVersion, "v") {
-		wrong("Talos version", c.TalosVersion, "must be such as "+repository.TalosVersion)
+		wrong("--talos-version", TalosVersion, c.TalosVersion, "must be such as "+repository.TalosVersion)
 	}
 
 	return errors.Join(all...)
 }
 
-// Shortages tells of classes that do not suffice for a cluster now. available are how many servers each class that there is
-// has to give.
-func Shortages(c Cluster, available map[string]int64) []string {
-	type demand struct {
-		class string
-		count int64
+// validateEndpoint is about where the cluster's API is reached, which nobody can guess.
+func (c Cluster) validateEndpoint() error {
+	if c.Endpoint == "" {
+		return fmt.Errorf("where is the cluster's API to be reached? Give --endpoint (%s), the address of a load balancer, or "+
+			"--virtual-ip, a free address in the network of the machines, which the control plane shares", Endpoint)
 	}
 
-	demands := []demand{{c.ControlPlaneClass, c.ControlPlanes}, {c.WorkerClass, c.Workers}}
-	if c.ControlPlaneClass == c.WorkerClass {
-		demands = []demand{{c.ControlPlaneClass, c.ControlPlanes + c.Workers}}
+	if _, err := netip.ParseAddr(c.Endpoint); err != nil && validation.IsDNS1123Subdomain(c.Endpoint) != nil {
+		return fmt.Errorf("--endpoint (%s) %q: must be an address or a host name, without a port: that is --port", Endpoint, c.Endpoint)
 	}
 
-	var all []string
-
-	for _, d := range demands {
-		has, ok := available[d.class]
-
-		switch {
-		case d.count == 0:
-		case !ok:
-			all = append(all, fmt.Sprintf("there is no server class %s: the machines wait until you make it", d.class))
-		case has < d.count:
-			all = append(all, fmt.Sprintf("server class %s has %d servers available, and the cluster wants %d: the others wait; "+
-				"\"sidero-appliance servers\" shows what servers wait for", d.class, has, d.count))
-		}
+	if _, err := netip.ParseAddr(c.VirtualIP); c.VirtualIP != "" && err != nil {
+		return fmt.Errorf("--virtual-ip %q: must be an address", c.VirtualIP)
 	}
 
-	return all
+	return nil
+}
+
+// said is a number, and 0 when nobody has said one.
+func said(number *int64) int64 {
+	if number == nil {
+		return 0
+	}
+
+	return *number
 }

@@ -3,18 +3,18 @@ package manifest
 import (
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/utils/ptr"
 )
 
 func valid() Cluster {
 	return Cluster{
 		Name: "rack-1", Endpoint: "192.0.2.10", Port: 6443, ControlPlaneClass: "any", WorkerClass: "big",
-		ControlPlanes: 3, Workers: 2, KubernetesVersion: "v1.34.0", TalosVersion: "v1.13",
+		ControlPlanes: ptr.To[int64](3), Workers: ptr.To[int64](2), KubernetesVersion: "v1.34.0", TalosVersion: "v1.13",
 	}
 }
 
@@ -84,46 +84,25 @@ func TestRefused(t *testing.T) {
 		change func(*Cluster)
 		want   string
 	}{
-		"name":           {func(c *Cluster) { c.Name = "A b" }, `name "A b"`},
-		"no endpoint":    {func(c *Cluster) { c.Endpoint = "" }, "--virtual-ip"},
+		"name":           {func(c *Cluster) { c.Name = "A b" }, `name (CLUSTER_NAME) "A b"`},
+		"no endpoint":    {func(c *Cluster) { c.Endpoint = "" }, "Give --endpoint (CONTROL_PLANE_ENDPOINT)"},
+		"a port in it":   {func(c *Cluster) { c.Endpoint = "a:6443" }, "without a port: that is --port"},
 		"endpoint":       {func(c *Cluster) { c.Endpoint = "a: b" }, "an address or a host name"},
 		"virtual ip":     {func(c *Cluster) { c.VirtualIP = "host" }, "must be an address"},
 		"port":           {func(c *Cluster) { c.Port = 0 }, "between 1 and 65535"},
-		"class":          {func(c *Cluster) { c.WorkerClass = "" }, "server class"},
-		"even":           {func(c *Cluster) { c.ControlPlanes = 2 }, "odd number"},
-		"none":           {func(c *Cluster) { c.ControlPlanes = 0 }, "odd number"},
-		"workers":        {func(c *Cluster) { c.Workers = -1 }, "negative"},
-		"kubernetes":     {func(c *Cluster) { c.KubernetesVersion = "latest" }, "Kubernetes version"},
-		"without letter": {func(c *Cluster) { c.KubernetesVersion = "1.34.0" }, "Kubernetes version"},
-		"talos":          {func(c *Cluster) { c.TalosVersion = "newest" }, "Talos version"},
+		"class":          {func(c *Cluster) { c.WorkerClass = "" }, "--worker-class (WORKER_SERVERCLASS)"},
+		"even":           {func(c *Cluster) { c.ControlPlanes = ptr.To[int64](2) }, "odd number"},
+		"none":           {func(c *Cluster) { c.ControlPlanes = ptr.To[int64](0) }, "odd number"},
+		"workers":        {func(c *Cluster) { c.Workers = ptr.To[int64](-1) }, "negative"},
+		"kubernetes":     {func(c *Cluster) { c.KubernetesVersion = "latest" }, "--kubernetes-version (KUBERNETES_VERSION)"},
+		"without letter": {func(c *Cluster) { c.KubernetesVersion = "1.34.0" }, "--kubernetes-version (KUBERNETES_VERSION)"},
+		"talos":          {func(c *Cluster) { c.TalosVersion = "newest" }, "--talos-version (TALOS_VERSION)"},
 	} {
 		cluster := valid()
 		c.change(&cluster)
 
 		if _, err := Render(cluster); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func TestShortages(t *testing.T) {
-	for name, c := range map[string]struct {
-		available map[string]int64
-		change    func(*Cluster)
-		want      []string
-	}{
-		"enough":             {map[string]int64{"any": 3, "big": 2}, func(*Cluster) {}, nil},
-		"none":               {nil, func(*Cluster) {}, []string{"no server class any", "no server class big"}},
-		"few":                {map[string]int64{"any": 2, "big": 2}, func(*Cluster) {}, []string{"any has 2 servers available, and the cluster wants 3"}},
-		"one class, enough":  {map[string]int64{"any": 5}, func(c *Cluster) { c.WorkerClass = "any" }, nil},
-		"one class, few":     {map[string]int64{"any": 4}, func(c *Cluster) { c.WorkerClass = "any" }, []string{"any has 4 servers available, and the cluster wants 5"}},
-		"no workers, no big": {map[string]int64{"any": 3}, func(c *Cluster) { c.Workers = 0 }, nil},
-	} {
-		cluster := valid()
-		c.change(&cluster)
-
-		if got := Shortages(cluster, c.available); !slices.EqualFunc(got, c.want, strings.Contains) {
-			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

@@ -22,6 +22,7 @@ TEST_PACKAGES  := \
 	ethtool lldpd linux-libc-dev \
 	cpio udev mdadm xfsprogs btrfs-progs lvm2 cryptsetup-bin gdisk fdisk ntfs-3g genisoimage bcache-tools \
 	f2fs-tools dosfstools exfatprogs jfsutils nilfs-tools udftools reiserfsprogs squashfs-tools e2fsprogs \
+	grub-common grub-efi-amd64-bin grub-pc-bin \
 	systemd
 
 # Right after a machine's first start something else often has the lock, and a
@@ -66,6 +67,7 @@ go_sources = $(shell find $(1) -name '*.go' ! -name '*_test.go' 2>/dev/null)
 
 AGENT_IMAGE := assets/images/agent-amd64/manifest.json
 IPXE_IMAGE  := assets/images/ipxe/manifest.json
+TALOS_NODE  := bin/talosnode/manifest.json
 TOOLS_MOD   := -modfile=tools/go.mod
 
 # Everything is built in one way, the tests as well: each further way would
@@ -135,6 +137,14 @@ $(AGENT_IMAGE): go.mod go.sum $(call go_sources,registration-agent assets/debian
 
 $(IPXE_IMAGE): go.mod $(call go_sources,assets/debian)
 	go run ./assets/debian/ipxe -out $(@D)
+	@touch $@
+
+.PHONY: talosnode
+talosnode: $(TALOS_NODE) ## make the kernel and initramfs of the stand-in for Talos that tests boot
+
+$(TALOS_NODE): go.mod go.sum $(call go_sources,e2e/talosnode registration-agent assets/debian)
+	go build -ldflags '$(LDFLAGS)' -o $(@D)/init ./e2e/talosnode/pid1
+	go run ./e2e/talosnode/image -init $(@D)/init -out $(@D)
 	@touch $@
 
 .PHONY: tools

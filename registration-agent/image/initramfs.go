@@ -52,19 +52,13 @@ func driversArchive(chosen, present []initramfs.Module, firmware []firmwareFile)
 	return initramfs.Archive(entries, firmwareEntries(firmware)), nil
 }
 
-// firmwareEntries are files where the kernel looks for them, and the directories above.
+// firmwareEntries are files where the kernel looks for them.
 func firmwareEntries(files []firmwareFile) []initramfs.Entry {
 	var entries []initramfs.Entry
-	made := map[string]bool{".": true}
 	for _, file := range files {
-		name := path.Join("lib/firmware", file.Name)
-		for dir := path.Dir(name); !made[dir]; dir = path.Dir(dir) {
-			made[dir] = true
-			entries = append(entries, initramfs.Entry{Name: dir, Mode: initramfs.ModeDir | 0o755})
-		}
-		entries = append(entries, initramfs.Entry{Name: name, Mode: initramfs.ModeFile | 0o644, Content: file.content})
+		entries = append(entries, initramfs.Entry{Name: path.Join("lib/firmware", file.Name), Mode: initramfs.ModeFile | 0o644, Content: file.content})
 	}
-	return entries
+	return initramfs.InFolders(entries)
 }
 
 // compressAll compresses each of the archives, side by side.

@@ -45,3 +45,16 @@ func indexed(chosen []Module) []modules.Module {
 	}
 	return list
 }
+
+// InFolders adds to files the directories that they are in.
+func InFolders(files []Entry) []Entry {
+	entries := slices.Clone(files)
+	made := map[string]bool{".": true}
+	for _, file := range files {
+		for dir := path.Dir(file.Name); !made[dir]; dir = path.Dir(dir) {
+			made[dir] = true
+			entries = append(entries, Entry{Name: dir, Mode: ModeDir | 0o755})
+		}
+	}
+	return entries
+}

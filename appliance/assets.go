@@ -40,7 +40,7 @@ func openAssets(c Config) (keptAssets, error) {
 	if err != nil {
 		return keptAssets{}, err
 	}
-	folder, err := offline.Open(c.importPath())
+	folder, err := c.openImports()
 	if err != nil {
 		return keptAssets{}, err
 	}
@@ -52,7 +52,11 @@ func openAssets(c Config) (keptAssets, error) {
 
 func (c Config) filesPath() string { return filepath.Join(c.DataDir, assetsFolder, filesFolder) }
 
-func (c Config) importPath() string { return filepath.Join(c.DataDir, assetsFolder, importFolder) }
+// openImports opens the folder that people bring files to. Whoever does may be root, and the data directory's owner another user, whose
+// links lead nowhere else.
+func (c Config) openImports() (*offline.Folder, error) {
+	return offline.OpenIn(c.DataDir, filepath.Join(assetsFolder, importFolder))
+}
 
 // environments says how Environments are treated.
 func (k keptAssets) environments(s site) (environment.Config, error) {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sidero-appliance/sidero-appliance/assets/offline"
 	"github.com/sidero-appliance/sidero-appliance/controllers/metal/environment"
 )
 
@@ -121,7 +120,7 @@ func (p program) importFiles(config Config, files []imported, sha512 string) err
 	if _, err := os.Stat(config.DataDir); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no %s: start the appliance once, or name its --data-dir", config.DataDir)
 	}
-	folder, err := offline.Open(config.importPath())
+	folder, err := config.openImports()
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w: try again as root", err)
 	}

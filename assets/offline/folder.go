@@ -26,9 +26,11 @@ const (
 	maxName = 255
 )
 
-// Folder is where people put files. It is safe for concurrent use.
+// Folder is where people put files. It is safe for concurrent use. Symbolic links that lead out of it are not followed: who works in it may
+// be root, and who owns it may not.
 type Folder struct {
-	dir string
+	base, within string // the folder is within the base, and symbolic links to it do not lead out of that
+	dir          string // both, for people
 
 	mu     sync.Mutex
 	hashed map[string]hashed // by name
@@ -41,12 +43,32 @@ type hashed struct {
 	digest  string
 }
 
-// Open uses a folder, which is created when missing and then belongs to the owner of the one above it.
-func Open(dir string) (*Folder, error) {
-	if err := makeFolder(dir); err != nil {
+// Open uses a folder, which is created when missing and then belongs to the owner of the one above it, which must exist.
+func Open(dir string) (*Folder, error) { return OpenIn(filepath.Dir(dir), filepath.Base(dir)) }
+
+// OpenIn uses a folder within another one, which must exist. What is missing on the way is created, and belongs to the owner of the
+// one above it. Symbolic links on the way may not lead out of the base.
+func OpenIn(base, within string) (*Folder, error) {
+	f := &Folder{base: base, within: within, dir: filepath.Join(base, within), hashed: map[string]hashed{}}
+	root, err := os.OpenRoot(base)
+	if err != nil {
 		return nil, fmt.Errorf("create folder for files brought by hand: %w", err)
 	}
-	return &Folder{dir: dir, hashed: map[string]hashed{}}, nil
+	defer root.Close()
+	if err := makeFolder(root, within); err != nil {
+		return nil, fmt.Errorf("create folder for files brought by hand, in %s: %w", base, err)
+	}
+	return f, nil
+}
+
+// root is the folder, out of which nothing leads.
+func (f *Folder) root() (*os.Root, error) {
+	base, err := os.OpenRoot(f.base)
+	if err != nil {
+		return nil, err
+	}
+	defer base.Close()
+	return base.OpenRoot(f.within)
 }
 
 // File is one that was found.
@@ -92,7 +114,7 @@ func nameOf(address string) (string, error) {
 // Find looks for the file of a URL, and for one with any of the digests (SHA-512 in lower-case hexadecimal). The error is
 // fs.ErrNotExist when there is none, or when it is still being written.
 func (f *Folder) Find(ctx context.Context, address string, digests ...string) (File, error) {
-	root, err := os.OpenRoot(f.dir)
+	root, err := f.root()
 	if err != nil {
 		return File{}, fmt.Errorf("look for files brought by hand: %w", err)
 	}
@@ -195,11 +217,18 @@ func (f *Folder) digest(ctx context.Context, root *os.Root, file File) string {
 func (f File) Path() string { return filepath.Join(f.folder.dir, filepath.FromSlash(f.Name)) }
 
 // Open returns its content.
-func (f File) Open() (*os.File, error) { return os.OpenInRoot(f.folder.dir, f.Name) }
+func (f File) Open() (*os.File, error) {
+	root, err := f.folder.root()
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.Open(f.Name)
+}
 
 // Remove takes the file away, and the folders that are empty then.
 func (f File) Remove() error {
-	root, err := os.OpenRoot(f.folder.dir)
+	root, err := f.folder.root()
 	if err != nil {
 		return err
 	}

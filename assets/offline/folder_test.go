@@ -230,7 +230,7 @@ func TestPlacedFilesBelongToTheFoldersOwner(t *testing.T) {
 	must(t, os.Chown(parent, 4711, 4712))
 	source := filepath.Join(t.TempDir(), "kernel")
 	must(t, os.WriteFile(source, []byte("kernel"), 0o600))
-	folder, err := offline.Open(filepath.Join(parent, "assets/import"))
+	folder, err := offline.OpenIn(parent, "assets/import")
 	must(t, err)
 	_, err = folder.Place(source, address, "")
 	must(t, err)
@@ -243,6 +243,41 @@ func TestPlacedFilesBelongToTheFoldersOwner(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+// TestNothingIsPlacedOutside: whoever owns the folder puts links into it, and has root bring a file.
+func TestNothingIsPlacedOutside(t *testing.T) {
+	for name, link := range map[string]struct{ place, to string }{
+		"the host's folder":      {"import/releases.test", "ELSEWHERE"},
+		"one below it":           {"import/releases.test/talos", "ELSEWHERE"},
+		"beside the folder":      {"import/releases.test", "../../elsewhere"},
+		"the file itself":        {"import/releases.test/talos/download/v1.13.6/vmlinuz-amd64", "ELSEWHERE/victim"},
+		"the folder itself":      {"import", "ELSEWHERE"},
+		"a link to nothing":      {"import/releases.test", "/nowhere"},
+	} {
+		parent := t.TempDir()
+		base, elsewhere, source := filepath.Join(parent, "data"), filepath.Join(parent, "elsewhere"), filepath.Join(parent, "kernel")
+		write(t, parent, map[string]string{"kernel": "kernel", "elsewhere/victim": "victim"})
+		place := filepath.Join(base, link.place)
+		must(t, os.MkdirAll(filepath.Dir(place), 0o755))
+		must(t, os.Symlink(strings.ReplaceAll(link.to, "ELSEWHERE", elsewhere), place))
+
+		folder, err := offline.OpenIn(base, "import")
+		if err == nil {
+			_, err = folder.Place(source, address, "")
+		}
+		if want := name == "the file itself"; (err == nil) != want { // a link in the file's place is replaced
+			t.Errorf("%s: %v", name, err)
+		}
+		entries, err := os.ReadDir(elsewhere)
+		must(t, err)
+		if content, err := os.ReadFile(filepath.Join(elsewhere, "victim")); err != nil || string(content) != "victim" || len(entries) != 1 {
+			t.Errorf("%s: elsewhere is %v, %q, %v", name, entries, content, err)
+		}
+		if _, err := os.Lstat("/nowhere"); err == nil {
+			t.Errorf("%s: /nowhere was made", name)
+		}
+	}
 }
 
 func FuzzPath(f *testing.F) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -35,83 +36,90 @@ func (f *Folder) Place(file, address, wanted string) (Placed, error) {
 	if info, err := source.Stat(); err != nil || !info.Mode().IsRegular() {
 		return Placed{}, errors.Join(err, fmt.Errorf("%s is no regular file", file))
 	}
-	written, err := f.write(source)
+	root, err := f.root()
+	if err != nil {
+		return Placed{}, err
+	}
+	defer root.Close()
+	written, err := write(root, source)
 	if err != nil {
 		return Placed{}, fmt.Errorf("copy %s: %w", file, err)
 	}
-	if err := f.name(&written, address, filepath.Base(file), wanted); err != nil {
-		return Placed{}, errors.Join(err, os.Remove(written.Path))
+	target, err := f.target(written, address, filepath.Base(file), wanted)
+	if err == nil {
+		err = move(root, written.Path, target)
 	}
+	if err != nil {
+		return Placed{}, errors.Join(err, root.Remove(written.Path))
+	}
+	written.Path = filepath.Join(f.dir, filepath.FromSlash(target))
 	return written, nil
 }
 
-// name gives a file that was written the name that it is found by.
-func (f *Folder) name(written *Placed, address, base, wanted string) error {
+// target is the name in the folder that a file is found by.
+func (f *Folder) target(written Placed, address, base, wanted string) (string, error) {
 	if wanted = strings.ToLower(wanted); wanted != "" && wanted != written.SHA512 {
-		return fmt.Errorf("%s has the SHA-512 %s, not %s: get it again, or correct the digest", base, written.SHA512, wanted)
+		return "", fmt.Errorf("%s has the SHA-512 %s, not %s: get it again, or correct the digest", base, written.SHA512, wanted)
 	}
-	target := filepath.Join(f.dir, written.SHA512[:16]+"-"+strings.TrimLeft(base, "."))
 	if address != "" {
-		var err error
-		if target, err = f.Path(address); err != nil {
-			return err
-		}
+		return nameOf(address)
 	}
-	if err := makeFolder(filepath.Dir(target)); err != nil {
-		return err
-	}
-	if err := os.Rename(written.Path, target); err != nil {
-		return err
-	}
-	written.Path = target
-	return nil
+	return written.SHA512[:16] + "-" + strings.TrimLeft(base, "."), nil
 }
 
-// write copies to a hidden file.
-func (f *Folder) write(source io.Reader) (Placed, error) {
-	path := filepath.Join(f.dir, ".incoming-"+rand.Text())
-	target, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// move renames a file in the folder, and makes the folders that its new name needs.
+func move(root *os.Root, from, to string) error {
+	if err := makeFolder(root, path.Dir(to)); err != nil {
+		return fmt.Errorf("make folders for %s: %w", to, err)
+	}
+	return root.Rename(from, to)
+}
+
+// write copies to a hidden file, whose path is that in the folder.
+func write(root *os.Root, source io.Reader) (Placed, error) {
+	name := ".incoming-" + rand.Text()
+	target, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return Placed{}, err
 	}
 	sum := sha512.New()
 	size, err := io.Copy(io.MultiWriter(target, sum), source)
 	if err == nil {
-		err = inherit(path)
+		err = inherit(root, name)
 	}
 	if err == nil {
 		err = target.Sync()
 	}
 	if err := errors.Join(err, target.Close()); err != nil {
-		return Placed{}, errors.Join(err, os.Remove(path))
+		return Placed{}, errors.Join(err, root.Remove(name))
 	}
 	if size == 0 {
-		return Placed{}, errors.Join(errors.New("it is empty"), os.Remove(path))
+		return Placed{}, errors.Join(errors.New("it is empty"), root.Remove(name))
 	}
-	return Placed{Path: path, SHA512: hex.EncodeToString(sum.Sum(nil)), Size: size}, nil
+	return Placed{Path: name, SHA512: hex.EncodeToString(sum.Sum(nil)), Size: size}, nil
 }
 
-// makeFolder makes a folder and those above it that are missing.
-func makeFolder(path string) error {
-	err := os.Mkdir(path, 0o755)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := makeFolder(filepath.Dir(path)); err != nil {
-			return err
-		}
-		err = os.Mkdir(path, 0o755)
-	}
-	if errors.Is(err, fs.ErrExist) {
+// makeFolder makes a folder and those above it that are missing. What is there already must be a folder within the root, or a link to one.
+func makeFolder(root *os.Root, name string) error {
+	if info, err := root.Stat(name); err == nil && info.IsDir() {
 		return nil
-	}
-	if err != nil {
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return inherit(path)
+	if err := makeFolder(root, path.Dir(name)); err != nil {
+		return err
+	}
+	if err := root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	} else if err != nil {
+		return nil // somebody else has just made it, or it is none: then what comes next says so
+	}
+	return inherit(root, name)
 }
 
 // inherit makes the owner of the folder that something is in its owner, if that is another user and this one may do so.
-func inherit(path string) error {
-	info, err := os.Stat(filepath.Dir(path))
+func inherit(root *os.Root, name string) error {
+	info, err := root.Stat(path.Dir(name))
 	if err != nil {
 		return err
 	}
@@ -119,5 +127,5 @@ func inherit(path string) error {
 	if !ok || int(owner.Uid) == os.Geteuid() {
 		return nil
 	}
-	return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+	return root.Lchown(name, int(owner.Uid), int(owner.Gid))
 }

@@ -37,7 +37,7 @@ type opinion struct {
 	policy v1alpha2.WipePolicy
 }
 
-// doubt is an opinion of a class whose expression failed on the server: nobody can say whether it counts.
+// doubt is an opinion of a class that cannot be understood, or whose expression failed on the server: nobody can say whether it counts.
 type doubt struct {
 	opinion
 
@@ -106,7 +106,7 @@ func opinions(server *v1alpha2.Server, classes []v1alpha2.ServerClass) (levels [
 			continue
 		}
 
-		switch counts, err := fits(class, server); {
+		switch counts, err := fits(class.Spec, server); {
 		case err != nil:
 			doubts = append(doubts, doubt{one, err})
 		case counts:
@@ -121,18 +121,23 @@ func opinions(server *v1alpha2.Server, classes []v1alpha2.ServerClass) (levels [
 }
 
 // fits does not ask whether the server is accepted or cordoned: its plan is the same before and after. Nor does it wait for
-// the labels of new hardware. An expression that fails on this server is an error; a class that cannot be understood at all has no servers.
-func fits(class *v1alpha2.ServerClass, server *v1alpha2.Server) (bool, error) {
+// the labels of new hardware. It is an error when nobody can say: the selector or the expression cannot be understood, as in classes that are
+// older than their validation, or the expression fails on this server. Where the rest of the class is not about the server, that does not matter.
+func fits(class v1alpha2.ServerClassSpec, server *v1alpha2.Server) (bool, error) {
 	labelled := *server
 	membership.Relabel(&labelled)
 
-	matcher, err := membership.NewMatcher(class.Spec)
+	matcher, err := membership.NewMatcher(class)
+	if err == nil {
+		return matcher.Judge(&labelled)
+	}
 
-	if err != nil {
+	class.Expression = ""
+	if rest, broken := membership.NewMatcher(class); broken == nil && !rest.Fits(&labelled) {
 		return false, nil
 	}
 
-	return matcher.Judge(&labelled)
+	return false, err
 }
 
 // doubtful tells of the first class of which it matters whether it counts: by which disks would be spared that are wiped otherwise. Those that it
@@ -143,7 +148,7 @@ func doubtful(doubts []doubt, levels [][]opinion) string {
 	for _, d := range doubts {
 		if spares := d.policy.Disks != "" && d.policy.Disks != v1alpha2.WipeAll; len(d.policy.Keep) > 0 || spares && said == "" {
 			return fmt.Sprintf("nobody can tell whether %s is about this server, and its disks are to be spared: %v: "+
-				"change the expression of the class so that it does not fail, with has() for what may be absent", d.of, d.err)
+				"correct the selector or the expression of the class; one that fails on some servers needs has() for what may be absent", d.of, d.err)
 		}
 	}
 

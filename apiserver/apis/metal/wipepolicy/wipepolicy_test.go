@@ -63,9 +63,6 @@ func TestDecide(t *testing.T) {
 	ofSmallMachines := class("small", none)
 	ofSmallMachines.Spec.Selector.MatchLabels = map[string]string{"hardware.sidero.dev/cores": "2"}
 
-	senseless := class("senseless", none)
-	senseless.Spec.Expression = "("
-
 	for name, c := range map[string]struct {
 		server  *v1alpha2.WipePolicy
 		last    string
@@ -75,7 +72,7 @@ func TestDecide(t *testing.T) {
 		unclear string
 	}{
 		"nobody says": {
-			classes: []v1alpha2.ServerClass{{ObjectMeta: metav1.ObjectMeta{Name: "any"}}, ofSmallMachines, senseless},
+			classes: []v1alpha2.ServerClass{{ObjectMeta: metav1.ObjectMeta{Name: "any"}}, ofSmallMachines},
 			want:    by(zero, all), from: "disks: the appliance's default; method: the appliance's default",
 		},
 		"the server": {
@@ -175,37 +172,56 @@ func TestDecide(t *testing.T) {
 
 // TestUndecidedExpressions has classes of which nobody can tell whether they are about a server: what they would spare is not wiped.
 func TestUndecidedExpressions(t *testing.T) {
-	fails := func(wipe v1alpha2.WipePolicy) v1alpha2.ServerClass {
-		c := class("storage", wipe)
-		c.Spec.Expression = "server.spec.hardware.memory.totalSize != ''"
+	of := func(expression string) func(wipe v1alpha2.WipePolicy) v1alpha2.ServerClass {
+		return func(wipe v1alpha2.WipePolicy) v1alpha2.ServerClass {
+			c := class("storage", wipe)
+			c.Spec.Expression = expression
 
-		return c
+			return c
+		}
 	}
+	fails, senseless := of("server.spec.hardware.memory.totalSize != ''"), of("(")
+
+	selects := class("storage", keeping("1"))
+	selects.Spec.Selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Maybe"}}
+
+	ofOthers := senseless(keeping("1"))
+	ofOthers.Spec.Selector.MatchLabels = map[string]string{"rack": "2"}
+
 	all, none := v1alpha2.WipePolicy{Disks: v1alpha2.WipeAll}, v1alpha2.WipePolicy{Disks: v1alpha2.WipeNone}
 
 	for name, c := range map[string]struct {
 		server  *v1alpha2.WipePolicy
 		last    string
 		class   v1alpha2.ServerClass
-		unclear bool
+		unclear string
 	}{
-		"keeps":                          {class: fails(keeping("1")), unclear: true},
-		"keeps, and the server says all": {server: &all, class: fails(keeping("1")), unclear: true},
-		"wipes none":                     {class: fails(none), unclear: true},
-		"wipes few":                      {class: fails(selected("1")), unclear: true},
+		"keeps":                          {class: fails(keeping("1")), unclear: "no such key"},
+		"keeps, and the server says all": {server: &all, class: fails(keeping("1")), unclear: "no such key"},
+		"wipes none":                     {class: fails(none), unclear: "no such key"},
+		"wipes few":                      {class: fails(selected("1")), unclear: "no such key"},
 		"the server decides":             {server: &all, class: fails(none)},
 		"wipes all":                      {class: fails(by(v1alpha2.WipeFast, all))},
 		"the last class need not fit":    {last: "storage", class: fails(keeping("1"))},
+
+		"not compiled, keeps":                          {class: senseless(keeping("1")), unclear: "compile expression"},
+		"not compiled, keeps, and the server says all": {server: &all, class: senseless(keeping("1")), unclear: "compile expression"},
+		"not compiled, wipes none":                     {class: senseless(none), unclear: "compile expression"},
+		"not compiled, the server decides":             {server: &all, class: senseless(none)},
+		"not compiled, wipes all":                      {class: senseless(by(v1alpha2.WipeFast, all))},
+		"not compiled, of other servers":               {class: ofOthers},
+		"not compiled, the last class":                 {last: "storage", class: senseless(keeping("1"))},
+		"no selector, keeps":                           {class: selects, unclear: "Maybe"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := &v1alpha2.Server{Status: v1alpha2.ServerStatus{AllocatedFrom: c.last}, Spec: v1alpha2.ServerSpec{Wipe: c.server}}
 			got := wipepolicy.Decide(server, []v1alpha2.ServerClass{c.class, class("any", v1alpha2.WipePolicy{})}, v1alpha2.WipeZero)
 
-			if (got.Unclear != "") != c.unclear || (got.Policy.Disks == v1alpha2.WipeNone) != c.unclear {
+			if unclear := c.unclear != ""; (got.Unclear != "") != unclear || (got.Policy.Disks == v1alpha2.WipeNone) != unclear {
 				t.Errorf("unclear: %q, wipes %s", got.Unclear, got.Policy.Disks)
 			}
 
-			if c.unclear && (!strings.Contains(got.Unclear, "ServerClass storage") || !strings.Contains(got.Unclear, "no such key")) {
+			if c.unclear != "" && (!strings.Contains(got.Unclear, "ServerClass storage") || !strings.Contains(got.Unclear, c.unclear)) {
 				t.Errorf("does not tell which class, and why: %q", got.Unclear)
 			}
 		})

@@ -89,3 +89,84 @@ func TestStartedOnce(t *testing.T) {
 		t.Errorf("started %d times, failed %d times", started, failures)
 	}
 }
+
+// TestAnswerIsKept cannot write what became of a request, which nobody repeats: it is written the next time.
+func TestAnswerIsKept(t *testing.T) {
+	for want, code := range map[string]int{requestDone: http.StatusOK, requestFailed: http.StatusInternalServerError} {
+		told, broken := 0, false
+		device := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			told++
+			broken = true
+
+			w.WriteHeader(code)
+		}))
+
+		r := waker(t, device.URL, func() error {
+			if broken {
+				return errors.New("no database")
+			}
+
+			return nil
+		})
+		once := power.DefaultOptions()
+		once.Tries = 1
+		r.controls.guards = power.NewGuards(once)
+
+		reason := func() string {
+			s := get(t, r)
+			c, _ := s.Status.Conditions.Find(v1alpha2.ConditionPowerRequested)
+
+			return c.Reason
+		}
+		look := func() error {
+			_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Name: "a"}})
+
+			return err
+		}
+
+		s := get(t, r)
+		s.Status.IsClean = true
+		must(t, r.client.Status().Update(t.Context(), s))
+
+		for range 3 { // its finalizer, and that it was accepted
+			must(t, look())
+		}
+
+		s = get(t, r)
+		s.Annotations = map[string]string{v1alpha2.PowerRequestAnnotation: string(TurnOn)}
+		must(t, r.client.Update(t.Context(), s))
+
+		if err := look(); err == nil || told != 1 || reason() != requestWaits {
+			t.Errorf("%s: %v, told %d times, the reason is %s", want, err, told, reason())
+		}
+
+		broken = false
+
+		for range 2 {
+			must(t, look())
+		}
+
+		if got := reason(); got != want || told != 1 {
+			t.Errorf("the reason is %s, want %s; told %d times", got, want, told)
+		}
+
+		device.Close()
+	}
+}
+
+func get(t *testing.T, r *Reconciler) *v1alpha2.Server {
+	t.Helper()
+
+	s := &v1alpha2.Server{}
+	must(t, r.live.Get(t.Context(), client.ObjectKey{Name: "a"}, s))
+
+	return s
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+
+	if err != nil {
+		t.Fatal(err)
+	}
+}

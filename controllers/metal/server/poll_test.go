@@ -120,6 +120,42 @@ func TestNewsIsToldAgain(t *testing.T) {
 	}
 }
 
+// broken is a control that does not work.
+type broken struct {
+	power.Driver
+
+	err error
+}
+
+func (b *broken) State(context.Context) (power.State, error) { return power.Unknown, b.err }
+
+// TestSuperseded has a machine looked at by a driver in whose place there is another already: what it says is of other settings, and tells
+// nothing of the machine.
+func TestSuperseded(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		told int
+		want power.State
+	}{
+		"superseded": {fmt.Errorf("read power state: %w", power.ErrSuperseded), 0, power.On},
+		"broken":     {errors.New("no answer"), 1, power.Unknown},
+	} {
+		told := 0
+		p := &poller{every: time.Minute, changed: func(string) bool {
+			told++
+
+			return true
+		}}
+		m := &polled{driver: &broken{err: c.err}, last: reading{state: power.On}}
+
+		p.look(t.Context(), "a", m)
+
+		if told != c.told || m.last.state != c.want || (m.last.err == nil) != (c.told == 0) || m.untold {
+			t.Errorf("%s: told %d times, last seen %+v", name, told, m.last)
+		}
+	}
+}
+
 // TestDefied tells what the appliance wants in vain from what a person wanted once.
 func TestDefied(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -74,6 +74,7 @@ type Reconciler struct {
 	pins    sync.Map // fingerprints of certificates by server, not yet written
 	sent    sync.Map // when blind controls were used last, by server
 	started sync.Map // when machines were started for a wipe, by server, as long as that is not written
+	answers sync.Map // what became of requests, by server, as long as that is not written
 }
 
 // SetupWithManager lets the controller run.
@@ -240,6 +241,7 @@ func (r *Reconciler) release(ctx context.Context, s *v1alpha2.Server) error {
 	r.pins.Delete(s.Name)
 	r.sent.Delete(s.Name)
 	r.started.Delete(s.Name)
+	r.answers.Delete(s.Name)
 
 	before := s.DeepCopy()
 	if !controllerutil.RemoveFinalizer(s, v1alpha2.ServerFinalizer) {

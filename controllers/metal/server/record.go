@@ -58,6 +58,8 @@ func (r *Reconciler) record(ctx context.Context, s *v1alpha2.Server, result resu
 		return fmt.Errorf("write status of server %s: %w", s.Name, err)
 	}
 
+	r.answers.Delete(s.Name)
+
 	// Not before it is written: the driver tells it only once.
 	if pinned {
 		r.pins.CompareAndDelete(s.Name, pin)
@@ -75,7 +77,7 @@ func (r *Reconciler) write(s *v1alpha2.Server, result result) (pin any, pinned b
 	}
 
 	if _, open := s.Annotations[v1alpha2.PowerRequestAnnotation]; !open {
-		forget(&s.Status)
+		r.settle(s)
 	}
 
 	if pin, pinned = r.pins.Load(s.Name); pinned {

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -38,6 +39,8 @@ func (r *Reconciler) takeRequest(ctx context.Context, s *v1alpha2.Server) (bool,
 			return false, ignoreChanged(fmt.Errorf("write that a request for server %s is taken up: %w", s.Name, err))
 		}
 	}
+
+	r.answers.Delete(s.Name) // that of the request before
 
 	before := s.DeepCopy()
 	delete(s.Annotations, v1alpha2.PowerRequestAnnotation)
@@ -78,6 +81,24 @@ func (t result) answer(asked Action) v1alpha2.Condition {
 	}
 }
 
+// answer is what became of a request, as long as that is not written.
+type answer struct {
+	of        types.UID
+	condition v1alpha2.Condition
+}
+
+// settle ends a request that is not open any more, and of which nothing is written: by what is known here, or by telling that nobody knows.
+func (r *Reconciler) settle(s *v1alpha2.Server) {
+	value, _ := r.answers.Load(s.Name)
+	known, ok := value.(answer)
+
+	if open, _ := s.Status.Conditions.Find(v1alpha2.ConditionPowerRequested); ok && known.of == s.UID && open.Reason == requestWaits {
+		set(&s.Status, known.condition)
+	}
+
+	forget(&s.Status)
+}
+
 // forget is for a request of which nobody knows what became: the appliance ended meanwhile.
 func forget(status *v1alpha2.ServerStatus) {
 	c, _ := status.Conditions.Find(v1alpha2.ConditionPowerRequested)
@@ -115,6 +136,10 @@ func (r *Reconciler) note(ctx context.Context, s *v1alpha2.Server, t result, ask
 		return r.client.Status().Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	})
 	if err != nil {
+		if asked != NoAction { // the annotation is gone: nobody asks again
+			r.answers.Store(s.Name, answer{old.UID, t.answer(asked)})
+		}
+
 		return client.IgnoreNotFound(fmt.Errorf("write what was done to server %s: %w", s.Name, err))
 	}
 

@@ -67,7 +67,9 @@ func newHall(t *testing.T, servers int) *hall {
 	must(t, a.Create(t.Context(), &metal.ServerClass{ObjectMeta: metav1.ObjectMeta{Name: "any"}}))
 
 	for i := range servers {
-		s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("s%d", i)}, Spec: metal.ServerSpec{Accepted: true}}
+		s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("s%d", i)}, Spec: metal.ServerSpec{
+			Accepted: true, ManagementAPI: &metal.ManagementAPI{Endpoint: "127.0.0.9:4000"}, // or somebody has to go there when it is released
+		}}
 		must(t, a.Create(t.Context(), s))
 
 		before := s.DeepCopy()

@@ -18,6 +18,8 @@ const (
 	MachinesSpecUpToDateCondition metal.ConditionType = "MachinesSpecUpToDate"
 	// EtcdClusterHealthyCondition tells whether all members of etcd are well.
 	EtcdClusterHealthyCondition metal.ConditionType = "EtcdClusterHealthyCondition"
+	// MachinesHealthyCondition tells whether no machine is to be replaced because it is unhealthy. Upstream has none like it.
+	MachinesHealthyCondition metal.ConditionType = "MachinesHealthy"
 )
 
 // Reasons of conditions of a TalosControlPlane that are False. Those that upstream has are upstream's.
@@ -34,6 +36,15 @@ const (
 	ReasonEtcdUnhealthy            = "EtcdClusterUnhealthy"
 	// ReasonLastMember is that of a machine that cannot go because etcd would be lost with it.
 	ReasonLastMember = "EtcdMajorityNeeded"
+	// ReasonRemediating is that of an unhealthy machine that is being replaced, and ReasonRemediationRefused of one that is not, because
+	// etcd would be lost with it.
+	ReasonRemediating        = "Remediating"
+	ReasonRemediationRefused = "RemediationRefused"
+	// ReasonUpgradingTalos and ReasonUpgradingKubernetes are those of machines that are upgraded in place, and ReasonUpgradeFailed of
+	// what a person has to see to for that.
+	ReasonUpgradingTalos      = "UpgradingTalos"
+	ReasonUpgradingKubernetes = "UpgradingKubernetes"
+	ReasonUpgradeFailed       = "UpgradeFailed"
 	// ReasonStepFailed is that of anything else that was tried in vain, and is tried again.
 	ReasonStepFailed = "StepFailed"
 	ReasonDeleting   = "Deleting"

@@ -23,6 +23,8 @@ func (p program) generateCommand() *cobra.Command {
 		Short: "Write manifests",
 		Args:  noSuchCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SuggestionsMinimumDistance: 2, // cobra's own default, which it sets too late
 	}
 	cmd.AddCommand(p.generateClusterCommand())
 	return cmd

@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -187,5 +188,29 @@ func TestVirtualIP(t *testing.T) {
 	}
 	if err := machineconfig.Validate(patched); err != nil || !strings.Contains(string(patched), "ip: 192.0.2.11") {
 		t.Errorf("%v:\n%s", err, patched)
+	}
+}
+
+// TestDocumentedGenerate runs the commands in the docs that write a manifest.
+func TestDocumentedGenerate(t *testing.T) {
+	for _, path := range []string{"../docs/clusters.md", "../README.md"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ran := 0
+		for line := range strings.Lines(string(text)) {
+			line, _, _ = strings.Cut(strings.TrimSpace(line), " >")
+			if args, ok := strings.CutPrefix(line, "sidero-appliance generate cluster "); ok {
+				ran++
+				got := command(t, nil, strings.Fields("generate cluster --data-dir=/nowhere "+args)...)
+				if got.code != exitOK || !strings.Contains(got.stdout, "kind: TalosControlPlane") {
+					t.Errorf("%s: %s: %+v", path, line, got)
+				}
+			}
+		}
+		if ran == 0 {
+			t.Errorf("%s has no such command", path)
+		}
 	}
 }

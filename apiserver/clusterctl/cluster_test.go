@@ -54,7 +54,7 @@ const server = `
 ---
 apiVersion: metal.sidero.dev/v1alpha2
 kind: Server
-metadata: {name: moved}
+metadata: {name: moved, annotations: {cluster.x-k8s.io/paused: "true"}}
 spec: {accepted: true}
 `
 
@@ -149,6 +149,11 @@ func TestMove(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s did not arrive: %s", want, got)
 		}
+	}
+
+	// Nobody there knows that a cluster uses it, until its pause is ended.
+	if paused := to.kubectl.Do(t, "get", "server", "moved", "-o", `jsonpath={.metadata.annotations.cluster\.x-k8s\.io/paused}`); paused != "true" {
+		t.Errorf("the server's pause is %q", paused)
 	}
 
 	checkEntries(t, from.inventory(t), "v1.0.0")

@@ -36,7 +36,6 @@ import (
 type hall struct {
 	*clustertest.API
 
-	t          *testing.T
 	kubectl    apitest.Kubectl
 	clusterctl apitest.Clusterctl
 }
@@ -45,7 +44,7 @@ func newHall(t *testing.T, servers int) *hall {
 	t.Helper()
 
 	a := clustertest.Start(t)
-	h := &hall{API: a, t: t, kubectl: a.Plane.Kubectl(t), clusterctl: a.Plane.Clusterctl(t)}
+	h := &hall{API: a, kubectl: a.Plane.Kubectl(t), clusterctl: a.Plane.Clusterctl(t)}
 
 	dir := t.TempDir()
 	must(t, repository.Write(dir))

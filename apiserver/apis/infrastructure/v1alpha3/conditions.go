@@ -25,12 +25,24 @@ const (
 	ReasonClassNotFound = "ServerClassNotFound"
 	// ReasonClassNotUnderstood is that of a machine whose class nobody can understand.
 	ReasonClassNotUnderstood = "ServerClassNotUnderstood"
-	// ReasonPowerCycled is that of a remediation that waits for what a power cycle does.
+	// ReasonGoes is that of a machine that takes no server any more, because its Machine or its Cluster is deleted.
+	ReasonGoes = "Deleting"
+	// ReasonNodeResets is that of a machine that is deleted, and whose node was told to wipe its system disk, or to restart only.
+	ReasonNodeResets = "NodeResets"
+	// ReasonWaitingForPerson is that of a machine whose server nobody but a person can restart.
+	ReasonWaitingForPerson = "WaitingForPerson"
+	// ReasonServerPaused is that of a machine whose server is paused by itself.
+	ReasonServerPaused = "ServerPaused"
+	// ReasonPowerCycled is that of a remediation that waits for what a power cycle does that was asked for.
 	ReasonPowerCycled = "PowerCycled"
 	// ReasonNoServer is that of a remediation of a machine without a server.
 	ReasonNoServer = "NoServer"
-	// ReasonReplaced is that of a remediation that has given its machine up.
+	// ReasonReplaced is that of a remediation that has given its machine up, for another to be made.
 	ReasonReplaced = "Replaced"
+	// ReasonHandedOver is that of a remediation that has left its machine to the control plane that it is of.
+	ReasonHandedOver = "HandedOver"
+	// ReasonKept is that of a remediation that has given its machine up, which nothing would make again.
+	ReasonKept = "Kept"
 	// ReasonHealthy is that of a remediation that is not needed any more.
 	ReasonHealthy = "Healthy"
 )

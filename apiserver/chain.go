@@ -66,7 +66,7 @@ type chain struct {
 
 // newChain builds the chain and returns its first link.
 func (c Config) newChain(ctx context.Context) (*aggregator.APIAggregator, error) {
-	builtIn, err := newNative(natives.Groups())
+	builtIn, err := newNative(natives.Groups(), c.ServerLogs)
 	if err != nil {
 		return nil, err
 	}

@@ -29,14 +29,15 @@ const nativePrefix = "/sidero"
 // native is what the server of the native groups is made of.
 type native struct {
 	groups []registry.Group
+	logs   registry.Logs
 	scheme *runtime.Scheme
 	codecs serializer.CodecFactory
 	// external knows no internal versions: OpenAPI must not publish them.
 	external *runtime.Scheme
 }
 
-func newNative(groups []registry.Group) (*native, error) {
-	n := &native{groups: groups, scheme: runtime.NewScheme(), external: runtime.NewScheme()}
+func newNative(groups []registry.Group, logs registry.Logs) (*native, error) {
+	n := &native{groups: groups, logs: logs, scheme: runtime.NewScheme(), external: runtime.NewScheme()}
 
 	for _, scheme := range []*runtime.Scheme{n.scheme, n.external} {
 		metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
@@ -141,7 +142,7 @@ func (n *native) install(server *genericapiserver.GenericAPIServer, group regist
 	info.NegotiatedSerializer = textual{n.codecs}
 
 	for name, kind := range group.Kinds {
-		stores, err := kind.Storage(registry.Options{Getter: config.RESTOptionsGetter, Scheme: n.scheme, Hub: group.Hub.GroupVersion})
+		stores, err := kind.Storage(registry.Options{Getter: config.RESTOptionsGetter, Scheme: n.scheme, Hub: group.Hub.GroupVersion, Logs: n.logs})
 		if err != nil {
 			return fmt.Errorf("store %s: %w", name, err)
 		}

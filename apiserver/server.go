@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
 )
 
 // Config is what the API server needs to know.
@@ -31,6 +32,8 @@ type Config struct {
 	// LocalServices and WebhookServices are those that webhooks may be reached by. No Services run here.
 	LocalServices   []LocalService
 	WebhookServices []WebhookService
+	// ServerLogs are what the machines of Servers have logged. There are none when it is nil.
+	ServerLogs registry.Logs
 	// ReadyChecks are asked by /readyz beside the server's own: they stand for the rest of the appliance.
 	ReadyChecks []healthz.HealthChecker
 }

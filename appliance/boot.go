@@ -20,6 +20,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/netboot/httpboot"
 	"github.com/sidero-appliance/sidero-appliance/netboot/ipxe"
 	"github.com/sidero-appliance/sidero-appliance/netboot/tftp"
+	"github.com/sidero-appliance/sidero-appliance/registration"
 )
 
 // transfersFinish is how long a boot server may take to stop: a little more than it gives its running transfers, so that
@@ -60,7 +61,7 @@ func newBootServers(s site, cache client.Reader, kept *store.Store, to *registra
 			return nil, err
 		}
 	}
-	web, err := b.http(allocations{machines{cache}, s.MetadataAccess, configs.key}, bootFiles{b.catalogue, cache, kept}, to.server, configs)
+	web, err := b.http(allocations{machines{cache}, s.MetadataAccess, configs.key}, bootFiles{b.catalogue, cache, kept}, registration.NewServer(to.service, configs.link.offer()), configs)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +103,7 @@ func (b bootServers) http(known httpboot.Machines, files httpboot.Files, registr
 		GRPC:           registration,
 		FromDisk:       b.BootFromDiskMethod,
 		Configurations: configs.service,
+		Talos:          configs.link.talos,
 		Limits:         httpboot.Limits{Connections: maxConnections},
 		Log:            b.Log,
 		Observe: func(o httpboot.Observation) {

@@ -54,31 +54,34 @@ const (
 // the tables of settings and structures, from which flags, variables, file keys
 // and docs/flags.md are made.
 type Config struct {
-	File                 string // the configuration file; empty: DefaultConfigFile if it exists
-	DataDir              string
-	Interfaces           []string // empty: the default route's
-	AdvertiseAddress     string   // IP address or host name; empty: the first IPv4 address of the one interface
-	SecurePort           int
-	HTTPPort             int
-	APIPort              int // 0: HTTPPort
-	DHCP                 DHCPMode
-	Kubeconfig           string // empty: admin.kubeconfig in DataDir
-	Controllers          []string
-	TalosReleaseURL      string
-	AssetDirectories     []string // besides assets/files in DataDir
-	AutoAcceptServers    bool
-	AutoBMCSetup         bool
-	InsecureWipe         bool
-	ServerRebootTimeout  time.Duration
-	IPMIPXEMethod        power.Firmware
-	BootFromDiskMethod   bootplan.FromDisk
-	MetadataAccess       metadata.Access
-	TestPowerExplicit    float64
-	TestPowerSilent      float64
-	ExtraAgentKernelArgs string
-	LogLevel             slog.Level
-	LogFormat            LogFormat
-	WebhookServices      []WebhookService
+	File                  string // the configuration file; empty: DefaultConfigFile if it exists
+	DataDir               string
+	Interfaces            []string // empty: the default route's
+	AdvertiseAddress      string   // IP address or host name; empty: the first IPv4 address of the one interface
+	SecurePort            int
+	HTTPPort              int
+	APIPort               int // 0: HTTPPort
+	DHCP                  DHCPMode
+	Kubeconfig            string // empty: admin.kubeconfig in DataDir
+	Controllers           []string
+	TalosReleaseURL       string
+	AssetDirectories      []string // besides assets/files in DataDir
+	AutoAcceptServers     bool
+	AutoBMCSetup          bool
+	InsecureWipe          bool
+	ServerRebootTimeout   time.Duration
+	IPMIPXEMethod         power.Firmware
+	BootFromDiskMethod    bootplan.FromDisk
+	MetadataAccess        metadata.Access
+	WireGuardEndpoint     string // IP address or host name; empty: the advertised address
+	WireGuardPort         int
+	NegativeAddressFilter []string // CIDRs; - is none
+	TestPowerExplicit     float64
+	TestPowerSilent       float64
+	ExtraAgentKernelArgs  string
+	LogLevel              slog.Level
+	LogFormat             LogFormat
+	WebhookServices       []WebhookService
 }
 
 // Defaults is the configuration of an appliance that was told nothing.
@@ -96,6 +99,7 @@ func Defaults() Config {
 		IPMIPXEMethod:       power.UEFI,
 		BootFromDiskMethod:  bootplan.IPXEExit,
 		MetadataAccess:      metadata.AccessToken,
+		WireGuardPort:       51821,
 		LogLevel:            slog.LevelInfo,
 		LogFormat:           LogText,
 	}

@@ -128,6 +128,7 @@ func (p *controlPlane) serve(s site) error {
 		Loopback:         owner,
 		LocalServices:    local,
 		WebhookServices:  s.webhookServices(),
+		ServerLogs:       serverLogs{logFiles(s)},
 		ReadyChecks:      []healthz.HealthChecker{restReady(s)},
 	})
 	if err != nil {

@@ -43,10 +43,11 @@ type configurations struct {
 	service *metadata.Service
 	windows *metadata.Windows
 	events  *eventWriter
+	link    *sideroLink
 	key     boottoken.Key
 }
 
-// newConfigurations makes them. Nodes are not told where to report to: nothing listens to them yet.
+// newConfigurations makes them.
 func newConfigurations(s site, config *rest.Config, objects cache.Cache, saw sightings) (*configurations, error) {
 	key, err := bootKey(filepath.Join(s.DataDir, bootKeyFile))
 	if err != nil {
@@ -61,12 +62,18 @@ func newConfigurations(s site, config *rest.Config, objects cache.Cache, saw sig
 		return nil, fmt.Errorf("make client for events: %w", err)
 	}
 	writer := &eventWriter{name: "metadata-events", broadcaster: events.NewBroadcaster(&events.EventSinkImpl{Interface: eventClient.EventsV1()})}
+	lookup := metadata.Lookup{Objects: objects, Live: live}
+	link, err := newSideroLink(s, objects, lookup, live, saw)
+	if err != nil {
+		return nil, err
+	}
 	c := &configurations{
-		key: key, events: writer,
+		key: key, events: writer, link: link,
 		windows: &metadata.Windows{Cache: objects, Client: live, Log: s.Log},
 	}
 	c.service = metadata.New(metadata.Config{
-		Lookup: metadata.Lookup{Objects: objects, Live: live},
+		Lookup: lookup,
+		Link:   link.reports,
 		Access: s.MetadataAccess,
 		Key:    key,
 		MAC:    network.MAC,

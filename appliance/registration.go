@@ -24,11 +24,9 @@ import (
 )
 
 // registrar is what machines register with: the service, which wakes those that wait
-// for orders, the gRPC server in front of it, what carries its Events to the API, and
-// what writes down what machines do.
+// for orders, what carries its Events to the API, and what writes down what machines do.
 type registrar struct {
 	service  *registration.Service
-	server   *registration.Server
 	events   *eventWriter
 	timeline *timeline.Recorder
 }
@@ -72,7 +70,7 @@ func newRegistrar(s site, config *rest.Config, objects cache.Cache) (*registrar,
 		Observe: requests.observe,
 		Step:    sightings{seen.Saw}.registration,
 	})
-	return &registrar{service: service, server: registration.NewServer(service), events: writer, timeline: seen}, nil
+	return &registrar{service: service, events: writer, timeline: seen}, nil
 }
 
 func registrationMapper() meta.RESTMapper {

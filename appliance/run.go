@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,6 +81,8 @@ type site struct {
 	Interfaces []network.Interface
 	// Advertise is the address that machines and kubeconfigs use.
 	Advertise netip.Addr
+	// Link is where machines in use find SideroLink.
+	Link netip.AddrPort
 	// Checks asks every component, but those named, whether it serves, once they run.
 	Checks func(ctx context.Context, except ...string) []supervisor.Check
 }
@@ -159,7 +162,11 @@ func survey(ctx context.Context, c Config) (site, error) {
 	if err != nil {
 		return site{}, err
 	}
-	return site{Config: c, Interfaces: selected, Advertise: address}, nil
+	link, err := network.Resolve(ctx, net.DefaultResolver, cmp.Or(c.WireGuardEndpoint, address.String()))
+	if err != nil {
+		return site{}, fmt.Errorf("find --wireguard-endpoint: %w", err)
+	}
+	return site{Config: c, Interfaces: selected, Advertise: address, Link: netip.AddrPortFrom(link, uint16(c.WireGuardPort))}, nil //nolint:gosec // a valid port
 }
 
 // prepare checks what commonly goes wrong, all of it, and claims the data directory.
@@ -192,6 +199,7 @@ func listeners(s site) []preflight.Listener {
 		{Network: "tcp", Port: s.HTTPPort, Cure: "choose another port with --http-port"},
 		{Network: "tcp", Host: "127.0.0.1", Port: HealthPort},
 		{Network: "udp", Port: TFTPPort},
+		{Network: "udp", Port: s.WireGuardPort, Cure: "choose another port with --wireguard-port"},
 	}
 	if s.DHCP == DHCPOff {
 		return all

@@ -22,6 +22,7 @@ func (c Config) Validate() error {
 	c.validateInterfaces(v)
 	c.validateAddress(v)
 	c.validatePorts(v)
+	c.validateSideroLink(v)
 	c.validateControllers(v)
 	c.validateWebhookServices(v)
 	u, err := url.Parse(c.TalosReleaseURL)
@@ -76,15 +77,31 @@ func (c Config) validateAddress(v *problems) {
 			"must be given with several interfaces: set --advertise-address to one that machines behind all of %s can reach", strings.Join(c.Interfaces, ", "))
 		return
 	}
-	a, err := netip.ParseAddr(c.AdvertiseAddress)
+	v.checkHost("advertiseAddress", c.AdvertiseAddress)
+}
+
+func (c Config) validateSideroLink(v *problems) {
+	if c.WireGuardEndpoint != "" {
+		v.checkHost("wireguardEndpoint", c.WireGuardEndpoint)
+	}
+	v.check("wireguardPort", validPort(c.WireGuardPort), "must be a port from 1 to 65535, not %d", c.WireGuardPort)
+	v.check("wireguardPort", !slices.Contains([]int{DHCPPort, DHCPBootPort, TFTPPort}, c.WireGuardPort), "%d is a port of DHCP or TFTP", c.WireGuardPort)
+	for i, network := range c.NegativeAddressFilter {
+		_, err := netip.ParsePrefix(network)
+		v.check(fmt.Sprintf("negativeAddressFilter[%d]", i), err == nil || network == noNetwork, "%q is no network such as 10.244.0.0/16", network)
+	}
+}
+
+// checkHost is for what machines are told to send to.
+func (v *problems) checkHost(path, host string) {
+	a, err := netip.ParseAddr(host)
 	if err != nil {
 		name := regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$`)
-		v.check("advertiseAddress", name.MatchString(c.AdvertiseAddress) && !looksLikeIPv4(c.AdvertiseAddress),
-			"%q is neither an IP address nor a host name (no port, no scheme)", c.AdvertiseAddress)
+		v.check(path, name.MatchString(host) && !looksLikeIPv4(host), "%q is neither an IP address nor a host name (no port, no scheme)", host)
 		return
 	}
-	v.check("advertiseAddress", !a.IsUnspecified() && !a.IsMulticast(), "%s is no address that machines could reach", a)
-	v.check("advertiseAddress", a.Zone() == "", "%s has a zone, which is only known to this machine", a)
+	v.check(path, !a.IsUnspecified() && !a.IsMulticast(), "%s is no address that machines could reach", a)
+	v.check(path, a.Zone() == "", "%s has a zone, which is only known to this machine", a)
 }
 
 // looksLikeIPv4 is true for digits and dots only: a mistyped address such as

@@ -36,15 +36,7 @@ func ReadsDocuments(talosVersion string) bool {
 // version of Talos than anything here. A document of the same kind and name that is there already stays as it is.
 func Append(configuration []byte, documents ...Document) ([]byte, error) {
 	all := split(configuration)
-
-	var known []head
-
-	for _, document := range all {
-		var h head
-		if yaml.Unmarshal(document, &h) == nil { // one that is no YAML has no kind
-			known = append(known, h)
-		}
-	}
+	known := heads(all)
 
 	for _, document := range documents {
 		if slices.ContainsFunc(known, func(h head) bool { return h.Kind == document.Kind && h.Name == document.Name }) {
@@ -60,6 +52,24 @@ func Append(configuration []byte, documents ...Document) ([]byte, error) {
 	}
 
 	return join(all), nil
+}
+
+// Has tells whether a configuration has a document of a kind.
+func Has(configuration []byte, kind string) bool {
+	return slices.ContainsFunc(heads(split(configuration)), func(h head) bool { return h.Kind == kind })
+}
+
+func heads(documents [][]byte) []head {
+	var all []head
+
+	for _, document := range documents {
+		var h head
+		if yaml.Unmarshal(document, &h) == nil { // one that is no YAML has no kind
+			all = append(all, h)
+		}
+	}
+
+	return all
 }
 
 func (d Document) text() ([]byte, error) {

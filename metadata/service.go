@@ -33,7 +33,8 @@ const rendersWithin = 20 * time.Second
 // Config is what a Service needs. Every field is required unless it says otherwise.
 type Config struct {
 	Lookup Lookup
-	Link   Link
+	// Link tells where nodes report to.
+	Link   func() (Link, error)
 	Access Access
 	Key    boottoken.Key
 	// MAC is that of the machine in the local network that has an address; ok is false for others.
@@ -144,7 +145,12 @@ func (s *Service) render(ctx context.Context, binding *v1alpha3.ServerBinding, s
 		return nil, err
 	}
 
-	configuration, err := Render(sources, s.config.Link)
+	link, err := s.config.Link()
+	if err != nil {
+		return nil, failed("find where nodes report to: %w", err)
+	}
+
+	configuration, err := Render(sources, link)
 	if err != nil {
 		return nil, failed("%w", err)
 	}

@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"path"
@@ -20,7 +21,10 @@ const UnknownMethod = "unknown"
 
 // calls watches all calls of known methods from outside, as grpc's stats.Handler: interceptors never see one whose
 // request cannot be decoded or is too large.
-type calls struct{ config Config }
+type calls struct {
+	config  Config
+	methods methods
+}
 
 type callKey struct{}
 
@@ -32,8 +36,8 @@ type call struct {
 }
 
 // TagRPC implements stats.Handler.
-func (calls) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	return context.WithValue(ctx, callKey{}, &call{method: methodOf(info.FullMethodName)})
+func (c calls) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	return context.WithValue(ctx, callKey{}, &call{method: c.methods.of(info.FullMethodName)})
 }
 
 // HandleRPC implements stats.Handler.
@@ -57,9 +61,15 @@ func (calls) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context 
 // HandleConn implements stats.Handler.
 func (calls) HandleConn(context.Context, stats.ConnStats) {}
 
-// services are Sidero's, and what there is beyond it.
-func services() []grpc.ServiceDesc {
-	return []grpc.ServiceDesc{api.Agent_ServiceDesc, api.Facts_ServiceDesc, api.Orders_ServiceDesc}
+// Offer is a gRPC service that machines find on the port.
+type Offer struct {
+	Description grpc.ServiceDesc
+	Service     any
+}
+
+// offers are Sidero's, and what there is beyond it.
+func (s *Service) offers() []Offer {
+	return []Offer{{api.Agent_ServiceDesc, s}, {api.Facts_ServiceDesc, s}, {api.Orders_ServiceDesc, s}}
 }
 
 // description is a service's with a say in how requests are decoded: what cannot be is the sender's fault, while grpc
@@ -86,18 +96,23 @@ func description(of grpc.ServiceDesc) *grpc.ServiceDesc {
 	return &of
 }
 
-// methodOf is a method's name without its service's, UnknownMethod for what a client made up.
-func methodOf(full string) string {
-	for _, service := range services() {
-		for _, method := range service.Methods {
-			if full == path.Join("/", service.ServiceName, method.MethodName) {
-				return method.MethodName
-			}
+// methods are the names of those that there are, without their service's, by their full ones.
+type methods map[string]string
+
+func methodsOf(offers []Offer) methods {
+	all := methods{}
+
+	for _, offer := range offers {
+		for _, method := range offer.Description.Methods {
+			all[path.Join("/", offer.Description.ServiceName, method.MethodName)] = method.MethodName
 		}
 	}
 
-	return UnknownMethod
+	return all
 }
+
+// of is a method's name, UnknownMethod for what a client made up.
+func (m methods) of(full string) string { return cmp.Or(m[full], UnknownMethod) }
 
 func (c Config) observe(method string, code codes.Code) {
 	if c.Observe != nil {

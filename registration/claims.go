@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"path"
 	"slices"
 	"sync"
 
@@ -307,7 +308,7 @@ func existing(ctx context.Context, reader client.Reader, names []string) ([]*v1a
 func (s *Service) deny(ctx context.Context, code codes.Code, cause error) error {
 	method, _ := grpc.Method(ctx)
 	refusal := status.Error(code, cause.Error())
-	s.config.refused(remote(ctx), methodOf(method), refusal)
+	s.config.refused(remote(ctx), path.Base(method), refusal)
 
 	return refusal
 }

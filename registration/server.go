@@ -42,23 +42,25 @@ const (
 // Server answers machines: gRPC as an http.Handler.
 type Server struct {
 	grpc    *grpc.Server
+	methods methods
 	limiter *limiter[netip.Addr]
 	config  Config
 }
 
-// NewServer makes the server of the service. One machine can neither crash it nor keep it busy for all others.
-func NewServer(service *Service) *Server {
-	config := service.config
+// NewServer makes the server of the service, and of more. One machine can neither crash it nor keep it busy for all others.
+func NewServer(service *Service, more ...Offer) *Server {
+	config, offers := service.config, append(service.offers(), more...)
+	known := methodsOf(offers)
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequest),
-		grpc.StatsHandler(calls{config}),
+		grpc.StatsHandler(calls{config, known}),
 		grpc.ChainUnaryInterceptor(recovering(config.Logger), bounded()),
 	)
-	for _, one := range services() {
-		server.RegisterService(description(one), service)
+	for _, one := range offers {
+		server.RegisterService(description(one.Description), one.Service)
 	}
 
-	return &Server{grpc: server, limiter: newLimiter[netip.Addr](requestsPerSecond, requestsAtOnce), config: config}
+	return &Server{grpc: server, methods: known, limiter: newLimiter[netip.Addr](requestsPerSecond, requestsAtOnce), config: config}
 }
 
 // ServeHTTP implements http.Handler. What needs no decoding is refused here, before grpc decodes the request, which it
@@ -67,7 +69,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !s.limiter.allowed(addressOf(r.RemoteAddr)):
 		s.refuse(w, r, status.New(codes.ResourceExhausted, "too many requests from this address: try again later"))
-	case methodOf(r.URL.Path) == UnknownMethod:
+	case s.methods.of(r.URL.Path) == UnknownMethod:
 		s.refuse(w, r, status.New(codes.Unimplemented, "this appliance has no such method"))
 	default:
 		s.grpc.ServeHTTP(w, r)
@@ -76,7 +78,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // refuse answers without a body, with the status in the header: gRPC over HTTP/2, "Trailers-Only".
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, refusal *status.Status) {
-	method := methodOf(r.URL.Path)
+	method := s.methods.of(r.URL.Path)
 	s.config.refused(r.RemoteAddr, method, refusal.Err())
 	s.config.observe(method, refusal.Code())
 	w.Header().Set("Content-Type", "application/grpc")

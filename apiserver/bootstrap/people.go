@@ -108,7 +108,7 @@ func kindParts(kind nativeKind) []part {
 		path := object + "/" + subresource
 		all = append(all, path)
 
-		if subresource != "status" {
+		if subresource == "scale" {
 			change = append(change, path)
 		}
 	}

@@ -95,10 +95,10 @@ func components() []component {
 				allow(v1alpha3.GroupName, "metalremediations")("get", "list", "watch"),
 				allow(v1alpha3.GroupName, "metalclusters/status", "metalmachines/status", "metalremediations/status", "serverbindings/status")("patch"),
 				allow(v1alpha2.GroupName, "servers", "serverclasses")("get", "list", "watch"),
-				allow(v1alpha2.GroupName, "servers")("patch"), // to ask for power cycles
+				allow(v1alpha2.GroupName, "servers", "servers/status")("patch"), // to ask for power cycles, and to tell of those that nodes did
 				allow("cluster.x-k8s.io", "clusters", "machines")("get", "list", "watch"),
-				allow("", "secrets")("get"),                     // the kubeconfigs of clusters, in any namespace
-				allow("cluster.x-k8s.io", "machines")("delete"), // that no power cycle helps
+				allow("", "secrets")("get", "list", "watch", "patch"), // the kubeconfigs and the secrets of clusters; kept are their names only
+				allow("cluster.x-k8s.io", "machines")("delete"),       // that no power cycle helps
 				allow("cluster.x-k8s.io", "machines/status")("patch"),
 				events,
 			},
@@ -119,11 +119,16 @@ func components() []component {
 			user: Metadata,
 			everywhere: rules{
 				allow(v1alpha3.GroupName, "metalmachines")("get"),
-				allow(v1alpha3.GroupName, "serverbindings/status")("patch"), // boot windows
+				allow(v1alpha3.GroupName, "serverbindings")("get", "patch"), // the machines' ends of SideroLink, and their addresses
+				allow(v1alpha3.GroupName, "serverbindings/status")("patch"), // boot windows, and what machines say of themselves
 				allow("cluster.x-k8s.io", "machines")("get"),
 				allow("bootstrap.cluster.x-k8s.io", "talosconfigs")("get"),
 				allow("", "secrets")("get"), // the configurations, in any namespace
 				events,
+			},
+			in: map[string]rules{
+				metav1.NamespaceDefault: {allow("", "secrets")("create")},                        // SideroLink's, as Sidero has it
+				Namespace:               {allow("", "secrets", "configmaps")("create", "patch")}, // what was fetched, and where nodes report to
 			},
 		},
 		{

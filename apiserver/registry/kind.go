@@ -46,13 +46,21 @@ type Kind[T Object] struct {
 	// Scale tells where the numbers of the scale subresource are. If it is nil, there is none.
 	Scale *Scale[T]
 
+	// Log tells whether objects stand for machines that log, which the log subresource serves.
+	Log bool
+
 	// Normalise brings what a client wrote into the form that is stored, and tells what the client should know of that or
 	// of what it wrote. It may be nil.
 	Normalise func(T) (warnings []string)
 	// Validate returns what is wrong with an object, each with its path. It may be nil.
 	Validate func(T) field.ErrorList
+	// Doubt returns what a client is to be warned of, each with its path: what is let in, and will probably not work. It is asked
+	// only about a spec that is new. It may be nil.
+	Doubt func(T) field.ErrorList
 	// ValidateUpdate returns what must not become of a stored object. It may be nil.
 	ValidateUpdate func(o, stored T) field.ErrorList
+	// Remember writes into the status of an object what an update of its spec would have everybody forget. It may be nil.
+	Remember func(o, stored T)
 	// ValidateStatus returns what is wrong with an object's status. It may be nil.
 	ValidateStatus func(T) field.ErrorList
 
@@ -78,7 +86,7 @@ type Definition interface {
 type Names struct {
 	Plural, Singular       string
 	ShortNames, Categories []string
-	// Subresources are status and scale, as far as the kind has them.
+	// Subresources are status, scale and log, as far as the kind has them.
 	Subresources []string
 	// Selectors are the fields that objects can be selected by, besides name and namespace.
 	Selectors  []string
@@ -91,6 +99,8 @@ type Options struct {
 	Scheme *runtime.Scheme
 	// Hub is the version that is stored.
 	Hub schema.GroupVersion
+	// Logs are what machines have logged. There are none when it is nil.
+	Logs Logs
 }
 
 // Storage implements Definition.
@@ -115,7 +125,12 @@ func (k Kind[T]) Storage(options Options) (map[string]rest.Storage, error) {
 		return nil, fmt.Errorf("set up store of %s: %w", k.Resource, err)
 	}
 
-	return k.paths(store, main), nil
+	paths := k.paths(store, main)
+	if k.Log && options.Logs != nil {
+		paths[k.Resource.Resource+"/log"] = &logs{store: store, logs: options.Logs, empty: func() runtime.Object { return k.New() }}
+	}
+
+	return paths, nil
 }
 
 // paths are the stores of the kind by the name of their path.
@@ -190,6 +205,10 @@ func (k Kind[T]) Names() Names {
 
 	if k.Scale != nil {
 		names.Subresources = append(names.Subresources, "scale")
+	}
+
+	if k.Log {
+		names.Subresources = append(names.Subresources, "log")
 	}
 
 	return names

@@ -43,9 +43,10 @@ type Peers interface {
 type Provision struct {
 	pb.UnimplementedProvisionServiceServer
 
-	Network  netip.Prefix
+	// Identity is the installation's. It fails before that is known.
+	Identity func() (Identity, error)
+	// Endpoint is where machines find the appliance's end of the tunnel.
 	Endpoint netip.AddrPort
-	Key      PublicKey
 	Peers    Peers
 	Log      *slog.Logger
 }
@@ -64,27 +65,45 @@ func (p *Provision) Provision(ctx context.Context, request *pb.ProvisionRequest)
 		return nil, status.Errorf(codes.InvalidArgument, "read the machine's key: %s", err)
 	}
 
-	if key == p.Key {
+	own, err := p.Identity()
+	if err != nil {
+		return nil, status.Error(codes.Unavailable, err.Error())
+	}
+
+	if key == own.Key.Public() {
 		return nil, status.Error(codes.InvalidArgument, "the key is the appliance's own")
 	}
 
+	var peer Peer
+
 	for range attempts {
-		var peer Peer
-		if peer, err = p.join(ctx, request.GetNodeUuid(), key); !errors.Is(err, ErrTaken) {
-			return p.answer(request, peer, err)
+		if peer, err = p.join(ctx, request.GetNodeUuid(), own.Network(), key); !errors.Is(err, ErrTaken) {
+			break
 		}
 	}
 
-	return p.answer(request, Peer{}, err)
+	if err != nil {
+		return nil, p.refuse(request, err)
+	}
+
+	p.Log.Info("a machine joins SideroLink", "server", request.GetNodeUuid(), "tunnel", peer.Address.Addr(),
+		"talos_version", request.GetTalosVersion())
+
+	return &pb.ProvisionResponse{
+		ServerEndpoint:    []string{p.Endpoint.String()},
+		ServerPublicKey:   own.Key.Public().String(),
+		NodeAddressPrefix: peer.Address.String(),
+		ServerAddress:     own.Address().String(),
+	}, nil
 }
 
-func (p *Provision) join(ctx context.Context, uuid string, key PublicKey) (Peer, error) {
+func (p *Provision) join(ctx context.Context, uuid string, network netip.Prefix, key PublicKey) (Peer, error) {
 	was, err := p.Peers.Peer(ctx, uuid)
 	if err != nil {
 		return Peer{}, err //nolint:wrapcheck // its words are complete
 	}
 
-	now := p.next(was, key)
+	now := next(was, network, key)
 	if now == was {
 		return now, nil
 	}
@@ -93,37 +112,26 @@ func (p *Provision) join(ctx context.Context, uuid string, key PublicKey) (Peer,
 }
 
 // next is the end of a machine that joins with a key. It keeps an address that is in the network.
-func (p *Provision) next(was Peer, key PublicKey) Peer {
+func next(was Peer, network netip.Prefix, key PublicKey) Peer {
 	address := was.Address
-	if !address.IsValid() || !p.Network.Contains(address.Addr()) || address.Addr() == ServerAddress(p.Network) {
-		address = NewNodeAddress(p.Network)
+	if !address.IsValid() || !network.Contains(address.Addr()) || address.Addr() == ServerAddress(network) {
+		address = NewNodeAddress(network)
 	}
 
 	return Peer{Address: netip.PrefixFrom(address.Addr(), prefixBits), Key: key}
 }
 
-func (p *Provision) answer(request *pb.ProvisionRequest, peer Peer, err error) (*pb.ProvisionResponse, error) {
+func (p *Provision) refuse(request *pb.ProvisionRequest, err error) error {
 	switch {
-	case err == nil:
 	case errors.Is(err, ErrNotAllocated):
-		return nil, status.Error(codes.NotFound, err.Error())
+		return status.Error(codes.NotFound, err.Error())
 	case errors.Is(err, ErrKeyInUse):
 		p.Log.Warn("a machine would join SideroLink with another's key", "server", request.GetNodeUuid())
 
-		return nil, status.Error(codes.AlreadyExists, err.Error())
+		return status.Error(codes.AlreadyExists, err.Error())
 	default:
 		p.Log.Error("a machine could not join SideroLink", "server", request.GetNodeUuid(), "error", err)
 
-		return nil, status.Error(codes.Unavailable, "could not be kept: ask again")
+		return status.Error(codes.Unavailable, "could not be kept: ask again")
 	}
-
-	p.Log.Info("a machine joins SideroLink", "server", request.GetNodeUuid(), "tunnel", peer.Address.Addr(),
-		"talos_version", request.GetTalosVersion())
-
-	return &pb.ProvisionResponse{
-		ServerEndpoint:    []string{p.Endpoint.String()},
-		ServerPublicKey:   p.Key.String(),
-		NodeAddressPrefix: peer.Address.String(),
-		ServerAddress:     ServerAddress(p.Network).String(),
-	}, nil
 }

@@ -108,10 +108,41 @@ func newKey(t *testing.T) siderolink.PublicKey {
 	return key.Public()
 }
 
+var network = siderolink.Network("test")
+
+// identity is of the installation "test".
+func identity(t *testing.T) siderolink.Identity {
+	t.Helper()
+	made, err := siderolink.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.Installation = "test"
+	return made
+}
+
+// An identity is read as it was written, and one that is not whole is refused without telling it.
+func TestIdentity(t *testing.T) {
+	one := identity(t)
+	read, err := siderolink.ReadIdentity(one.Data())
+	if err != nil || read.Installation != one.Installation || read.Key.Text() != one.Key.Text() {
+		t.Errorf("read %+v, %v", read, err)
+	}
+	for _, key := range []string{"installation-id", "private-key"} {
+		data := one.Data()
+		data[key] = data[key][:0]
+		if _, err := siderolink.ReadIdentity(data); err == nil || strings.Contains(err.Error(), one.Key.Text()) {
+			t.Errorf("without %s: %v", key, err)
+		}
+	}
+}
+
 func provision(t *testing.T, p *peers) *siderolink.Provision {
 	t.Helper()
+	own := identity(t)
 	return &siderolink.Provision{
-		Network: siderolink.Network("test"), Endpoint: netip.MustParseAddrPort("192.0.2.1:51821"), Key: newKey(t), Peers: p, Log: slog.New(slog.DiscardHandler),
+		Identity: func() (siderolink.Identity, error) { return own, nil },
+		Endpoint: netip.MustParseAddrPort("192.0.2.1:51821"), Peers: p, Log: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -119,6 +150,7 @@ func provision(t *testing.T, p *peers) *siderolink.Provision {
 func TestProvisionKeepsTheAddress(t *testing.T) {
 	known := &peers{all: map[string]siderolink.Peer{"u": {}}}
 	service := provision(t, known)
+	own, _ := service.Identity()
 	var address string
 	for boot := range 3 {
 		key := newKey(t)
@@ -131,20 +163,19 @@ func TestProvisionKeepsTheAddress(t *testing.T) {
 		}
 		address = answer.GetNodeAddressPrefix()
 		prefix, err := netip.ParsePrefix(address)
-		if err != nil || prefix.Bits() != 64 || !service.Network.Contains(prefix.Addr()) {
-			t.Errorf("%q is no address in %s: %v", address, service.Network, err)
+		if err != nil || prefix.Bits() != 64 || !network.Contains(prefix.Addr()) {
+			t.Errorf("%q is no address in %s: %v", address, network, err)
 		}
 		if known.all["u"] != (siderolink.Peer{Address: prefix, Key: key}) {
 			t.Errorf("kept is %+v", known.all["u"])
 		}
-		if answer.GetServerEndpoint()[0] != "192.0.2.1:51821" || answer.GetServerPublicKey() != service.Key.String() || answer.GetServerAddress() != siderolink.ServerAddress(service.Network).String() {
+		if answer.GetServerEndpoint()[0] != "192.0.2.1:51821" || answer.GetServerPublicKey() != own.Key.Public().String() || answer.GetServerAddress() != own.Address().String() {
 			t.Errorf("the answer is %v", answer)
 		}
 	}
 }
 
 func TestProvisionGivesAnotherAddressForOneThatCannotBe(t *testing.T) {
-	network := siderolink.Network("test")
 	for _, was := range []netip.Prefix{
 		{}, netip.MustParsePrefix("2001:db8::1/64"), netip.MustParsePrefix("192.0.2.1/24"), netip.PrefixFrom(siderolink.ServerAddress(network), 64),
 	} {
@@ -182,7 +213,12 @@ func TestProvisionRefuses(t *testing.T) {
 		})
 	}
 	service := provision(t, &peers{all: map[string]siderolink.Peer{"u": {}}})
-	if _, err := service.Provision(t.Context(), &pb.ProvisionRequest{NodeUuid: "u", NodePublicKey: service.Key.String()}); status.Code(err) != codes.InvalidArgument {
+	own, _ := service.Identity()
+	if _, err := service.Provision(t.Context(), &pb.ProvisionRequest{NodeUuid: "u", NodePublicKey: own.Key.Public().String()}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("the appliance's own key: %v", err)
+	}
+	service.Identity = func() (siderolink.Identity, error) { return siderolink.Identity{}, errors.New("not yet") }
+	if _, err := service.Provision(t.Context(), &pb.ProvisionRequest{NodeUuid: "u", NodePublicKey: newKey(t).String()}); status.Code(err) != codes.Unavailable {
+		t.Errorf("before the identity is known: %v", err)
 	}
 }

@@ -37,7 +37,11 @@ func (h *handler) servePlan(e *exchange, _ string) {
 	}
 	agent := h.agent
 	agent.Arches = agentArches(h.files)
-	plan := bootplan.Decide(bootplan.Facts{Request: request, Server: server, Agent: agent, Talos: h.talos, FromDisk: h.fromDisk})
+	facts := bootplan.Facts{Request: request, Server: server, Agent: agent, FromDisk: h.fromDisk}
+	if h.talos != nil {
+		facts.Talos = h.talos()
+	}
+	plan := bootplan.Decide(facts)
 	e.seen.Plan = plan.Reason
 	if status := statusOf(plan); status != http.StatusOK {
 		h.leave(e, status, plan)

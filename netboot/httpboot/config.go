@@ -25,7 +25,7 @@ type Config struct {
 	Programs []string
 	Machines Machines
 	// Talos says where nodes report to, and FromDisk how machines start from their disk where nothing else says it. Optional.
-	Talos    bootplan.Talos
+	Talos    func() bootplan.Talos
 	FromDisk bootplan.FromDisk
 	// Configurations serves /configdata, whatever the method. Optional.
 	Configurations http.Handler

@@ -20,7 +20,7 @@ type handler struct {
 	files    Files
 	programs []string
 	machines Machines
-	talos    bootplan.Talos
+	talos    func() bootplan.Talos // nil when nodes report nowhere
 	fromDisk bootplan.FromDisk
 	configs  http.Handler   // nil when there are none
 	agent    bootplan.Agent // but for Arches, which may change

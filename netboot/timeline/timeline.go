@@ -26,10 +26,13 @@ const (
 	Wipe   = "wipe"   // it wipes the disks, or could not
 	Clean  = "clean"  // they are wiped
 	Load   = "config" // Talos runs, and has fetched its configuration
+	Talos  = "talos"  // what Talos tells of itself
 )
 
 // Steps are all of them.
-func Steps() []string { return []string{DHCP, TFTP, HTTP, IPXE, Kernel, Agent, Wipe, Clean, Load} }
+func Steps() []string {
+	return []string{DHCP, TFTP, HTTP, IPXE, Kernel, Agent, Wipe, Clean, Load, Talos}
+}
 
 const (
 	// boots and steps are how many are kept.
@@ -46,7 +49,7 @@ const (
 
 // stage orders steps by the program that is running.
 func stage(step string) int {
-	return slices.IndexFunc([][]string{{DHCP}, {TFTP, HTTP}, {IPXE}, {Kernel}, {Agent}, {Wipe}, {Clean}, {Load}}, func(s []string) bool {
+	return slices.IndexFunc([][]string{{DHCP}, {TFTP, HTTP}, {IPXE}, {Kernel}, {Agent}, {Wipe}, {Clean}, {Load}, {Talos}}, func(s []string) bool {
 		return slices.Contains(s, step)
 	})
 }

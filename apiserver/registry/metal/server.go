@@ -7,6 +7,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
@@ -23,7 +24,12 @@ func servers() registry.Kind[*v1alpha2.Server] {
 		Spec:       func(s *v1alpha2.Server) any { return &s.Spec },
 		Status:     func(s *v1alpha2.Server) any { return &s.Status },
 		Normalise:  normaliseServer,
+		Remember:   rememberAcceptance,
+		Log:        true,
 		Validate:   validateServer, ValidateStatus: validateServerStatus,
+		Doubt: func(s *v1alpha2.Server) field.ErrorList {
+			return DoubtPatches(field.NewPath("spec"), s.Spec.StrategicPatches)
+		},
 		Fields: map[string]func(*v1alpha2.Server) string{
 			"spec.accepted":  func(s *v1alpha2.Server) string { return strconv.FormatBool(s.Spec.Accepted) },
 			"status.inUse":   func(s *v1alpha2.Server) string { return strconv.FormatBool(s.Status.InUse) },
@@ -57,6 +63,14 @@ func normaliseServer(s *v1alpha2.Server) []string {
 	slices.Sort(warnings)
 
 	return warnings
+}
+
+// rememberAcceptance writes that a server was accepted when a person takes that back: the controller may not have looked at it meanwhile, and
+// a class that accepts servers would accept it again.
+func rememberAcceptance(s, stored *v1alpha2.Server) {
+	if stored.Spec.Accepted && !s.Spec.Accepted && s.Status.AcceptedAt == nil {
+		s.Status.AcceptedAt = new(metav1.Now())
+	}
 }
 
 func serverColumns() []registry.Column[*v1alpha2.Server] {

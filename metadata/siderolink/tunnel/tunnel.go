@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"strings"
 
-	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
 	"golang.zx2c4.com/wireguard/tun"
 
@@ -33,7 +32,7 @@ type Tunnel struct{ device *device.Device }
 
 // Open starts a tunnel that knows no machine yet.
 func Open(c Config) (*Tunnel, error) {
-	opened := &Tunnel{device.NewDevice(c.Interface, conn.NewDefaultBind(), &device.Logger{
+	opened := &Tunnel{device.NewDevice(c.Interface, &socket{}, &device.Logger{
 		Verbosef: device.DiscardLogf,
 		Errorf: func(format string, about ...any) {
 			c.Log.Warn("trouble with the tunnel of SideroLink", "reason", fmt.Sprintf(format, about...))

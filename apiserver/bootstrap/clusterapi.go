@@ -47,7 +47,8 @@ func clusterAPIRules() rules {
 	}
 }
 
-// applyAggregatedRole gives Cluster API's reconcilers what further providers' manifests grant them.
+// applyAggregatedRole gives Cluster API's reconcilers what further providers' manifests grant them, and the controller of control planes,
+// which makes machines of their infrastructure.
 func (b *Bootstrap) applyAggregatedRole(ctx context.Context) error {
 	role := rbacv1ac.ClusterRole(aggregatedRole).WithAggregationRule(rbacv1ac.AggregationRule().WithClusterRoleSelectors(
 		metav1ac.LabelSelector().WithMatchLabels(marks(aggregateManager))))
@@ -56,7 +57,7 @@ func (b *Bootstrap) applyAggregatedRole(ctx context.Context) error {
 	}
 
 	binding := rbacv1ac.ClusterRoleBinding(aggregatedRole).WithRoleRef(reference("ClusterRole", aggregatedRole)).
-		WithSubjects(subject(ClusterAPIControllers.Name))
+		WithSubjects(subject(ClusterAPIControllers.Name), subject(TalosControlPlane.Name))
 	if _, err := b.client.RbacV1().ClusterRoleBindings().Apply(ctx, binding, own()); err != nil {
 		return fmt.Errorf("apply cluster role binding %s: %w", aggregatedRole, err)
 	}

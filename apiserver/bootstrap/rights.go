@@ -141,7 +141,11 @@ func components() []component {
 				allow("bootstrap.cluster.x-k8s.io", "talosconfigs")("get", "list", "create"),
 				allow(v1alpha3.GroupName, "metalmachinetemplates")("get"),
 				allow(v1alpha3.GroupName, "metalmachines")("create"),
-				allow("", "secrets")("get", "create", "patch"), // of clusters, in any namespace
+				allow(v1alpha2.GroupName, "serverclasses")("get"), // whether there is a spare server
+				allow(v1alpha2.GroupName, "servers")("list"),
+				allow(v1alpha3.GroupName, "serverbindings")("list"),
+				allow(apiextensionsGroup, "customresourcedefinitions")("get"), // which version of a template the contract names
+				allow("", "secrets")("get", "create", "patch"),                // of clusters, in any namespace
 				events,
 			},
 			in: map[string]rules{talosControlPlaneNamespace: {leases}},

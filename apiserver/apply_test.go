@@ -141,7 +141,9 @@ func testLargestValues(t *testing.T, a api) {
 	want.Spec.Power.Driver, want.Spec.Power.Webhook.Preset, want.Spec.Power.Webhook.Auth = v1alpha2.PowerIPMI, "", "basic"
 	want.Spec.Power.WakeOnLAN.MACs, want.Spec.Power.WakeOnLAN.Address = []string{"ff:ff:ff:ff:ff:ff"}, "255.255.255.255:65535"
 	want.Spec.Wipe.Disks, want.Spec.Wipe.Method, want.Spec.Wipe.InstallDisk = v1alpha2.WipeSelected, v1alpha2.WipeZero, nil
-	want.Spec.ConfigPatches[0].Op, want.Spec.ConfigPatches[0].Value.Raw = "add", []byte(`{"a":[1,"two",null]}`)
+	want.Spec.ConfigPatches[0] = v1alpha2.ConfigPatch{Op: "add", Path: "/" + want.Spec.ConfigPatches[0].Path}
+	want.Spec.ConfigPatches[0].Value.Raw = []byte(`{"a":[1,"two",null]}`)
+	want.Spec.StrategicPatches[0] = "a: " + want.Spec.StrategicPatches[0]
 
 	encoded, err := json.Marshal(want.Spec)
 	must(t, err)

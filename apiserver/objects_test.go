@@ -20,7 +20,7 @@ import (
 
 func testVerbs(t *testing.T, a api) {
 	s := server("verbs")
-	s.Spec = v1alpha2.ServerSpec{Hostname: "first", StrategicPatches: []string{"one", "two"}}
+	s.Spec = v1alpha2.ServerSpec{Hostname: "first", StrategicPatches: []string{"a: one", "a: two"}}
 	a.create(t, s)
 
 	if s.UID == "" || s.ResourceVersion == "" || s.Generation != 1 || s.CreationTimestamp.IsZero() {
@@ -56,7 +56,7 @@ func testVerbs(t *testing.T, a api) {
 
 	a.reload(t, s)
 
-	if s.Spec.Hostname != "second" || s.Spec.Cordoned || s.Spec.BMC.Endpoint != "10.0.0.1" || !slices.Equal(s.Spec.StrategicPatches, []string{"two"}) {
+	if s.Spec.Hostname != "second" || s.Spec.Cordoned || s.Spec.BMC.Endpoint != "10.0.0.1" || !slices.Equal(s.Spec.StrategicPatches, []string{"a: two"}) {
 		t.Errorf("after patches: %+v", s.Spec)
 	}
 
@@ -220,7 +220,7 @@ func testOversize(t *testing.T, a api) {
 	const megabyte = 1 << 20
 
 	patches := server("oversize-patches")
-	patches.Spec.StrategicPatches = []string{strings.Repeat("p", 2*megabyte)}
+	patches.Spec.StrategicPatches = []string{"a: " + strings.Repeat("p", 2*megabyte)}
 
 	annotations := server("oversize-annotations")
 	annotations.Annotations = map[string]string{"example.com/big": strings.Repeat("a", 2*megabyte)}
@@ -239,7 +239,7 @@ func testOversize(t *testing.T, a api) {
 	patches.Spec.StrategicPatches[0] = patches.Spec.StrategicPatches[0][:megabyte+megabyte/3] // a Secret of the largest size is as long
 	a.create(t, patches)
 
-	growing := client.RawPatch(types.JSONPatchType, fmt.Appendf(nil, `[{"op":"add","path":"/spec/strategicPatches/-","value":%q}]`, strings.Repeat("p", megabyte)))
+	growing := client.RawPatch(types.JSONPatchType, fmt.Appendf(nil, `[{"op":"add","path":"/spec/strategicPatches/-","value":%q}]`, "a: "+strings.Repeat("p", megabyte)))
 	if err := a.client.Patch(t.Context(), patches, growing); err == nil || !strings.Contains(err.Error(), "larger than max") {
 		t.Errorf("%s: %.200v", patches.Name, err)
 	}

@@ -177,7 +177,7 @@ func testVersionsApply(t *testing.T, a api) {
 
 	must(t, a.apply(t.Context(), oldServer(t, s.Name, `{"accepted":false,"system":{"manufacturer":"old"}}`), "old"))
 	must(t, a.apply(t.Context(), applied(s.Name, map[string]any{
-		"strategicPatches": []any{"one"}, "hardware": map[string]any{"memory": map[string]any{"totalSize": "1 GB"}},
+		"strategicPatches": []any{"a: one"}, "hardware": map[string]any{"memory": map[string]any{"totalSize": "1 GB"}},
 	}), "new"))
 
 	err := a.apply(t.Context(), applied(s.Name, map[string]any{"hardware": map[string]any{"system": map[string]any{"manufacturer": "new"}}}), "new")

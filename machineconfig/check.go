@@ -22,6 +22,14 @@ func (metal) InContainer() bool { return false }
 
 var _ validation.RuntimeMode = metal{}
 
+// Known tells whether a version of Talos is one that its machinery here knows all of. One that is empty, or that nobody can read, is
+// the newest known.
+func Known(talosVersion string) bool {
+	contract, err := contractOf(talosVersion)
+
+	return err != nil || contract == config.TalosVersionCurrent || !contract.Greater(config.TalosVersion1_13)
+}
+
 // Validate tells whether a machine takes a configuration, as Talos does itself in its metal mode.
 func Validate(configuration []byte) error { return validate(configuration, metal{install: true}) }
 
@@ -42,13 +50,9 @@ func validate(configuration []byte, mode metal) error {
 // installed may be missing: the patches of a server may yet say it. Nothing is said of configurations for a version of Talos that
 // is newer than its machinery here, which may hold what that does not know.
 func Check(configuration []byte, patches Patches, talosVersion string) error {
-	contract, err := contractOf(talosVersion)
-	if err != nil {
+	_, err := contractOf(talosVersion)
+	if err != nil || !Known(talosVersion) {
 		return err
-	}
-
-	if contract.Greater(config.TalosVersion1_13) && contract != config.TalosVersionCurrent {
-		return nil
 	}
 
 	found := validate(configuration, metal{})

@@ -8,6 +8,7 @@ import (
 
 	jsonpatch "github.com/evanphx/json-patch"
 	"github.com/siderolabs/talos/pkg/machinery/config"
+	"github.com/siderolabs/talos/pkg/machinery/config/configloader"
 	"github.com/siderolabs/talos/pkg/machinery/config/configpatcher"
 	"github.com/siderolabs/talos/pkg/machinery/config/encoder"
 	"sigs.k8s.io/yaml"
@@ -15,8 +16,10 @@ import (
 
 // Operation is one of a JSON patch (RFC 6902).
 type Operation struct {
-	Op    string          `json:"op"`
-	Path  string          `json:"path"`
+	Op   string `json:"op"`
+	Path string `json:"path"`
+	// From is where copy and move take the value from.
+	From  string          `json:"from,omitempty"`
 	Value json.RawMessage `json:"value,omitempty"`
 }
 
@@ -65,6 +68,10 @@ func (p Patches) steps() []step {
 }
 
 func (o Operation) apply(configuration []byte) ([]byte, error) {
+	if m := o.Mistake(); m != nil {
+		return nil, fmt.Errorf("%s %s", m.Part, m.Reason)
+	}
+
 	if (o.Op == "add" || o.Op == "replace" || o.Op == "test") && o.Value == nil {
 		o.Value = json.RawMessage("null")
 	}
@@ -126,11 +133,13 @@ func merge(configuration []byte, text string) ([]byte, error) {
 		return nil, discreet(err)
 	}
 
-	if operations, ok := patch.(jsonpatch.Patch); ok {
-		return operate(configuration, operations)
+	if _, ok := patch.(jsonpatch.Patch); ok {
+		return mergeOperations(configuration, text)
 	}
 
-	patched, err := configpatcher.Apply(configpatcher.WithBytes(configuration), []configpatcher.Patch{patch})
+	known, newer := apart(configuration)
+
+	patched, err := configpatcher.Apply(configpatcher.WithBytes(known), []configpatcher.Patch{patch})
 	if err != nil {
 		return nil, fmt.Errorf("does not fit the configuration: %w", discreet(err))
 	}
@@ -145,7 +154,64 @@ func merge(configuration []byte, text string) ([]byte, error) {
 		return nil, fmt.Errorf("write configuration: %w", discreet(err))
 	}
 
-	return merged, nil
+	if len(newer) == 0 {
+		return merged, nil
+	}
+
+	return join(append(split(merged), newer...)), nil
+}
+
+// apart parts a configuration from its documents of kinds that only a newer version of Talos knows: they stay as they are.
+func apart(configuration []byte) (known []byte, newer [][]byte) {
+	var all [][]byte
+
+	for _, document := range split(configuration) {
+		var h head
+		if yaml.Unmarshal(document, &h) == nil && h.Kind != "" && !h.known() {
+			newer = append(newer, document)
+		} else {
+			all = append(all, document)
+		}
+	}
+
+	if len(newer) == 0 {
+		return configuration, nil
+	}
+
+	return join(all), newer
+}
+
+// known tells whether Talos's machinery knows documents of a kind.
+func (h head) known() bool {
+	text, err := yaml.Marshal(head{APIVersion: h.APIVersion, Kind: h.Kind})
+	if err != nil {
+		return false
+	}
+
+	_, err = configloader.NewFromBytes(text)
+
+	return err == nil
+}
+
+// mergeOperations applies a JSON patch that is in the place of a strategic merge patch. Each operation is looked at before: the
+// library panics on some that make no sense.
+func mergeOperations(configuration []byte, text string) ([]byte, error) {
+	if err := Readable(text); err != nil {
+		return nil, err
+	}
+
+	operations, err := operationsOf(text)
+	if err != nil {
+		return nil, err
+	}
+
+	for i, operation := range operations {
+		if configuration, err = operation.apply(configuration); err != nil {
+			return nil, fmt.Errorf("[%d] (%s %s): %w", i, operation.Op, operation.Path, err)
+		}
+	}
+
+	return configuration, nil
 }
 
 // split parts a configuration into its documents, of which none is empty.

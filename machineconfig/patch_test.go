@@ -80,6 +80,29 @@ func TestPatchKeepsDocuments(t *testing.T) {
 	}
 }
 
+// TestMergeKeepsDocuments of kinds that only a newer Talos knows, behind those that are merged.
+func TestMergeKeepsDocuments(t *testing.T) {
+	newer := "version: v1alpha1\nmachine: {type: worker}\n---\nkind: FutureConfig # of Talos 2\napiVersion: v1\nfuture: 1\n" +
+		"---\nkind: KmsgLogConfig\napiVersion: v1alpha1\nname: a\nurl: tcp://10.0.0.1:1\n"
+
+	patched, err := Patch([]byte(newer), Patches{Strategic: []string{
+		"machine: {sysctls: {a: b}}\n---\nkind: KmsgLogConfig\napiVersion: v1alpha1\nname: a\nurl: tcp://10.0.0.1:2\n", "machine: {nodeLabels: {c: d}}",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	main, rest, _ := strings.Cut(string(patched), "---\n")
+	if !strings.Contains(main, "a: b") || !strings.Contains(main, "c: d") {
+		t.Errorf("it is not merged: %s", main)
+	}
+
+	want := "apiVersion: v1alpha1\nkind: KmsgLogConfig\nname: a\nurl: tcp://10.0.0.1:2\n---\nkind: FutureConfig # of Talos 2\napiVersion: v1\nfuture: 1\n"
+	if rest != want {
+		t.Errorf("got\n%s\nwant\n%s", rest, want)
+	}
+}
+
 // TestPatchRefuses names the patch that is wrong, the place in it, and never what it holds.
 func TestPatchRefuses(t *testing.T) {
 	const secret = "hunter2"

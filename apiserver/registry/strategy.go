@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"reflect"
+	"slices"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
@@ -50,6 +51,10 @@ func (s strategy[T]) PrepareForUpdate(ctx context.Context, object, old runtime.O
 
 	s.restore(ctx, o, stored)
 	warn(ctx, s.settle(o))
+
+	if s.kind.Remember != nil {
+		s.kind.Remember(o, stored)
+	}
 
 	o.SetGeneration(stored.GetGeneration())
 
@@ -99,14 +104,26 @@ func (s strategy[T]) Validate(_ context.Context, object runtime.Object) field.Er
 }
 
 func (s strategy[T]) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	o := typed[T](object)
+	o, stored := typed[T](object), typed[T](old)
 	errs := s.validate(o)
 
+	// What an earlier version of the appliance has let in stays, so that the object can still be changed, and deleted.
+	if len(errs) > 0 {
+		errs = without(errs, s.validate(stored))
+	}
+
 	if s.kind.ValidateUpdate != nil {
-		errs = append(errs, s.kind.ValidateUpdate(o, typed[T](old))...)
+		errs = append(errs, s.kind.ValidateUpdate(o, stored)...)
 	}
 
 	return errs
+}
+
+// without are the errors that are not among others.
+func without(errs, others field.ErrorList) field.ErrorList {
+	return slices.DeleteFunc(errs, func(err *field.Error) bool {
+		return slices.ContainsFunc(others, func(other *field.Error) bool { return other.Error() == err.Error() })
+	})
 }
 
 func (s strategy[T]) validate(o T) field.ErrorList {
@@ -117,10 +134,25 @@ func (s strategy[T]) validate(o T) field.ErrorList {
 	return s.kind.Validate(o)
 }
 
-func (strategy[T]) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+func (s strategy[T]) WarningsOnCreate(_ context.Context, object runtime.Object) []string {
+	return s.doubts(typed[T](object))
+}
 
-func (strategy[T]) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
-	return nil
+func (s strategy[T]) WarningsOnUpdate(_ context.Context, object, old runtime.Object) []string {
+	o, stored := typed[T](object), typed[T](old)
+	if apiequality.Semantic.DeepEqual(s.kind.Spec(o), s.kind.Spec(stored)) {
+		return nil // whoever wrote it was told
+	}
+
+	return s.doubts(o)
+}
+
+func (s strategy[T]) doubts(o T) []string {
+	if s.kind.Doubt == nil {
+		return nil
+	}
+
+	return Warnings(s.kind.Doubt(o))
 }
 
 func (strategy[T]) AllowCreateOnUpdate() bool      { return false }
@@ -148,6 +180,10 @@ func (s statusStrategy[T]) PrepareForUpdate(ctx context.Context, object, old run
 	o.SetOwnerReferences(stored.GetOwnerReferences())
 	o.SetGeneration(stored.GetGeneration())
 	s.settle(o) // the warnings are about the spec, and were given to whoever wrote that
+}
+
+func (statusStrategy[T]) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
 }
 
 func (s statusStrategy[T]) ValidateUpdate(_ context.Context, object, _ runtime.Object) field.ErrorList {

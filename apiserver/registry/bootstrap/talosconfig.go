@@ -21,6 +21,7 @@ func talosConfigs() registry.Kind[*v1alpha3.TalosConfig] {
 		Status:     func(c *v1alpha3.TalosConfig) any { return &c.Status },
 		Normalise:  func(c *v1alpha3.TalosConfig) []string { return Settle(c.Spec, field.NewPath("spec")) },
 		Validate:   func(c *v1alpha3.TalosConfig) field.ErrorList { return ValidateSpec(c.Spec, field.NewPath("spec")) },
+		Doubt:      func(c *v1alpha3.TalosConfig) field.ErrorList { return Doubt(c.Spec, field.NewPath("spec")) },
 		ValidateUpdate: func(c, stored *v1alpha3.TalosConfig) field.ErrorList {
 			return registry.Fixed(c, c.Spec, stored.Spec, "machines are made again to get another configuration")
 		},
@@ -67,6 +68,9 @@ func talosConfigTemplates() registry.Kind[*v1alpha3.TalosConfigTemplate] {
 		},
 		Validate: func(t *v1alpha3.TalosConfigTemplate) field.ErrorList {
 			return append(t.Spec.Template.Metadata.Validate(path.Child("metadata")), ValidateTemplate(t.Spec.Template.Spec, path.Child("spec"))...)
+		},
+		Doubt: func(t *v1alpha3.TalosConfigTemplate) field.ErrorList {
+			return Doubt(t.Spec.Template.Spec, path.Child("spec"))
 		},
 		ValidateUpdate: func(t, stored *v1alpha3.TalosConfigTemplate) field.ErrorList {
 			return registry.Fixed(t, t.Spec, stored.Spec, "make another template and refer to that one instead")

@@ -1,12 +1,9 @@
 package bootstrap
 
 import (
-	"fmt"
 	"regexp"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/yaml"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
@@ -41,15 +38,8 @@ func ValidateSpec(s v1alpha3.TalosConfigSpec, path *field.Path) field.ErrorList 
 func ValidateTemplate(s v1alpha3.TalosConfigSpec, path *field.Path) field.ErrorList {
 	errs := registry.OneOf(path.Child("generateType"), s.GenerateType, generateTypes())
 	errs = append(errs, registry.Optional(path.Child("hostname", "source"), s.Hostname.Source, hostnameSources())...)
-	errs = append(errs, metal.ValidatePatches(path.Child("configPatches"), s.ConfigPatches)...)
 
-	for i, patch := range s.ConfigPatches {
-		if patch.Path != "" && !strings.HasPrefix(patch.Path, "/") {
-			errs = append(errs, field.Invalid(path.Child("configPatches").Index(i).Child("path"), patch.Path, "must begin with /"))
-		}
-	}
-
-	return errs
+	return append(errs, metal.ValidatePatches(path, s.ConfigPatches, s.StrategicPatches)...)
 }
 
 // Settle writes the patches in the one way that they are compared in, and tells what upstream accepts and then fails on.
@@ -66,12 +56,10 @@ func Settle(s v1alpha3.TalosConfigSpec, path *field.Path) []string {
 		errs = append(errs, field.Invalid(path.Child("talosVersion"), s.TalosVersion, "must be like v1.13"))
 	}
 
-	for i, patch := range s.StrategicPatches {
-		var document any
-		if err := yaml.Unmarshal([]byte(patch), &document); err != nil {
-			errs = append(errs, field.Invalid(path.Child("strategicPatches").Index(i), "", fmt.Sprintf("is no YAML: %v", err)))
-		}
-	}
-
 	return registry.Warnings(errs)
+}
+
+// Doubt finds what a newer Talos may take, and the one that is known here does not.
+func Doubt(s v1alpha3.TalosConfigSpec, path *field.Path) field.ErrorList {
+	return metal.DoubtPatches(path, s.StrategicPatches)
 }

@@ -26,6 +26,9 @@ func talosControlPlanes() registry.Kind[*v1alpha3.TalosControlPlane] {
 		},
 		Normalise: normalise,
 		Validate:  validate,
+		Doubt: func(p *v1alpha3.TalosControlPlane) field.ErrorList {
+			return doubtConfig(p.Spec.ControlPlaneConfig, field.NewPath("spec", "controlPlaneConfig"))
+		},
 		ValidateStatus: func(p *v1alpha3.TalosControlPlane) field.ErrorList {
 			return append(validateCounts(p.Status), metal.ValidateConditions(field.NewPath("status", "conditions"), p.Status.Conditions)...)
 		},
@@ -75,6 +78,9 @@ func talosControlPlaneTemplates() registry.Kind[*v1alpha3.TalosControlPlaneTempl
 		Spec:       func(t *v1alpha3.TalosControlPlaneTemplate) any { return &t.Spec },
 		Normalise:  normaliseTemplate,
 		Validate:   validateTemplate,
+		Doubt: func(t *v1alpha3.TalosControlPlaneTemplate) field.ErrorList {
+			return doubtConfig(t.Spec.Template.Spec.ControlPlaneConfig, field.NewPath("spec", "template", "spec", "controlPlaneConfig"))
+		},
 		ValidateUpdate: func(t, stored *v1alpha3.TalosControlPlaneTemplate) field.ErrorList {
 			return registry.Fixed(t, t.Spec, stored.Spec, "make another template and refer to that one instead")
 		},

@@ -73,6 +73,10 @@ func warnConfig(c v1alpha3.ControlPlaneConfig, path *field.Path) []string {
 	return bootstrap.Settle(c.ControlPlane, path.Child("controlplane"))
 }
 
+func doubtConfig(c v1alpha3.ControlPlaneConfig, path *field.Path) field.ErrorList {
+	return bootstrap.Doubt(c.ControlPlane, path.Child("controlplane"))
+}
+
 func validate(p *v1alpha3.TalosControlPlane) field.ErrorList {
 	spec := field.NewPath("spec")
 	errs := registry.Between(spec.Child("replicas"), p.Spec.Replicas, 0, math.MaxInt32)

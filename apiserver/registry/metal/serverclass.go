@@ -21,6 +21,7 @@ func serverClasses() registry.Kind[*v1alpha2.ServerClass] {
 		Status:     func(c *v1alpha2.ServerClass) any { return &c.Status },
 		Normalise:  normaliseServerClass,
 		Validate:   validateServerClass,
+		Doubt:      doubtServerClass,
 		Columns: []registry.Column[*v1alpha2.ServerClass]{
 			{
 				Name: "Available", Type: "string", Description: "servers of the class that are not allocated",
@@ -35,8 +36,7 @@ func serverClasses() registry.Kind[*v1alpha2.ServerClass] {
 	}
 }
 
-// normaliseServerClass keeps the lists from being null, which upstream's clients do not expect, and warns of what upstream
-// accepts although it has no effect, or another than meant.
+// normaliseServerClass keeps the lists from being null, which upstream's clients do not expect.
 func normaliseServerClass(c *v1alpha2.ServerClass) []string {
 	if c.Status.ServersAvailable == nil {
 		c.Status.ServersAvailable = []string{}
@@ -48,7 +48,7 @@ func normaliseServerClass(c *v1alpha2.ServerClass) []string {
 
 	Canonical(c.Spec.ConfigPatches)
 
-	return warnServerClass(c)
+	return nil
 }
 
 // jsonList prints a list as the column of a CustomResourceDefinition would.

@@ -18,10 +18,9 @@ const (
 )
 
 var (
-	patchOperations = []string{"add", "copy", "move", "remove", "replace", "test"}
-	bootFromDisk    = []v1alpha2.BootFromDisk{v1alpha2.BootIPXEExit, v1alpha2.Boot404, v1alpha2.BootSANDisk}
-	pxeModes        = []v1alpha2.PXEMode{v1alpha2.PXEModeBIOS, v1alpha2.PXEModeUEFI}
-	ipmiInterfaces  = []string{"lan", "lanplus", "open"}
+	bootFromDisk   = []v1alpha2.BootFromDisk{v1alpha2.BootIPXEExit, v1alpha2.Boot404, v1alpha2.BootSANDisk}
+	pxeModes       = []v1alpha2.PXEMode{v1alpha2.PXEModeBIOS, v1alpha2.PXEModeUEFI}
+	ipmiInterfaces = []string{"lan", "lanplus", "open"}
 )
 
 func validateServer(s *v1alpha2.Server) field.ErrorList {
@@ -29,7 +28,7 @@ func validateServer(s *v1alpha2.Server) field.ErrorList {
 
 	errs := registry.Optional(spec.Child("bootFromDiskMethod"), s.Spec.BootFromDiskMethod, bootFromDisk)
 	errs = append(errs, registry.Optional(spec.Child("pxeMode"), s.Spec.PXEMode, pxeModes)...)
-	errs = append(errs, ValidatePatches(spec.Child("configPatches"), s.Spec.ConfigPatches)...)
+	errs = append(errs, ValidatePatches(spec, s.Spec.ConfigPatches, s.Spec.StrategicPatches)...)
 
 	errs = append(errs, validateHardware(spec.Child("hardware"), s.Spec.Hardware)...)
 
@@ -80,7 +79,7 @@ func required(path *field.Path, value string) field.ErrorList {
 	return field.ErrorList{field.Required(path, "")}
 }
 
-// validateServerClass refuses what upstream's schema refuses; see warnServerClass for the rest.
+// validateServerClass refuses what upstream's schema refuses; see doubtServerClass for the rest.
 func validateServerClass(c *v1alpha2.ServerClass) field.ErrorList {
 	var errs field.ErrorList
 
@@ -99,16 +98,17 @@ func validateServerClass(c *v1alpha2.ServerClass) field.ErrorList {
 	return errs
 }
 
-// warnServerClass tells what is wrong with a class that upstream accepts all the same.
-func warnServerClass(c *v1alpha2.ServerClass) []string {
+// doubtServerClass tells what is wrong with a class that upstream accepts all the same, although it has no effect, or another than
+// meant.
+func doubtServerClass(c *v1alpha2.ServerClass) field.ErrorList {
 	spec := field.NewPath("spec")
 
 	errs := registry.Optional(spec.Child("bootFromDiskMethod"), c.Spec.BootFromDiskMethod, bootFromDisk)
-	errs = append(errs, ValidatePatches(spec.Child("configPatches"), c.Spec.ConfigPatches)...)
-	errs = append(errs, metav1validation.ValidateLabelSelector(&c.Spec.Selector,
-		metav1validation.LabelSelectorValidationOptions{}, spec.Child("selector"))...)
+	errs = append(errs, ValidatePatches(spec, c.Spec.ConfigPatches, c.Spec.StrategicPatches)...)
+	errs = append(errs, DoubtPatches(spec, c.Spec.StrategicPatches)...)
 
-	return registry.Warnings(errs)
+	return append(errs, metav1validation.ValidateLabelSelector(&c.Spec.Selector,
+		metav1validation.LabelSelectorValidationOptions{}, spec.Child("selector"))...)
 }
 
 func validateEnvironment(e *v1alpha2.Environment) field.ErrorList {
@@ -130,17 +130,6 @@ func validateAsset(path *field.Path, asset v1alpha2.Asset) field.ErrorList {
 	}
 
 	return nil
-}
-
-// ValidatePatches refuses operations that RFC 6902 does not know.
-func ValidatePatches(path *field.Path, patches []v1alpha2.ConfigPatch) field.ErrorList {
-	var errs field.ErrorList
-
-	for i, patch := range patches {
-		errs = append(errs, registry.OneOf(path.Index(i).Child("op"), patch.Op, patchOperations)...)
-	}
-
-	return errs
 }
 
 func validateBMC(path *field.Path, bmc *v1alpha2.BMC) field.ErrorList {

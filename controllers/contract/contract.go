@@ -1,5 +1,5 @@
 // Package contract is what Cluster API asks of the objects of all providers: that they find their owners, and are left alone during
-// a pause.
+// a pause, and tell so.
 package contract
 
 import (
@@ -16,11 +16,39 @@ import (
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
 
+// ConditionPaused tells whether an object is left alone.
+const ConditionPaused metal.ConditionType = clusterv1.PausedCondition
+
 // Paused tells whether an object is to be left alone: its own annotation says so, or its Cluster, which may be nil.
 func Paused(object client.Object, cluster *clusterv1.Cluster) bool {
-	_, paused := object.GetAnnotations()[clusterv1.PausedAnnotation]
+	return len(pauses(object, cluster)) > 0
+}
 
-	return paused || cluster != nil && cluster.Spec.Paused != nil && *cluster.Spec.Paused
+// Pause is the condition that tells whether an object is left alone, and what says so. The Cluster may be nil.
+func Pause(object client.Object, cluster *clusterv1.Cluster) metal.Condition {
+	why := pauses(object, cluster)
+	if len(why) == 0 {
+		return False(ConditionPaused, metal.SeverityInfo, clusterv1.NotPausedReason, "")
+	}
+
+	return metal.Condition{
+		Type: ConditionPaused, Status: corev1.ConditionTrue, Reason: clusterv1.PausedReason, Message: strings.Join(why, ", and "),
+	}
+}
+
+// pauses are what says that an object is to be left alone.
+func pauses(object client.Object, cluster *clusterv1.Cluster) []string {
+	var why []string
+
+	if cluster != nil && cluster.Spec.Paused != nil && *cluster.Spec.Paused {
+		why = append(why, "spec.paused of Cluster "+cluster.Name+" is true")
+	}
+
+	if _, annotated := object.GetAnnotations()[clusterv1.PausedAnnotation]; annotated {
+		why = append(why, "it has the annotation "+clusterv1.PausedAnnotation)
+	}
+
+	return why
 }
 
 // Owner gets the owner of a kind of Cluster API, in whichever version the reference is, into owner. It tells whether there is one.

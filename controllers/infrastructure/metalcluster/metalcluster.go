@@ -60,24 +60,16 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 		return reconcile.Result{}, err //nolint:wrapcheck // it names the object
 	}
 
-	if contract.Paused(object, cluster) {
-		return reconcile.Result{}, nil
-	}
-
 	// One without an owner goes as well: nothing is made for any.
-	before := object.DeepCopy()
-	if !object.DeletionTimestamp.IsZero() {
-		controllerutil.RemoveFinalizer(object, v1alpha3.MetalClusterFinalizer)
-
-		return reconcile.Result{}, client.IgnoreNotFound(r.write(ctx, before, object))
-	}
-
-	if owned {
-		controllerutil.AddFinalizer(object, v1alpha3.MetalClusterFinalizer)
-	}
-
-	if err := r.write(ctx, before, object); err != nil {
-		return reconcile.Result{}, err
+	switch {
+	case contract.Paused(object, cluster):
+		return reconcile.Result{}, r.record(ctx, object, cluster, func(*v1alpha3.MetalClusterStatus) {})
+	case !object.DeletionTimestamp.IsZero():
+		return reconcile.Result{}, client.IgnoreNotFound(r.change(ctx, object, controllerutil.RemoveFinalizer))
+	case owned:
+		if err := r.change(ctx, object, controllerutil.AddFinalizer); err != nil {
+			return reconcile.Result{}, err
+		}
 	}
 
 	servers := &metal.ServerList{}
@@ -85,18 +77,10 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 		return reconcile.Result{}, fmt.Errorf("list servers: %w", err)
 	}
 
-	before = object.DeepCopy()
-	object.Status.FailureDomains = domains(servers.Items)
-
-	if observe(&object.Status, owned); apiequality.Semantic.DeepEqual(before.Status, object.Status) {
-		return reconcile.Result{}, nil
-	}
-
-	if err := r.client.Status().Patch(ctx, object, client.MergeFrom(before)); err != nil {
-		return reconcile.Result{}, fmt.Errorf("write status of MetalCluster %s: %w", object.Name, err)
-	}
-
-	return reconcile.Result{}, nil
+	return reconcile.Result{}, r.record(ctx, object, cluster, func(status *v1alpha3.MetalClusterStatus) {
+		status.FailureDomains = domains(servers.Items)
+		observe(status, owned)
+	})
 }
 
 // observe writes whether the infrastructure is there; it never goes again.
@@ -113,13 +97,35 @@ func observe(status *v1alpha3.MetalClusterStatus, owned bool) {
 	status.Conditions = contract.Conditions(status.Conditions, metal.Condition{Type: v1alpha3.ConditionReady, Status: corev1.ConditionTrue})
 }
 
-func (r *reconciler) write(ctx context.Context, before, object *v1alpha3.MetalCluster) error {
-	if apiequality.Semantic.DeepEqual(before.Finalizers, object.Finalizers) {
+// change adds the finalizer, or removes it.
+func (r *reconciler) change(ctx context.Context, object *v1alpha3.MetalCluster, do func(client.Object, string) bool) error {
+	before := object.DeepCopy()
+	if !do(object, v1alpha3.MetalClusterFinalizer) {
 		return nil
 	}
 
 	if err := r.client.Patch(ctx, object, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("write MetalCluster %s: %w", object.Name, err)
+	}
+
+	return nil
+}
+
+// record writes what a function changes in the status, and whether there is a pause.
+func (r *reconciler) record(
+	ctx context.Context, object *v1alpha3.MetalCluster, cluster *clusterv1.Cluster, do func(*v1alpha3.MetalClusterStatus),
+) error {
+	before, status := object.DeepCopy(), &object.Status
+
+	do(status)
+
+	status.Conditions = contract.Conditions(status.Conditions, contract.Pause(object, cluster))
+	if apiequality.Semantic.DeepEqual(before.Status, *status) {
+		return nil
+	}
+
+	if err := r.client.Status().Patch(ctx, object, client.MergeFrom(before)); err != nil {
+		return client.IgnoreNotFound(fmt.Errorf("write status of MetalCluster %s: %w", object.Name, err))
 	}
 
 	return nil

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
@@ -17,12 +18,13 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/metalmachine"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/metalremediation"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/node"
+	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/secrets"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/serverbinding"
 	"github.com/sidero-appliance/sidero-appliance/controllers/provider"
 )
 
-// New prepares the controllers of MetalClusters, MetalMachines, MetalRemediations and ServerBindings, and of
-// their Nodes. The client has the rights of bootstrap.Infrastructure.
+// New prepares the controllers of MetalClusters, MetalMachines, MetalRemediations and ServerBindings, of
+// their Nodes, and of the secrets by which these are reset. The client has the rights of bootstrap.Infrastructure.
 func New(c provider.Config) *provider.Controllers {
 	var kinds []schema.GroupVersionResource
 	for _, name := range []string{"metalclusters", "metalmachines", "serverbindings"} {
@@ -32,11 +34,14 @@ func New(c provider.Config) *provider.Controllers {
 	return provider.New(c, provider.Provider{
 		Name: "infrastructure", Namespace: "sidero-system", Lease: "controller-leader-election-capm", Kinds: kinds,
 		Types: []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha3.AddToScheme, metal.AddToScheme, clusterv1.AddToScheme},
-		Adapt: provider.Lean,
+		Adapt: func(client *rest.Config, o *ctrl.Options) {
+			provider.Lean(client, o)
+			secrets.Cache(&o.Cache)
+		},
 		SetUp: func(_ context.Context, m ctrl.Manager) error {
 			return errors.Join(
 				metalcluster.SetupWithManager(m), metalmachine.SetupWithManager(m), metalremediation.SetupWithManager(m),
-				node.SetupWithManager(m), serverbinding.SetupWithManager(m),
+				node.SetupWithManager(m), secrets.SetupWithManager(m), serverbinding.SetupWithManager(m),
 			)
 		},
 	})

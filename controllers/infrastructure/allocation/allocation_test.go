@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
@@ -43,6 +44,10 @@ func unclear(s *v1alpha2.Server)    { s.Labels["class"] = "unclear" }
 
 func duplicate(s *v1alpha2.Server) {
 	s.Status.Conditions = v1alpha2.Conditions{{Type: v1alpha2.ConditionDuplicateIdentity, Status: corev1.ConditionTrue}}
+}
+
+func paused(s *v1alpha2.Server) {
+	s.Annotations = map[string]string{clusterv1.PausedAnnotation: ""}
 }
 
 func judge(s *v1alpha2.Server) (bool, error) {
@@ -80,7 +85,7 @@ func TestCandidates(t *testing.T) {
 		"by name": {servers: servers{clean("c"), clean("a"), clean("b")}, want: "a b c"},
 		"only what can be had": {servers: servers{
 			clean("a", unaccepted), clean("b", cordoned), clean("c", dirty), clean("d", inUse), clean("e", deleting), clean("f", duplicate),
-			clean("g", other), clean("h", unclear), clean("i"),
+			clean("g", other), clean("h", unclear), clean("h2", paused), clean("i"),
 		}, want: "i"},
 		"bound, and its Server does not know yet": {servers: servers{clean("a"), clean("b")}, bindings: bindings{bound("a", "other")}, want: "b"},
 		"power that cannot be controlled matters as little as to Sidero": {servers: servers{clean("a", func(s *v1alpha2.Server) {
@@ -105,8 +110,8 @@ func TestCandidates(t *testing.T) {
 		"all of them": {servers: servers{
 			clean("a", inUse), clean("b"), clean("c", unaccepted), clean("d", dirty), clean("e", other),
 		}, bindings: bindings{bound("b", "other")}, problem: "class x has 4 servers: 2 in use, 1 not accepted, 1 not clean"},
-		"each reason": {servers: servers{clean("a", cordoned), clean("b", deleting), clean("c", duplicate)},
-			problem: "class x has 3 servers: 1 being deleted, 1 cordoned, 1 of an identity that several machines claim"},
+		"each reason": {servers: servers{clean("a", cordoned), clean("b", deleting), clean("c", duplicate), clean("d", paused)},
+			problem: "class x has 4 servers: 1 being deleted, 1 cordoned, 1 of an identity that several machines claim, 1 paused"},
 		"one": {servers: servers{clean("a", dirty)}, problem: "class x has 1 server: 1 not clean"},
 		"none in the domain": {servers: servers{clean("a", in("x")), clean("b"), clean("c", in("y"), dirty)}, domain: "y",
 			problem: "class x has 3 servers: 2 not in failure domain y, 1 not clean"},

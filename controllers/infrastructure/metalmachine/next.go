@@ -38,6 +38,7 @@ type decision struct {
 // next decides what is done for a machine. Whatever is already gone holds up no deletion.
 func next(f facts) decision {
 	spec := f.machine.Spec
+	named := spec.ServerRef != nil && spec.ServerRef.Name != ""
 
 	switch {
 	case contract.Paused(f.machine, f.cluster):
@@ -52,7 +53,9 @@ func next(f facts) decision {
 		return decision{wait, v1alpha3.ReasonWaitingForInfrastructure, "waits for the infrastructure of Cluster " + f.cluster.Name}
 	case f.owner.Spec.Bootstrap.DataSecretName == nil:
 		return decision{wait, v1alpha3.ReasonWaitingForBootstrapData, "waits for the machine configuration of Machine " + f.owner.Name}
-	case (spec.ServerRef == nil || spec.ServerRef.Name == "") && (spec.ServerClassRef == nil || spec.ServerClassRef.Name == ""):
+	case !named && (!f.owner.DeletionTimestamp.IsZero() || !f.cluster.DeletionTimestamp.IsZero()):
+		return decision{wait, v1alpha3.ReasonGoes, "takes no server any more: its Machine or its Cluster is deleted"}
+	case !named && (spec.ServerClassRef == nil || spec.ServerClassRef.Name == ""):
 		return decision{wait, v1alpha3.ReasonNothingNamed, "names no server; set spec.serverClassRef or spec.serverRef"}
 	default:
 		return decision{action: bind}

@@ -23,7 +23,8 @@ func ready(change func(*facts)) facts {
 }
 
 func TestNext(t *testing.T) {
-	deleted := func(f *facts) { f.machine.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }
+	gone := &metav1.Time{Time: time.Unix(1, 0)}
+	deleted := func(f *facts) { f.machine.DeletionTimestamp = gone }
 
 	for name, c := range map[string]struct {
 		change func(*facts)
@@ -41,6 +42,11 @@ func TestNext(t *testing.T) {
 		"no infrastructure":    {func(f *facts) { f.cluster.Status.Initialization.InfrastructureProvisioned = nil }, wait, v1alpha3.ReasonWaitingForInfrastructure},
 		"infrastructure fails": {func(f *facts) { f.cluster.Status.Initialization.InfrastructureProvisioned = new(false) }, wait, v1alpha3.ReasonWaitingForInfrastructure},
 		"no data":              {func(f *facts) { f.owner.Spec.Bootstrap.DataSecretName = nil }, wait, v1alpha3.ReasonWaitingForBootstrapData},
+		"machine goes":         {func(f *facts) { f.owner.DeletionTimestamp = gone }, wait, v1alpha3.ReasonGoes},
+		"cluster goes":         {func(f *facts) { f.cluster.DeletionTimestamp = gone }, wait, v1alpha3.ReasonGoes},
+		"machine goes, and has a server": {func(f *facts) {
+			f.owner.DeletionTimestamp, f.machine.Spec.ServerRef = gone, &corev1.ObjectReference{Name: "s"}
+		}, bind, ""},
 		"paused":               {func(f *facts) { f.cluster.Spec.Paused = new(true) }, leave, ""},
 		"no longer paused":     {func(f *facts) { f.cluster.Spec.Paused = new(false) }, bind, ""},
 		"paused by annotation": {func(f *facts) { f.machine.Annotations = map[string]string{clusterv1.PausedAnnotation: ""} }, leave, ""},

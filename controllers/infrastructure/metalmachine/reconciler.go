@@ -23,6 +23,7 @@ import (
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/allocation"
+	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/reset"
 )
 
 const (
@@ -38,6 +39,8 @@ type Reconciler struct {
 	// Live reads what is, and not what was: by the cache a server may be free that no longer is.
 	Live   client.Reader
 	Events events.EventRecorder
+	// Nodes are those of the clusters: some have to restart by their own API when their machine goes.
+	Nodes *reset.Nodes
 
 	// claims are the names of the servers that machines, by their UIDs, have tried to take. A machine whose first try went through
 	// without an answer, or is not in the cache yet, takes no second server.
@@ -64,17 +67,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 
 	switch decided := next(f); decided.action {
 	case release:
-		return reconcile.Result{}, r.release(ctx, machine)
+		return r.release(ctx, f)
 	case wait:
-		return reconcile.Result{RequeueAfter: looksAgainAfter}, r.record(ctx, machine, func(status *v1alpha3.MetalMachineStatus) {
+		return reconcile.Result{RequeueAfter: looksAgainAfter}, r.record(ctx, f, func(status *v1alpha3.MetalMachineStatus) {
 			tell(status, contract.False(v1alpha3.ConditionServerBound, metal.SeverityInfo, decided.reason, decided.message))
 		})
 	case bind:
 		return r.bind(ctx, f)
-	case leave:
+	default: // it is left alone, and that is told
+		return reconcile.Result{}, r.record(ctx, f, func(*v1alpha3.MetalMachineStatus) {})
 	}
-
-	return reconcile.Result{}, nil
 }
 
 // gather finds the Machine and the Cluster of a machine; the latter by the label as well, because a pause holds for what has lost
@@ -116,7 +118,7 @@ func (r *Reconciler) bind(ctx context.Context, f facts) (reconcile.Result, error
 
 	var waiting *waitingError
 	if errors.As(err, &waiting) {
-		return reconcile.Result{RequeueAfter: looksAgainAfter}, r.record(ctx, f.machine, func(status *v1alpha3.MetalMachineStatus) {
+		return reconcile.Result{RequeueAfter: looksAgainAfter}, r.record(ctx, f, func(status *v1alpha3.MetalMachineStatus) {
 			tell(status, contract.False(v1alpha3.ConditionServerBound, metal.SeverityWarning, waiting.reason, waiting.Error()))
 		})
 	}
@@ -134,7 +136,7 @@ func (r *Reconciler) bind(ctx context.Context, f facts) (reconcile.Result, error
 		return reconcile.Result{}, err //nolint:wrapcheck // it names the object
 	}
 
-	return reconcile.Result{}, r.record(ctx, f.machine, func(status *v1alpha3.MetalMachineStatus) { bound(status, binding, server) })
+	return reconcile.Result{}, r.record(ctx, f, func(status *v1alpha3.MetalMachineStatus) { bound(status, binding, server) })
 }
 
 // hold sets the finalizer, before there is a binding to be deleted with the machine.
@@ -153,40 +155,6 @@ func (r *Reconciler) name(ctx context.Context, machine *v1alpha3.MetalMachine, s
 	})
 }
 
-// release deletes the machine's bindings, and lets it go when there are none. Those of others stay.
-func (r *Reconciler) release(ctx context.Context, machine *v1alpha3.MetalMachine) error {
-	if !controllerutil.ContainsFinalizer(machine, v1alpha3.MetalMachineFinalizer) {
-		return nil
-	}
-
-	bindings, err := r.bindingsOf(ctx, machine)
-	if err != nil {
-		return err
-	}
-
-	for _, binding := range bindings {
-		only := client.Preconditions{UID: ptr.To(binding.UID)}
-		if err := client.IgnoreNotFound(r.Client.Delete(ctx, binding, only)); err != nil {
-			return fmt.Errorf("release server %s: %w", binding.Name, err)
-		}
-
-		if there, err := r.find(ctx, binding.Name); err != nil || there != nil && there.UID == binding.UID {
-			return err // a finalizer of somebody else holds it: its end brings the machine here again
-		}
-	}
-
-	err = r.change(ctx, machine, func() {
-		machine.Spec.ServerRef = nil
-
-		controllerutil.RemoveFinalizer(machine, v1alpha3.MetalMachineFinalizer)
-	})
-	if err = client.IgnoreNotFound(err); err == nil {
-		r.claims.Delete(machine.UID)
-	}
-
-	return err //nolint:wrapcheck // it is wrapped by change
-}
-
 // change writes what a function changes in metadata and spec, unless the machine has been changed by others meanwhile.
 func (r *Reconciler) change(ctx context.Context, machine *v1alpha3.MetalMachine, do func()) error {
 	before := machine.DeepCopy()
@@ -201,14 +169,29 @@ func (r *Reconciler) change(ctx context.Context, machine *v1alpha3.MetalMachine,
 	return nil
 }
 
-func (r *Reconciler) record(ctx context.Context, machine *v1alpha3.MetalMachine, do func(*v1alpha3.MetalMachineStatus)) error {
-	before := machine.DeepCopy()
-	if do(&machine.Status); apiequality.Semantic.DeepEqual(before.Status, machine.Status) {
+// record writes what a function changes in the status, and whether there is a pause, unless others have written meanwhile: the conditions
+// are not this controller's alone. Of a problem that is new people are told.
+func (r *Reconciler) record(ctx context.Context, f facts, do func(*v1alpha3.MetalMachineStatus)) error {
+	machine := f.machine
+	before, status := machine.DeepCopy(), &machine.Status
+
+	do(status)
+
+	status.Conditions = contract.Conditions(status.Conditions, contract.Pause(machine, f.cluster))
+	if apiequality.Semantic.DeepEqual(before.Status, *status) {
 		return nil
 	}
 
-	if err := r.Client.Status().Patch(ctx, machine, client.MergeFrom(before)); err != nil {
-		return fmt.Errorf("write status of MetalMachine %s: %w", machine.Name, err)
+	err := r.Client.Status().Patch(ctx, machine, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if err != nil {
+		return client.IgnoreNotFound(fmt.Errorf("write status of MetalMachine %s: %w", machine.Name, err))
+	}
+
+	was, _ := before.Status.Conditions.Find(v1alpha3.ConditionServerBound)
+
+	is, _ := machine.Status.Conditions.Find(v1alpha3.ConditionServerBound)
+	if is.Severity == metal.SeverityWarning && (is.Reason != was.Reason || is.Message != was.Message) {
+		r.Events.Eventf(machine, nil, corev1.EventTypeWarning, is.Reason, "Bind", "%s", is.Message)
 	}
 
 	return nil

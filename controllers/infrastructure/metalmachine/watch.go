@@ -17,11 +17,16 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/allocation"
+	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/reset"
+	"github.com/sidero-appliance/sidero-appliance/talosapi"
 )
 
 // SetupWithManager lets the controller run.
 func SetupWithManager(m ctrl.Manager) error {
-	r := &Reconciler{Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder("caps-controller-manager")}
+	r := &Reconciler{
+		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder("caps-controller-manager"),
+		Nodes: reset.NewNodes(m.GetAPIReader(), talosapi.Dial),
+	}
 	changed := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 
 	err := ctrl.NewControllerManagedBy(m).

@@ -293,6 +293,9 @@ func (d *Decision) wipe(f Facts) {
 	left := f.RebootTimeout - f.Now.Sub(f.Cycling)
 	if left > 0 && left <= f.RebootTimeout+mostSkew {
 		d.Waiting = fmt.Sprintf("the machine to boot from the network for its wipe; it is restarted after %s", f.RebootTimeout)
+		if !f.Automatic { // the node that it was has restarted it
+			d.Waiting = "the machine to boot from the network for its wipe; if it does not come, a person has to start it"
+		}
 
 		switch {
 		case f.Heartbeat && f.WipeFailure != "":

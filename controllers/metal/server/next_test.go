@@ -95,6 +95,8 @@ func TestNext(t *testing.T) {
 		"D: dirty, by hand":            {given(byHand), Decision{Phase: Waiting, Again: third}},
 		"D: dirty, blind":              {given(blind), Decision{Action: TurnOn, Marks: true, Phase: Waiting, Again: third}},
 		"D: cycled a moment ago":       {given(cycled(time.Minute)), Decision{Phase: Waiting, Again: third}},
+		"D: cycled by its node":        {given(cycled(time.Minute), byHand), Decision{Phase: Waiting, Again: third}},
+		"D: cycled by it, not back":    {given(cycled(timeout), byHand), Decision{Phase: Waiting, Again: third}},
 		"D: cycled, off":               {given(cycled(time.Minute), off), Decision{Phase: Waiting, Again: third}},
 		"D: cycled too long ago":       {given(cycled(timeout)), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
 		"D: cycled in the future":      {given(cycled(-time.Hour)), Decision{Action: Restart, Marks: true, Phase: Waiting, Again: third}},
@@ -148,6 +150,18 @@ func TestNext(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestRestartedByItsNode: of a machine that nobody but its own node could restart, people are told what comes of that.
+func TestRestartedByItsNode(t *testing.T) {
+	for ago, want := range map[time.Duration]string{
+		time.Minute: "the machine to boot from the network for its wipe; if it does not come, a person has to start it",
+		timeout:     "a person to start the machine from the network, for its wipe",
+	} {
+		if got := Next(given(cycled(ago), byHand)).Waiting; got != want {
+			t.Errorf("after %s it waits for %s, want %s", ago, got, want)
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/allocation"
+	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/reset"
 )
 
 const (
@@ -34,7 +35,9 @@ const (
 	// looksAgainAfter is how soon a machine without a server is looked at again.
 	looksAgainAfter = 20 * time.Second
 	event           = "Remediation"
-	powerCycle      = "cycle"
+	// requestCycle and requestOn are what the controller of servers is asked for.
+	requestCycle = "cycle"
+	requestOn    = "on"
 )
 
 type reconciler struct {
@@ -74,7 +77,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 	}
 
 	decided := next(f)
-	if decided.action == leave {
+	if decided.action == leave && !contract.Paused(object, f.cluster) {
 		return reconcile.Result{}, nil
 	}
 
@@ -82,21 +85,29 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 		return reconcile.Result{}, err
 	}
 
-	switch decided.action {
-	case cycle:
-		err = r.cycle(ctx, f, decided)
-	case replace:
-		err = r.replace(ctx, f, decided)
-	case wait, leave:
-	}
+	return reconcile.Result{RequeueAfter: decided.after}, r.act(ctx, f, decided)
+}
 
-	return reconcile.Result{RequeueAfter: decided.after}, err
+// act does what was decided, which is written down.
+func (r *reconciler) act(ctx context.Context, f facts, d decision) error {
+	switch d.action {
+	case try:
+		return r.try(ctx, f, d)
+	case replace:
+		return r.replace(ctx, f, d)
+	case handOver:
+		return r.handOver(ctx, f, d)
+	default:
+		return nil
+	}
 }
 
 // gather finds the Machine that owns a remediation, its Cluster, and the server that it has by its binding.
 func (r *reconciler) gather(ctx context.Context, object *v1alpha3.MetalRemediation) (facts, error) {
 	f, machine := facts{remediation: object, now: time.Now()}, &clusterv1.Machine{}
-	if found, err := contract.Owner(ctx, r.live, object, "Machine", machine); !found {
+
+	found, err := contract.Owner(ctx, r.live, object, "Machine", machine)
+	if !found {
 		return f, err //nolint:wrapcheck // it names the object
 	}
 
@@ -110,43 +121,78 @@ func (r *reconciler) gather(ctx context.Context, object *v1alpha3.MetalRemediati
 		f.cluster = cluster
 	}
 
-	metalMachine := &v1alpha3.MetalMachine{}
 	if machine.Spec.InfrastructureRef.Kind != "MetalMachine" {
 		return f, nil
 	}
 
-	if found, err := contract.Find(ctx, r.client, in(machine.Spec.InfrastructureRef.Name), metalMachine); !found || metalMachine.Spec.ServerRef == nil {
+	metalMachine := &v1alpha3.MetalMachine{}
+	if found, err := contract.Find(ctx, r.live, in(machine.Spec.InfrastructureRef.Name), metalMachine); !found {
+		f.bare = err == nil
+
 		return f, err //nolint:wrapcheck // it names the object
 	}
 
-	binding, name := &v1alpha3.ServerBinding{}, metalMachine.Spec.ServerRef.Name
-	if found, err := contract.Find(ctx, r.live, client.ObjectKey{Name: name}, binding); !found {
-		return f, err //nolint:wrapcheck // it names the object
+	f.server, f.request, err = r.server(ctx, metalMachine)
+
+	return f, err
+}
+
+// server is the one that a machine has, by its binding, and what its power control can be asked for.
+func (r *reconciler) server(ctx context.Context, machine *v1alpha3.MetalMachine) (name, request string, err error) {
+	if machine.Spec.ServerRef == nil {
+		return "", "", nil
 	}
 
-	if allocation.IsOf(binding, metalMachine) {
-		f.server = name
+	key := client.ObjectKey{Name: machine.Spec.ServerRef.Name}
+
+	binding := &v1alpha3.ServerBinding{}
+	if found, err := contract.Find(ctx, r.live, key, binding); !found || !allocation.IsOf(binding, machine) {
+		return "", "", err //nolint:wrapcheck // it names the object
 	}
 
-	return f, nil
+	server := &metal.Server{}
+	if found, err := contract.Find(ctx, r.live, key, server); !found {
+		return "", "", err //nolint:wrapcheck // it names the object
+	}
+
+	return server.Name, requestOf(server), nil
+}
+
+// requestOf is what a server's power control can do for a machine that hangs, or is off; empty when there is none.
+func requestOf(s *metal.Server) string {
+	switch s.Spec.PowerDriver() {
+	case metal.PowerManual:
+		return ""
+	case metal.PowerWakeOnLAN:
+		return requestOn
+	case metal.PowerWebhook:
+		if hook := s.Spec.Power.Webhook; hook != nil && hook.Preset == "" && hook.Cycle == nil && hook.Off == nil {
+			return requestOn
+		}
+	case metal.PowerIPMI: // without credentials its set-up is not complete
+		if !reset.Controlled(s) {
+			return ""
+		}
+	}
+
+	return requestCycle
 }
 
 // record writes what is going to be done, unless the remediation has been changed meanwhile.
 func (r *reconciler) record(ctx context.Context, f facts, d decision) error {
 	before, status := f.remediation.DeepCopy(), &f.remediation.Status
+	status.Conditions = contract.Conditions(status.Conditions, contract.Pause(f.remediation, f.cluster))
 
-	status.Phase = d.phase
-	if d.action == cycle {
+	if d.action == try {
 		status.RetryCount++
 		status.LastRemediated = ptr.To(metav1.NewTime(f.now.Truncate(time.Second)))
 	}
 
-	condition := contract.False(v1alpha3.ConditionReady, metal.SeverityInfo, d.reason, d.message)
-	if d.phase == phaseSucceeded {
-		condition.Status, condition.Severity = corev1.ConditionTrue, ""
+	if d.action != leave {
+		status.Phase = d.phase
+		status.Conditions = contract.Conditions(status.Conditions, d.condition())
 	}
 
-	status.Conditions = contract.Conditions(status.Conditions, condition)
 	if apiequality.Semantic.DeepEqual(before.Status, *status) {
 		return nil
 	}
@@ -156,18 +202,39 @@ func (r *reconciler) record(ctx context.Context, f facts, d decision) error {
 		return fmt.Errorf("write status of MetalRemediation %s: %w", f.remediation.Name, err)
 	}
 
+	if d.action == keep {
+		r.events.Eventf(f.machine, f.remediation, corev1.EventTypeWarning, event, "Keep", "%s", d.message)
+	}
+
 	return nil
 }
 
-// cycle asks the controller of servers, as a person would.
-func (r *reconciler) cycle(ctx context.Context, f facts, d decision) error {
-	server := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: f.server}}
+// condition sums a decision up.
+func (d decision) condition() metal.Condition {
+	switch d.phase {
+	case phaseSucceeded:
+		return metal.Condition{Type: v1alpha3.ConditionReady, Status: corev1.ConditionTrue, Reason: d.reason, Message: d.message}
+	case phaseFailed:
+		return contract.False(v1alpha3.ConditionReady, metal.SeverityWarning, d.reason, d.message)
+	default:
+		return contract.False(v1alpha3.ConditionReady, metal.SeverityInfo, d.reason, d.message)
+	}
+}
 
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{metal.PowerRequestAnnotation: powerCycle}}})
+// try asks the controller of servers, as a person would; and a person where that can do nothing.
+func (r *reconciler) try(ctx context.Context, f facts, d decision) error {
+	if f.request == "" {
+		r.events.Eventf(f.machine, f.remediation, corev1.EventTypeWarning, event, "PowerCycle", "%s", d.message)
+
+		return nil
+	}
+
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{metal.PowerRequestAnnotation: f.request}}})
 	if err != nil {
 		return fmt.Errorf("write a request: %w", err)
 	}
 
+	server := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: f.server}}
 	if err := r.client.Patch(ctx, server, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return fmt.Errorf("ask for a power cycle of server %s: %w", f.server, err)
 	}
@@ -177,19 +244,8 @@ func (r *reconciler) cycle(ctx context.Context, f facts, d decision) error {
 	return nil
 }
 
-// replace deletes the Machine, whose MachineSet makes another. One of the control plane is left to what manages that, which
-// knows whether etcd can do without it: to this Cluster API has a condition.
+// replace deletes the Machine, whose MachineSet makes another.
 func (r *reconciler) replace(ctx context.Context, f facts, d decision) error {
-	if _, ok := f.machine.Labels[clusterv1.MachineControlPlaneLabel]; ok {
-		return r.handOver(ctx, f, d)
-	}
-
-	if f.machine.Spec.ClusterName == "" || metav1.GetControllerOf(f.machine) == nil {
-		r.events.Eventf(f.machine, f.remediation, corev1.EventTypeWarning, event, "Keep", "nothing would make another Machine: it is kept; delete it if it is not needed")
-
-		return nil
-	}
-
 	only := client.Preconditions{UID: ptr.To(f.machine.UID)}
 	if err := client.IgnoreNotFound(r.client.Delete(ctx, f.machine, only)); err != nil {
 		return fmt.Errorf("replace Machine %s: %w", f.machine.Name, err)
@@ -200,8 +256,9 @@ func (r *reconciler) replace(ctx context.Context, f facts, d decision) error {
 	return nil
 }
 
+// handOver tells a control plane, by the condition that Cluster API has for this.
 func (r *reconciler) handOver(ctx context.Context, f facts, d decision) error {
-	if conditions.Has(f.machine, clusterv1.MachineOwnerRemediatedCondition) {
+	if conditions.IsFalse(f.machine, clusterv1.MachineOwnerRemediatedCondition) {
 		return nil
 	}
 

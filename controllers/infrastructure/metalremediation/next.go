@@ -31,8 +31,12 @@ type facts struct {
 	remediation *v1alpha3.MetalRemediation
 	machine     *clusterv1.Machine // nil when it is gone
 	cluster     *clusterv1.Cluster // nil when it is gone
-	server      string             // the one that the machine has, empty when it has none
-	now         time.Time
+	// bare tells that the MetalMachine of the machine is gone: nothing makes it a server's again.
+	bare   bool
+	server string // the one that the machine has, empty when it has none
+	// request is what the server's power control is asked for, empty when nothing controls it.
+	request string
+	now     time.Time
 }
 
 type action int
@@ -42,10 +46,14 @@ const (
 	leave action = iota
 	// wait is to tell how far it is.
 	wait
-	// cycle is to ask for the server's power to be cycled.
-	cycle
-	// replace is to give the machine up.
+	// try is to ask for the server to be restarted: its power control, or a person where there is none.
+	try
+	// replace is to delete the machine, for another to be made.
 	replace
+	// handOver is to leave the machine to its control plane, which knows whether etcd can do without it.
+	handOver
+	// keep is to give up.
+	keep
 )
 
 type decision struct {
@@ -65,41 +73,74 @@ func next(f facts) decision {
 		return decision{action: leave}
 	case contract.Paused(f.machine, nil), !f.machine.DeletionTimestamp.IsZero():
 		return decision{action: leave}
-	case healthy(f.machine):
+	case healthy(f.machine, f.remediation):
 		return decision{wait, phaseSucceeded, v1alpha3.ReasonHealthy, "Machine " + f.machine.Name + " is healthy", 0}
+	case f.bare:
+		return f.giveUp("its MetalMachine is gone")
 	}
 
-	limit, left := ptr.Deref(f.remediation.Spec.Strategy.RetryLimit, defaultLimit), remaining(f)
+	limit, left := limitOf(f.remediation), remaining(f)
 
 	switch {
 	case left > 0:
-		return decision{wait, phaseWaiting, v1alpha3.ReasonPowerCycled, fmt.Sprintf(
-			"server %s was power-cycled (%d of %d times); waits for its Node to become healthy", f.server, status.RetryCount, limit,
-		), left}
+		return decision{wait, phaseWaiting, v1alpha3.ReasonPowerCycled, f.asked("was", status.RetryCount) +
+			"; waits for its Node to become healthy", left}
 	case status.RetryCount >= limit:
-		return decision{replace, phaseFailed, v1alpha3.ReasonReplaced, fmt.Sprintf(
-			"Machine %s is replaced: it is not healthy after %d of %d power cycles", f.machine.Name, status.RetryCount, limit,
-		), 0}
+		return f.giveUp(fmt.Sprintf("it is not healthy after %d of %d power cycles that were asked for", status.RetryCount, limit))
 	case f.server == "":
 		return decision{wait, phaseWaiting, v1alpha3.ReasonNoServer, fmt.Sprintf(
 			"Machine %s has no server that could be power-cycled", f.machine.Name,
 		), looksAgainAfter}
 	default:
-		return decision{cycle, phaseRunning, v1alpha3.ReasonPowerCycled, fmt.Sprintf(
-			"server %s is power-cycled (%d of %d times)", f.server, status.RetryCount+1, limit,
-		), timeout(f.remediation)}
+		return decision{try, phaseRunning, v1alpha3.ReasonPowerCycled, f.asked("is", status.RetryCount+1), timeout(f.remediation)}
 	}
 }
 
-// healthy tells whether the MachineHealthCheck says so. Its word may be older than the remediation only when that is not needed.
-func healthy(machine *clusterv1.Machine) bool {
+// asked tells what is asked for, and of whom.
+func (f facts) asked(when string, times int64) string {
+	count := fmt.Sprintf("(%d of %d times)", times, limitOf(f.remediation))
+
+	switch f.request {
+	case "":
+		return fmt.Sprintf("nothing controls the power of server %s: a person %s asked to power-cycle it %s", f.server, when, count)
+	case requestOn:
+		return fmt.Sprintf("server %s %s asked to turn on, which is all that its power control can do %s", f.server, when, count)
+	default:
+		return fmt.Sprintf("a power cycle of server %s %s asked for %s", f.server, when, count)
+	}
+}
+
+// giveUp is what is done when nothing helps: another machine is made, by what makes such machines.
+func (f facts) giveUp(why string) decision {
+	name := f.machine.Name
+	_, controlPlane := f.machine.Labels[clusterv1.MachineControlPlaneLabel]
+
+	switch {
+	case metav1.GetControllerOf(f.machine) == nil:
+		return decision{keep, phaseFailed, v1alpha3.ReasonKept, fmt.Sprintf(
+			"Machine %s is kept, because nothing would make another in its place: %s: mend it, or delete it", name, why), 0}
+	case controlPlane:
+		return decision{handOver, phaseFailed, v1alpha3.ReasonHandedOver, fmt.Sprintf(
+			"Machine %s is left to its control plane to replace: %s", name, why), 0}
+	default:
+		return decision{replace, phaseFailed, v1alpha3.ReasonReplaced, fmt.Sprintf("Machine %s is replaced: %s", name, why), 0}
+	}
+}
+
+// healthy tells whether the MachineHealthCheck has come to say so since it asked for remediation. What it said before is older than that: it
+// writes it into the Machine only afterwards.
+func healthy(machine *clusterv1.Machine, remediation *v1alpha3.MetalRemediation) bool {
 	for _, c := range machine.Status.Conditions {
 		if c.Type == clusterv1.MachineHealthCheckSucceededCondition {
-			return c.Status == metav1.ConditionTrue
+			return c.Status == metav1.ConditionTrue && !c.LastTransitionTime.Before(&remediation.CreationTimestamp)
 		}
 	}
 
 	return false
+}
+
+func limitOf(r *v1alpha3.MetalRemediation) int64 {
+	return ptr.Deref(r.Spec.Strategy.RetryLimit, defaultLimit)
 }
 
 // remaining is what is left of the time that a machine has after a try. A clock that was set back costs no more than one timeout.

@@ -16,8 +16,11 @@ var now = time.Unix(1_800_000_000, 0)
 // unhealthy are the facts of a machine for which nothing has been done yet, changed.
 func unhealthy(change func(*facts)) facts {
 	f := facts{
-		remediation: &v1alpha3.MetalRemediation{}, machine: &clusterv1.Machine{}, cluster: &clusterv1.Cluster{}, server: "s", now: now,
+		remediation: &v1alpha3.MetalRemediation{}, machine: &clusterv1.Machine{}, cluster: &clusterv1.Cluster{}, server: "s", request: requestCycle, now: now,
 	}
+	f.remediation.CreationTimestamp = metav1.Time{Time: now.Add(-24 * time.Hour)}
+	f.machine.Name = "m"
+	f.machine.OwnerReferences = []metav1.OwnerReference{{Kind: "MachineSet", Controller: new(true)}}
 	change(&f)
 
 	return f
@@ -30,7 +33,9 @@ func tried(f *facts, times int64, ago time.Duration) {
 
 // judged says what the MachineHealthCheck thinks.
 func judged(f *facts, status metav1.ConditionStatus) {
-	f.machine.Status.Conditions = []metav1.Condition{{Type: clusterv1.MachineHealthCheckSucceededCondition, Status: status}}
+	f.machine.Status.Conditions = []metav1.Condition{{
+		Type: clusterv1.MachineHealthCheckSucceededCondition, Status: status, LastTransitionTime: metav1.Time{Time: now.Add(-time.Minute)},
+	}}
 }
 
 func TestNext(t *testing.T) {
@@ -42,24 +47,46 @@ func TestNext(t *testing.T) {
 		message string
 		after   time.Duration
 	}{
-		"new":              {func(*facts) {}, cycle, "server s is power-cycled (1 of 1 times)", defaultTimeout},
-		"judged unhealthy": {func(f *facts) { judged(f, metav1.ConditionFalse) }, cycle, "1 of 1", defaultTimeout},
-		"judged healthy":   {func(f *facts) { judged(f, metav1.ConditionTrue) }, wait, "is healthy", 0},
+		"new":              {func(*facts) {}, try, "a power cycle of server s is asked for (1 of 1 times)", defaultTimeout},
+		"judged unhealthy": {func(f *facts) { judged(f, metav1.ConditionFalse) }, try, "1 of 1", defaultTimeout},
+		"judged healthy before": {func(f *facts) {
+			judged(f, metav1.ConditionTrue)
+			f.remediation.CreationTimestamp = metav1.Time{Time: now}
+		}, try, "1 of 1", defaultTimeout},
+		"judged healthy": {func(f *facts) { judged(f, metav1.ConditionTrue) }, wait, "is healthy", 0},
 		"healthy at the end": {func(f *facts) {
 			tried(f, 1, time.Hour)
 			judged(f, metav1.ConditionTrue)
 		}, wait, "is healthy", 0},
 		"no server":  {func(f *facts) { f.server = "" }, wait, "has no server", looksAgainAfter},
-		"just tried": {func(f *facts) { tried(f, 1, time.Minute) }, wait, "1 of 1", 4 * time.Minute},
+		"just tried": {func(f *facts) { tried(f, 1, time.Minute) }, wait, "a power cycle of server s was asked for (1 of 1 times); waits", 4 * time.Minute},
+		"no power control": {func(f *facts) { f.request = "" }, try,
+			"nothing controls the power of server s: a person is asked to power-cycle it (1 of 1 times)", defaultTimeout},
+		"no power control, waits":           {func(f *facts) { f.request = ""; tried(f, 1, time.Minute) }, wait, "a person was asked to", 4 * time.Minute},
+		"no power control, and nobody came": {func(f *facts) { f.request = ""; tried(f, 1, defaultTimeout) }, replace, "Machine m is replaced", 0},
+		"it can be woken":                   {func(f *facts) { f.request = requestOn }, try, "server s is asked to turn on", defaultTimeout},
+		"metal is gone":                     {func(f *facts) { f.bare, f.server = true, "" }, replace, "Machine m is replaced: its MetalMachine is gone", 0},
+		"of control plane": {func(f *facts) {
+			tried(f, 1, defaultTimeout)
+			f.machine.Labels = map[string]string{clusterv1.MachineControlPlaneLabel: ""}
+		}, handOver, "Machine m is left to its control plane to replace", 0},
+		"of nobody": {func(f *facts) {
+			tried(f, 1, defaultTimeout)
+			f.machine.OwnerReferences = nil
+		}, keep, "Machine m is kept, because nothing would make another", 0},
+		"of nobody, in control plane": {func(f *facts) {
+			tried(f, 1, defaultTimeout)
+			f.machine.OwnerReferences, f.machine.Labels = nil, map[string]string{clusterv1.MachineControlPlaneLabel: ""}
+		}, keep, "is kept", 0},
 		"clock set back": {func(f *facts) {
 			tried(f, 1, -time.Hour)
 		}, wait, "1 of 1", defaultTimeout},
-		"timed out":        {func(f *facts) { tried(f, 1, defaultTimeout) }, replace, "after 1 of 1 power cycles", 0},
-		"no server at end": {func(f *facts) { tried(f, 1, defaultTimeout); f.server = "" }, replace, "after 1 of 1 power cycles", 0},
+		"timed out":        {func(f *facts) { tried(f, 1, defaultTimeout) }, replace, "after 1 of 1 power cycles that were asked for", 0},
+		"no server at end": {func(f *facts) { tried(f, 1, defaultTimeout); f.server = "" }, replace, "after 1 of 1 power cycles that were asked for", 0},
 		"another try": {func(f *facts) {
 			tried(f, 1, defaultTimeout)
 			f.remediation.Spec.Strategy.RetryLimit = new(int64(2))
-		}, cycle, "2 of 2", defaultTimeout},
+		}, try, "2 of 2", defaultTimeout},
 		"own timeout": {func(f *facts) {
 			tried(f, 1, time.Minute)
 			f.remediation.Spec.Strategy.Timeout = &metav1.Duration{Duration: 90 * time.Second}
@@ -69,14 +96,14 @@ func TestNext(t *testing.T) {
 			f.remediation.Spec.Strategy.Timeout = &metav1.Duration{Duration: 90 * time.Second}
 		}, replace, "is replaced", 0},
 		"no tries":                {func(f *facts) { f.remediation.Spec.Strategy.RetryLimit = new(int64(0)) }, replace, "after 0 of 0", 0},
-		"cluster is gone":         {func(f *facts) { f.cluster = nil }, cycle, "1 of 1", defaultTimeout},
+		"cluster is gone":         {func(f *facts) { f.cluster = nil }, try, "1 of 1", defaultTimeout},
 		"machine is gone":         {func(f *facts) { f.machine = nil }, leave, "", 0},
 		"machine goes":            {func(f *facts) { f.machine.DeletionTimestamp = gone }, leave, "", 0},
 		"remediation goes":        {func(f *facts) { f.remediation.DeletionTimestamp = gone }, leave, "", 0},
 		"cluster is paused":       {func(f *facts) { f.cluster.Spec.Paused = new(true) }, leave, "", 0},
 		"machine is paused":       {func(f *facts) { f.machine.Annotations = map[string]string{clusterv1.PausedAnnotation: ""} }, leave, "", 0},
 		"remediation is paused":   {func(f *facts) { f.remediation.Annotations = map[string]string{clusterv1.PausedAnnotation: ""} }, leave, "", 0},
-		"nobody knows the health": {func(f *facts) { judged(f, metav1.ConditionUnknown) }, cycle, "1 of 1", defaultTimeout},
+		"nobody knows the health": {func(f *facts) { judged(f, metav1.ConditionUnknown) }, try, "1 of 1", defaultTimeout},
 	} {
 		got := next(unhealthy(c.change))
 		if got.action != c.action || got.after != c.after || !strings.Contains(got.message, c.message) {

@@ -48,6 +48,19 @@ func (a *api) provisioned() {
 	a.cluster = a.Cluster("c", true)
 }
 
+// metalCluster makes the MetalCluster of the Cluster.
+func (a *api) metalCluster() *v1alpha3.MetalCluster {
+	a.t.Helper()
+
+	c := &v1alpha3.MetalCluster{ObjectMeta: metav1.ObjectMeta{
+		Name: a.cluster.Name, Namespace: a.cluster.Namespace,
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(a.cluster, clusterv1.GroupVersion.WithKind("Cluster"))},
+	}}
+	clustertest.Must(a.t, a.Create(a.t.Context(), c))
+
+	return c
+}
+
 // machine makes a Machine that has its machine configuration.
 func (a *api) machine(name string) *clusterv1.Machine {
 	a.t.Helper()
@@ -87,6 +100,18 @@ func (a *api) server(name string) *metal.Server {
 	s.Status.IsClean = true
 	s.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.0.7"}}
 	clustertest.Must(a.t, a.Status().Patch(a.t.Context(), s, client.MergeFrom(before)))
+
+	return s
+}
+
+// controlled makes a clean Server whose power can be controlled.
+func (a *api) controlled(name string) *metal.Server {
+	a.t.Helper()
+
+	s := a.server(name)
+	before := s.DeepCopy()
+	s.Spec.ManagementAPI = &metal.ManagementAPI{Endpoint: "127.0.0.1:1"}
+	clustertest.Must(a.t, a.Patch(a.t.Context(), s, client.MergeFrom(before)))
 
 	return s
 }

@@ -3,8 +3,6 @@ package infrastructure_test
 import (
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
@@ -18,11 +16,7 @@ func TestFailureDomains(t *testing.T) {
 	a.begin()
 	a.provisioned()
 
-	c := &v1alpha3.MetalCluster{ObjectMeta: metav1.ObjectMeta{
-		Name: "c", Namespace: a.cluster.Namespace,
-		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(a.cluster, clusterv1.GroupVersion.WithKind("Cluster"))},
-	}}
-	clustertest.Must(t, a.Create(t.Context(), c))
+	c := a.metalCluster()
 	s := a.server("s")
 
 	for _, want := range []string{"rack-1", ""} {

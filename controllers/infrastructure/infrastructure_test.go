@@ -2,85 +2,17 @@ package infrastructure_test
 
 import (
 	"strings"
-	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clustertest"
-	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/metalmachine"
 )
-
-// races is how often two machines race for the last server.
-const races = 100
-
-// TestRaces: two appliances that know nothing of one another give the last server to one machine, and the other machine gets none.
-func TestRaces(t *testing.T) {
-	a := start(t)
-	a.provisioned()
-	a.class()
-	a.server("s")
-
-	owners := []*clusterv1.Machine{a.machine("m"), a.machine("n")}
-	wins := map[string]int{}
-
-	for range races {
-		machines := []*v1alpha3.MetalMachine{a.metalMachine(owners[0]), a.metalMachine(owners[1])}
-		a.reconcile(machines)
-
-		bindings := a.bindings()
-		if len(bindings) != 1 {
-			t.Fatalf("there are %d bindings", len(bindings))
-		}
-
-		winner := bindings[0].Spec.MetalMachineRef.Name
-		wins[winner]++
-
-		for _, m := range machines {
-			clustertest.Must(t, a.Get(t.Context(), client.ObjectKeyFromObject(m), m))
-
-			if won := m.Name == winner; m.Status.Ready != won || (m.Spec.ServerRef != nil) != won || (m.Spec.ProviderID != nil) != won {
-				t.Fatalf("%s has the server, and %s is %+v", winner, m.Name, m)
-			}
-
-			clustertest.Must(t, a.Delete(t.Context(), m))
-		}
-
-		a.reconcile(machines)
-
-		if left := a.bindings(); len(left) > 0 {
-			t.Fatalf("there is still a binding to %s", left[0].Spec.MetalMachineRef.Name)
-		}
-	}
-
-	t.Logf("wins: %v", wins)
-}
-
-// reconcile has each machine looked at by an appliance of its own, all at once.
-func (a *api) reconcile(machines []*v1alpha3.MetalMachine) {
-	a.t.Helper()
-
-	var working sync.WaitGroup
-
-	for _, m := range machines {
-		r := &metalmachine.Reconciler{Client: a.Client, Live: a.Client, Events: events.NewFakeRecorder(10)}
-
-		working.Go(func() {
-			if _, err := r.Reconcile(a.t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(m)}); err != nil {
-				a.t.Error(err)
-			}
-		})
-	}
-
-	working.Wait()
-}
 
 // TestLife takes machines through their life, with the rights that the controllers have in the appliance.
 func TestLife(t *testing.T) {
@@ -88,11 +20,7 @@ func TestLife(t *testing.T) {
 	running := a.begin()
 	a.provisioned()
 
-	metalCluster := &v1alpha3.MetalCluster{ObjectMeta: metav1.ObjectMeta{
-		Name: "c", Namespace: a.cluster.Namespace,
-		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(a.cluster, clusterv1.GroupVersion.WithKind("Cluster"))},
-	}}
-	clustertest.Must(t, a.Create(t.Context(), metalCluster))
+	metalCluster := a.metalCluster()
 	clustertest.Until(a.API, metalCluster, "it is ready, by both contracts", func(m *v1alpha3.MetalCluster) bool {
 		return m.Status.Ready && m.Status.Initialization != nil && *m.Status.Initialization.Provisioned && len(m.Finalizers) == 1
 	})

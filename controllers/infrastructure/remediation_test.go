@@ -25,7 +25,7 @@ func TestRemediation(t *testing.T) {
 	a.class()
 
 	for name, kind := range map[string]string{"worker": "MachineSet", "controller": "TalosControlPlane"} {
-		a.server("of-" + name)
+		a.controlled("of-" + name)
 
 		owner := a.machine(name)
 		before := owner.DeepCopy()

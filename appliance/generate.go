@@ -9,9 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterctl/manifest"
 	"github.com/sidero-appliance/sidero-appliance/appliance/servers"
@@ -181,7 +183,11 @@ func (p program) generateCluster(cmd *cobra.Command, c manifest.Cluster) error {
 		fmt.Fprintf(p.stderr, "note: %s\n", note)
 	}
 	if pool != nil {
-		for _, warning := range manifest.Warnings(c, pool) {
+		warnings := manifest.Warnings(c, pool)
+		if known := (client.ObjectKey{Namespace: metav1.NamespaceDefault, Name: c.Name}); api.Get(cmd.Context(), known, &v1alpha3.MetalCluster{}) == nil {
+			warnings = append(warnings, fmt.Sprintf("there is a cluster %s already: to apply this changes that one", c.Name))
+		}
+		for _, warning := range warnings {
 			fmt.Fprintf(p.stderr, "warning: %s\n", warning)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apitest"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterctl/manifest"
@@ -88,7 +89,7 @@ func TestGenerateFromPool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fill(t, c)
+	fillPool(t, c)
 	env := []string{"KUBECONFIG=" + plane.Kubeconfig}
 
 	got := command(t, env, "generate", "cluster", "rack-1", "--virtual-ip", "10.0.0.99")
@@ -122,14 +123,23 @@ func TestGenerateFromPool(t *testing.T) {
 		}
 	}
 
+	known := &v1alpha3.MetalCluster{ObjectMeta: metav1.ObjectMeta{Name: "rack-0", Namespace: "default"}}
+	if err := c.Create(t.Context(), known); err != nil {
+		t.Fatal(err)
+	}
+	got = command(t, env, "generate", "cluster", "rack-0", "--endpoint", "rack-0.example.com")
+	if !strings.HasSuffix(got.stderr, "warning: there is a cluster rack-0 already: to apply this changes that one\n") {
+		t.Errorf("it says %s", got.stderr)
+	}
+
 	got = command(t, env, "__complete", "generate", "cluster", "rack-1", "--worker-class", "a")
 	if want := "any\t0 available\n:4\n"; got.stdout != want {
 		t.Errorf("completion: %s", got.stdout)
 	}
 }
 
-// fill makes the servers, and the classes and Environments that the appliance would make, and a class that has none.
-func fill(t *testing.T, c client.Client) {
+// fillPool makes the servers, and the classes and Environments that the appliance would make, and a class that has none.
+func fillPool(t *testing.T, c client.Client) {
 	t.Helper()
 	environment := &v1alpha2.Environment{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
 	environment.Spec.Kernel.URL = "https://mirror.test/talos/releases/download/v1.12.4/vmlinuz-amd64"

@@ -63,3 +63,10 @@ func (o Outcome) String() string {
 		return "none"
 	}
 }
+
+// Values are the variables of talos.config.
+func (c Config) Values() map[string]string {
+	return map[string]string{
+		"uuid": c.Identity.UUID, "serial": c.Identity.Serial, "mac": c.Network.MAC.String(), "hostname": c.Network.Hostname,
+	}
+}

@@ -1,0 +1,46 @@
+package node
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"github.com/siderolabs/talos/pkg/machinery/config"
+)
+
+// install puts Talos and the configuration onto the disk, from which the node boots then.
+func (n *node) install(text []byte, loaded config.Provider) (Outcome, error) {
+	target := loaded.Machine().Install()
+
+	n.sequence("install", machine.SequenceEvent_START)
+	n.stage(machine.MachineStatusEvent_INSTALLING, false)
+	n.addresses(n.Hostname(loaded))
+	n.log.Info("installs", "image", target.Image(), "disk", target.Disk())
+
+	err := n.phase("install", func() error {
+		return n.State.Install(Installation{
+			Configuration: text, Release: cmp.Or(Tag(target.Image()), n.release), Args: n.arguments.Installed(target.ExtraKernelArgs()),
+		})
+	})
+	if err == nil {
+		err = n.phase("saveConfig", func() error { return nil }) // it is with the rest
+	}
+
+	if err != nil {
+		n.failed("install", err.Error())
+
+		return 0, err //nolint:wrapcheck // it says what it is
+	}
+
+	n.failed("install", "sequence failed: error running phase in install sequence: task 1/1: failed, unix.Reboot")
+
+	return Reboot, nil
+}
+
+// Tag is that of an image's name, empty if there is none.
+func Tag(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	_, after, _ := strings.Cut(image[strings.LastIndex(image, "/")+1:], ":")
+
+	return after
+}

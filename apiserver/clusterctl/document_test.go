@@ -21,16 +21,15 @@ import (
 // typedWithin bounds all commands of the document together.
 const typedWithin = 4 * time.Minute
 
-// TestDocument types the commands of docs/clusters.md, in their order, where there are servers enough and none that boots.
-func TestDocument(t *testing.T) {
-	h := newHall(t, 8)
-
+// document types the commands of docs/clusters.md, in their order, where there are servers enough and none that boots.
+func (h *hall) document(t *testing.T) {
 	var script strings.Builder
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(document(t), -1) {
 		script.WriteString(block[1])
 
 		if strings.Contains(block[1], "kubectl apply -f rack-1.yaml") { // a person goes on when it is there
-			script.WriteString("kubectl wait secret rack-1-kubeconfig rack-1-talosconfig --for=create --timeout=60s\n")
+			script.WriteString("kubectl wait secret rack-1-kubeconfig --for=create --timeout=60s\n" +
+				"kubectl wait secret rack-1-talosconfig --for=create --timeout=60s\n")
 		}
 	}
 

@@ -26,7 +26,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clustertest"
 	"github.com/sidero-appliance/sidero-appliance/controllers/clusterapi"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure"
-	"github.com/sidero-appliance/sidero-appliance/controllers/provider"
+	controllers "github.com/sidero-appliance/sidero-appliance/controllers/provider"
 	"github.com/sidero-appliance/sidero-appliance/controllers/talos/bootstrap"
 	"github.com/sidero-appliance/sidero-appliance/controllers/talos/controlplane"
 	"github.com/sidero-appliance/sidero-appliance/machineconfig"
@@ -51,8 +51,8 @@ func newHall(t *testing.T, servers int) *hall {
 	h.clusterctl.Config = filepath.Join(dir, repository.Config)
 	h.clusterctl.Environment = []string{"CONTROL_PLANE_ENDPOINT=127.0.0.9"} // where nobody answers
 
-	config := func(client *rest.Config) provider.Config {
-		return provider.Config{Client: client, Identity: "test", Logger: logr.FromSlogHandler(a.Logger().Handler()), Log: a.Logger()}
+	config := func(client *rest.Config) controllers.Config {
+		return controllers.Config{Client: client, Identity: "test", Logger: logr.FromSlogHandler(a.Logger().Handler()), Log: a.Logger()}
 	}
 	for _, c := range []apitest.Component{
 		clusterapi.New(config(a.Plane.Client(t, rights.ClusterAPIControllers))),
@@ -84,7 +84,7 @@ func newHall(t *testing.T, servers int) *hall {
 // the appliance publishes, as people do: by clusterctl and kubectl. Each comes as far as it can without machines that boot, and
 // then gives its servers back.
 func TestTemplates(t *testing.T) {
-	h := newHall(t, 3)
+	h := newHall(t, 8)
 
 	t.Run("Sidero's", func(t *testing.T) {
 		h.try(t, "old", []string{
@@ -93,6 +93,7 @@ func TestTemplates(t *testing.T) {
 		}, "--from", filepath.Join("testdata", "sidero-template.yaml"))
 	})
 	t.Run("the appliance's", func(t *testing.T) { h.try(t, "new", nil) })
+	t.Run("docs/clusters.md", h.document) // here, because a process has one set of Cluster API's controllers
 
 	for _, line := range h.Log.Since(0, "forbidden", "Forbidden") {
 		t.Error(line)

@@ -37,7 +37,7 @@ func TestPorts(t *testing.T) {
 func testListeners(t *testing.T, i *installation.Installation) {
 	want := []string{
 		"127.0.0.1:8082/tcp",
-		"any:4011/udp", "any:6443/tcp", "any:67/udp", "any:69/udp", "any:8081/tcp",
+		"any:4011/udp", "any:51821/udp", "any:6443/tcp", "any:67/udp", "any:69/udp", "any:8081/tcp",
 	}
 
 	var got, unix []string

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -62,7 +63,7 @@ func (r *Reports) Sender(ctx context.Context, tunnel netip.Addr) logs.Sender {
 	}
 
 	for _, owner := range machine.OwnerReferences {
-		if owner.Kind == "Machine" {
+		if group, _, _ := strings.Cut(owner.APIVersion, "/"); group == clusterv1.GroupVersion.Group && owner.Kind == "Machine" {
 			from.Machine = owner.Name
 		}
 	}

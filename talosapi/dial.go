@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	cosi "github.com/cosi-project/runtime/api/v1alpha1"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	clientconfig "github.com/siderolabs/talos/pkg/machinery/client/config"
 	"google.golang.org/grpc"
@@ -59,7 +60,9 @@ func Dial(configuration []byte, address string) (Node, error) {
 		return nil, fmt.Errorf("connect to %s: %w", address, err)
 	}
 
-	return &node{address: address, connection: connection, api: machine.NewMachineServiceClient(connection)}, nil
+	return &node{
+		address: address, connection: connection, api: machine.NewMachineServiceClient(connection), resources: cosi.NewStateClient(connection),
+	}, nil
 }
 
 // security is TLS by the certificates of a context.

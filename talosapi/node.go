@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	cosi "github.com/cosi-project/runtime/api/v1alpha1"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -15,6 +16,7 @@ type node struct {
 	address    string
 	connection *grpc.ClientConn
 	api        machine.MachineServiceClient
+	resources  cosi.StateClient
 }
 
 // Close implements Node.

@@ -33,12 +33,19 @@ type Node interface {
 	EtcdMembers(ctx context.Context) ([]Member, error)
 	// EtcdStatus is that of the node's own member.
 	EtcdStatus(ctx context.Context) (EtcdStatus, error)
+	// EtcdData tells whether the node has data of etcd, also while etcd does not run.
+	EtcdData(ctx context.Context) (bool, error)
 	// EtcdForfeitLeadership has another member lead, if the node's does.
 	EtcdForfeitLeadership(ctx context.Context) error
 	// EtcdLeave has the node's member leave the cluster; its data go, too.
 	EtcdLeave(ctx context.Context) error
 	// EtcdRemoveMember removes the member of another node, which may be gone.
 	EtcdRemoveMember(ctx context.Context, id uint64) error
+
+	// Configuration is the machine configuration that the node runs by, as it was given to it. It holds secrets.
+	Configuration(ctx context.Context) ([]byte, error)
+	// Configure has the node run by another configuration at once. One that would need a restart is refused.
+	Configure(ctx context.Context, configuration []byte) error
 
 	// Reset wipes the node.
 	Reset(ctx context.Context, how Reset) error

@@ -112,6 +112,54 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// TestConfiguration reads a node's configuration and gives it another.
+func TestConfiguration(t *testing.T) {
+	s := newSite(t)
+	s.Configuration = []byte("machine: {}\n")
+	node := s.Start(t, "a")
+	api := s.dial(t, node)
+
+	was, err := api.Configuration(t.Context())
+	must(t, err)
+	must(t, api.Configure(t.Context(), append(was, "cluster: {}\n"...)))
+
+	if got := string(node.Configuration()); got != "machine: {}\ncluster: {}\n" {
+		t.Errorf("it runs by %q", got)
+	}
+
+	node.Refuse("ApplyConfiguration", status.Error(codes.InvalidArgument, "unknown keys found during decoding:\nmachine:\n    token: secret"))
+
+	if err := api.Configure(t.Context(), was); err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "unknown keys") {
+		t.Errorf("refused: %v", err)
+	}
+}
+
+// TestEtcdData: data are there also while etcd does not run.
+func TestEtcdData(t *testing.T) {
+	s := newSite(t)
+	node := s.Start(t, "a")
+	api := s.dial(t, node)
+
+	for _, step := range []struct {
+		do   func()
+		want bool
+	}{
+		{func() {}, false},
+		{func() { must(t, api.Bootstrap(t.Context())) }, true},
+		{func() { node.SetStarting(true) }, true},
+	} {
+		step.do()
+
+		if has, err := api.EtcdData(t.Context()); err != nil || has != step.want {
+			t.Errorf("%v, want %v: %v", has, step.want, err)
+		}
+	}
+
+	if _, err := api.EtcdStatus(t.Context()); !errors.Is(err, talosapi.ErrNotReady) {
+		t.Errorf("while it starts: %v", err)
+	}
+}
+
 func TestServices(t *testing.T) {
 	s := newSite(t)
 	node := s.Start(t, "a")

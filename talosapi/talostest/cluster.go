@@ -17,6 +17,8 @@ import (
 type Cluster struct {
 	// Authority and Key are those of Talos's API, in PEM.
 	Authority, Key []byte
+	// Configuration is what nodes start with. Those that are only asked about etcd need none.
+	Configuration []byte
 
 	mu      sync.Mutex
 	nodes   []*Node
@@ -34,7 +36,7 @@ func Address() string {
 func (c *Cluster) Start(t *testing.T, hostname string) *Node {
 	t.Helper()
 
-	n := &Node{Address: Address(), Hostname: hostname, cluster: c, version: "v1.13.6", healthy: true}
+	n := &Node{Address: Address(), Hostname: hostname, cluster: c, version: "v1.13.6", healthy: true, config: c.Configuration}
 
 	c.mu.Lock()
 	c.nodes = append(c.nodes, n)
@@ -58,6 +60,14 @@ func (c *Cluster) Node(hostname string) *Node {
 	}
 
 	return nil
+}
+
+// Nodes are all that were started.
+func (c *Cluster) Nodes() []*Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return slices.Clone(c.nodes)
 }
 
 // Bootstraps is how many etcd clusters were begun: more than one is a disaster.
@@ -117,7 +127,7 @@ func (c *Cluster) majority() error {
 	up := 0
 
 	for _, n := range c.members {
-		if n.on && n.healthy {
+		if n.on && n.healthy && !n.starting {
 			up++
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 
+	cosi "github.com/cosi-project/runtime/api/v1alpha1"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -27,6 +28,9 @@ type Node struct {
 	calls       []string
 	resets      []talosapi.Reset
 	refuses     map[string]error
+	config      []byte
+	// starting is a node whose etcd has data and does not run yet; rollsBack one on which nothing new comes to run.
+	starting, rollsBack bool
 }
 
 // SwitchOn serves the API.
@@ -45,6 +49,7 @@ func (n *Node) SwitchOn(t *testing.T) {
 
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(secured)), grpc.UnaryInterceptor(n.note))
 	machine.RegisterMachineServiceServer(server, &service{node: n})
+	cosi.RegisterStateServer(server, &resources{node: n})
 
 	go func() {
 		if err := server.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
@@ -73,6 +78,26 @@ func (n *Node) SwitchOff() {
 
 // SetHealthy has the node's etcd pass its check, or not.
 func (n *Node) SetHealthy(healthy bool) { n.locked(func() { n.healthy = healthy }) }
+
+// SetStarting has the node's etcd be on its way up, as after a restart of the node, or run.
+func (n *Node) SetStarting(starting bool) { n.locked(func() { n.starting = starting }) }
+
+// RollBack has upgrades fail as on a machine that cannot boot what was installed: it runs what it ran before.
+func (n *Node) RollBack() { n.locked(func() { n.rollsBack = true }) }
+
+// Running is the release of Talos that the node runs, and whether it is switched on.
+func (n *Node) Running() (version string, on bool) {
+	n.locked(func() { version, on = n.version, n.on })
+
+	return version, on
+}
+
+// Configuration is the machine configuration that the node runs by.
+func (n *Node) Configuration() (configuration []byte) {
+	n.locked(func() { configuration = n.config })
+
+	return configuration
+}
 
 // Refuse has a method, such as EtcdLeaveCluster, fail with an error of gRPC, or work again when it is nil.
 func (n *Node) Refuse(method string, err error) {

@@ -51,7 +51,7 @@ func (s *service) ServiceList(context.Context, *emptypb.Empty) (*machine.Service
 
 	s.node.locked(func() {
 		etcd := &machine.ServiceInfo{Id: "etcd", State: "Preparing", Health: &machine.ServiceHealth{Unknown: true}}
-		if s.node.member != 0 {
+		if s.node.joined() == nil {
 			etcd.State, etcd.Health = "Running", &machine.ServiceHealth{Healthy: s.node.healthy}
 		}
 
@@ -174,7 +174,11 @@ func (s *service) Reboot(context.Context, *machine.RebootRequest) (*machine.Rebo
 
 // Upgrade implements machine.MachineServiceServer: the node runs at once what the image's tag names.
 func (s *service) Upgrade(_ context.Context, request *machine.UpgradeRequest) (*machine.UpgradeResponse, error) {
-	s.node.locked(func() { s.node.version = tag(request.GetImage()) })
+	s.node.locked(func() {
+		if !s.node.rollsBack {
+			s.node.version = tag(request.GetImage())
+		}
+	})
 
 	return &machine.UpgradeResponse{Messages: []*machine.Upgrade{{}}}, nil
 }

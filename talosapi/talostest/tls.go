@@ -51,7 +51,7 @@ func serving(authority, key []byte, address string) (*tls.Config, error) {
 
 // joined refuses what only a member of etcd can do.
 func (n *Node) joined() error {
-	if n.member == 0 {
+	if n.member == 0 || n.starting {
 		return status.Error(codes.FailedPrecondition, "etcd service is not running") //nolint:wrapcheck // it is the answer
 	}
 

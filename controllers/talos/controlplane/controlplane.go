@@ -2,7 +2,8 @@
 // etcd's majority while machines come and go. By the contract of Cluster API's control plane providers, and in the shapes of the
 // upstream provider, so that a cluster that it made goes on here.
 //
-// What to do is decided by next alone, from facts; the reconciler gathers these and does one thing at a time.
+// What to do is decided by next alone, from facts; the reconciler gathers these and does one thing at a time. Where there is no server
+// to replace a machine with, Kubernetes is upgraded on the machines as they are, as is Talos when that is asked for.
 package controlplane
 
 import (
@@ -16,6 +17,8 @@ import (
 
 	bootstrap "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
+	infrav1 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/controllers/provider"
 	"github.com/sidero-appliance/sidero-appliance/talosapi"
 )
@@ -26,7 +29,9 @@ func New(c provider.Config) *provider.Controllers {
 	return provider.New(c, provider.Provider{
 		Name: "talos-control-plane", Namespace: "cacppt-system", Lease: "controller-leader-election-cacppt",
 		Kinds: []schema.GroupVersionResource{v1alpha3.GroupVersion.WithResource("taloscontrolplanes")},
-		Types: []func(*runtime.Scheme) error{v1alpha3.AddToScheme, bootstrap.AddToScheme, clusterv1.AddToScheme, corev1.AddToScheme},
+		Types: []func(*runtime.Scheme) error{
+			v1alpha3.AddToScheme, bootstrap.AddToScheme, clusterv1.AddToScheme, corev1.AddToScheme, infrav1.AddToScheme, metal.AddToScheme,
+		},
 		Adapt: provider.Lean,
 		SetUp: func(_ context.Context, m ctrl.Manager) error { return setUp(m, talosapi.Dial) },
 	})

@@ -12,6 +12,7 @@ import (
 // TestLife makes a control plane, makes it larger and smaller and another version, stops the controller in between, and deletes it.
 func TestLife(t *testing.T) {
 	l := newLab(t, 3)
+	l.spare("spare")
 	running := l.begin()
 
 	l.until("three machines are members", func(p *v1alpha3.TalosControlPlane) bool {

@@ -27,6 +27,8 @@ type seen struct {
 	status            talosapi.EtcdStatus
 	healthy           bool
 	members           []talosapi.Member // nil when a majority did not answer
+	talos             string
+	parts             [len(parts{})]string // that its configuration names
 }
 
 // inspect asks the nodes, all at once, and adds what they say to the facts.
@@ -46,7 +48,7 @@ func (r *reconciler) inspect(ctx context.Context, s *scene) error {
 
 	for i, m := range s.machines {
 		if at := address(m); at != "" {
-			asking.Go(func() { said[i] = r.ask(ctx, config, at) })
+			asking.Go(func() { said[i] = r.ask(ctx, config, at, s.facts.questions(i)) })
 		}
 	}
 
@@ -56,7 +58,18 @@ func (r *reconciler) inspect(ctx context.Context, s *scene) error {
 	return nil
 }
 
-func (r *reconciler) ask(ctx context.Context, config []byte, address string) seen {
+// questions are what a node is asked besides that about etcd.
+type questions struct{ talos, parts bool }
+
+func (f facts) questions(i int) questions {
+	m := f.machines[i]
+	upgraded := m.outdated && !m.differs && !m.deleting && f.bootstrapped
+
+	return questions{talos: f.talos != "" || upgraded, parts: upgraded}
+}
+
+// ask asks a node. What it does not answer stays unknown.
+func (r *reconciler) ask(ctx context.Context, config []byte, address string, further questions) seen {
 	node, err := r.dial(config, address)
 	if err != nil {
 		return seen{}
@@ -71,26 +84,48 @@ func (r *reconciler) ask(ctx context.Context, config []byte, address string) see
 
 	found := seen{reached: true}
 
-	status, err := node.EtcdStatus(ctx)
-	if err != nil {
-		found.pristine = errors.Is(err, talosapi.ErrNotReady) && !runs(services)
-
-		return found
+	if further.talos {
+		found.talos, _ = node.Version(ctx) //nolint:errcheck // as told
 	}
 
-	found.status = status
-	found.healthy = status.Leader != 0 && !status.Learner && len(status.Errors) == 0 &&
-		slices.ContainsFunc(services, func(s talosapi.Service) bool { return s.ID == "etcd" && s.Healthy })
-
-	if members, err := node.EtcdMembers(ctx); err == nil {
-		found.members = members
+	if further.parts {
+		if configuration, err := node.Configuration(ctx); err == nil {
+			found.parts, _ = told(configuration) //nolint:errcheck // as told
+		}
 	}
+
+	found.askEtcd(ctx, node, services)
 
 	return found
 }
 
+func (s *seen) askEtcd(ctx context.Context, node talosapi.Node, services []talosapi.Service) {
+	status, err := node.EtcdStatus(ctx)
+	if err != nil {
+		s.pristine = errors.Is(err, talosapi.ErrNotReady) && !runs(services) && isEmpty(ctx, node)
+
+		return
+	}
+
+	s.status = status
+	s.healthy = status.Leader != 0 && !status.Learner && len(status.Errors) == 0 &&
+		slices.ContainsFunc(services, func(s talosapi.Service) bool { return s.ID == "etcd" && s.Healthy })
+
+	if members, err := node.EtcdMembers(ctx); err == nil {
+		s.members = members
+	}
+}
+
 func runs(services []talosapi.Service) bool {
 	return slices.ContainsFunc(services, func(s talosapi.Service) bool { return s.ID == "etcd" && s.State == "Running" })
+}
+
+// isEmpty tells whether a node has no data of etcd: after a restart a member does not run for a while, either. One that does not know
+// the question is believed by its services.
+func isEmpty(ctx context.Context, node talosapi.Node) bool {
+	data, err := node.EtcdData(ctx)
+
+	return err == nil && !data || errors.Is(err, talosapi.ErrNotReady)
 }
 
 // learn adds what nodes said, in the order of the machines.
@@ -106,10 +141,14 @@ func (f *facts) learn(machines []clusterv1.Machine, said []seen) {
 
 	for i, s := range said {
 		m := &f.machines[i]
-		m.reached, m.pristine = s.reached, s.pristine
+		m.reached, m.pristine, m.talos = s.reached, s.pristine, s.talos
 		m.member = member{id: s.status.ID, healthy: s.healthy}
 
-		if m.member.id == 0 && !m.pristine {
+		for p, version := range s.parts {
+			m.parts[p].told = version
+		}
+
+		if m.member.id == 0 { // one that is off, or restarts, or was wiped and joins again, is a member all the same
 			if at := slices.IndexFunc(members, func(e talosapi.Member) bool { return isOf(e, machines[i]) }); at >= 0 {
 				m.member.id = members[at].ID
 			}

@@ -9,11 +9,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util/collections"
+	"sigs.k8s.io/cluster-api/util/conditions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	bootstrap "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
@@ -35,7 +35,9 @@ type scene struct {
 	plane    *v1alpha3.TalosControlPlane
 	cluster  *clusterv1.Cluster // nil when there is none
 	machines []clusterv1.Machine
+	configs  []bootstrap.TalosConfig // of the cluster
 	facts    facts
+	unkept   error // why the kubeconfig is not kept
 }
 
 // gather reads what is, not what a cache remembers: a machine that was made a moment ago counts.
@@ -49,10 +51,23 @@ func (r *reconciler) gather(ctx context.Context, plane *v1alpha3.TalosControlPla
 		s.cluster = cluster
 	}
 
-	all := &clusterv1.MachineList{}
-	if err := r.live.List(ctx, all, client.InNamespace(plane.Namespace), client.HasLabels{clusterv1.MachineControlPlaneLabel}); err != nil {
+	of := []client.ListOption{client.InNamespace(plane.Namespace)}
+	if s.cluster != nil {
+		of = append(of, client.MatchingLabels{clusterv1.ClusterNameLabel: s.cluster.Name})
+	}
+
+	all, configs := &clusterv1.MachineList{}, &bootstrap.TalosConfigList{}
+	if err := r.live.List(ctx, all, append(of, client.HasLabels{clusterv1.MachineControlPlaneLabel})...); err != nil {
 		return nil, fmt.Errorf("list machines: %w", err)
 	}
+
+	if s.cluster != nil {
+		if err := r.live.List(ctx, configs, append(of, client.HasLabels{clusterv1.MachineControlPlaneLabel})...); err != nil {
+			return nil, fmt.Errorf("list TalosConfigs: %w", err)
+		}
+	}
+
+	s.configs = configs.Items
 
 	for _, m := range all.Items {
 		if metav1.IsControlledBy(&m, plane) {
@@ -73,6 +88,7 @@ func (r *reconciler) describe(ctx context.Context, s *scene) error {
 	s.facts = facts{
 		deleted: s.plane.DeletionTimestamp != nil, owned: s.cluster != nil, bootstrapped: s.plane.Status.Bootstrapped,
 		intended: s.plane.Annotations[intention], wanted: int(ptr.Deref(spec.Replicas, 1)), surge: 1,
+		kubernetes: spec.Version, talos: s.plane.Annotations[talosWanted], now: time.Now(),
 	}
 	s.facts.paused = contract.Paused(s.plane, s.cluster)
 
@@ -89,17 +105,25 @@ func (r *reconciler) describe(ctx context.Context, s *scene) error {
 	}
 
 	for _, m := range s.machines {
-		outdated, err := r.outdated(ctx, s.plane, m)
+		differs, err := r.differs(ctx, s, m)
 		if err != nil {
 			return err
 		}
 
 		_, hooked := m.Annotations[hook]
+		upgrading := m.Annotations[kubernetesUpgrading]
 		s.facts.machines = append(s.facts.machines, machine{
 			name: m.Name, uid: string(m.UID), deleting: m.DeletionTimestamp != nil, held: hooked && m.DeletionTimestamp != nil,
-			flagged: flagged(m), outdated: outdated, located: address(m) != "",
+			flagged: flagged(m), located: address(m) != "", unready: conditions.IsFalse(&m, clusterv1.MachineNodeReadyCondition),
+			outdated: differs || upgrading != "" || m.Spec.Version != spec.Version, differs: differs,
+			kubernetes: m.Spec.Version, upgrading: upgrading, try: parseTry(m.Annotations[talosTried]),
 		})
+
+		// A Node tells that there has been an API, and so etcd, also where the status was lost, as in a move.
+		s.facts.bootstrapped = s.facts.bootstrapped || m.Status.NodeRef.IsDefined()
 	}
+
+	s.plane.Status.Bootstrapped = s.facts.bootstrapped
 
 	return nil
 }
@@ -108,31 +132,39 @@ func (r *reconciler) describe(ctx context.Context, s *scene) error {
 // become well since.
 func flagged(m clusterv1.Machine) bool { return collections.IsUnhealthyAndOwnerRemediated(&m) }
 
-// outdated tells whether a machine is made of something else than is wanted. What is not known of one that upstream made counts as equal.
-func (r *reconciler) outdated(ctx context.Context, plane *v1alpha3.TalosControlPlane, m clusterv1.Machine) (bool, error) {
-	made, template := m.Annotations[madeOf], infrastructure(plane).Name
-	after := plane.Spec.Rollout.After
-
-	if m.Spec.Version != plane.Spec.Version || made != "" && made != template ||
-		after != nil && after.Time.Before(time.Now()) && m.CreationTimestamp.Before(after) {
+// differs tells whether a machine is made of something else than is wanted, but for the version of Kubernetes. What is not known of one
+// that upstream made counts as equal.
+func (r *reconciler) differs(ctx context.Context, s *scene, m clusterv1.Machine) (bool, error) {
+	made, after := m.Annotations[madeOf], s.plane.Spec.Rollout.After
+	if made != "" && made != infrastructure(s.plane).Name || after != nil && after.Time.Before(s.facts.now) && m.CreationTimestamp.Before(after) {
 		return true, nil
 	}
 
-	config := &bootstrap.TalosConfig{}
+	config, err := r.config(ctx, s, m)
 
-	err := r.live.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: m.Spec.Bootstrap.ConfigRef.Name}, config)
-	if apierrors.IsNotFound(err) {
-		return false, nil
-	}
-
-	return err == nil && !apiequality.Semantic.DeepEqual(config.Spec, plane.Spec.ControlPlaneConfig.ControlPlane), err //nolint:wrapcheck // names it
+	return config != nil && !apiequality.Semantic.DeepEqual(config.Spec, s.plane.Spec.ControlPlaneConfig.ControlPlane), err
 }
 
-// infrastructure is the template of the machines' infrastructure, by either way to name it.
+// config is that of a machine, nil if there is none. One without the labels of its cluster is not in the list.
+func (r *reconciler) config(ctx context.Context, s *scene, m clusterv1.Machine) (*bootstrap.TalosConfig, error) {
+	name := m.Spec.Bootstrap.ConfigRef.Name
+	if at := slices.IndexFunc(s.configs, func(c bootstrap.TalosConfig) bool { return c.Name == name }); at >= 0 {
+		return &s.configs[at], nil
+	}
+
+	config := &bootstrap.TalosConfig{}
+	if found, err := contract.Find(ctx, r.live, client.ObjectKey{Namespace: m.Namespace, Name: name}, config); !found {
+		return nil, err //nolint:wrapcheck // it names the object
+	}
+
+	return config, nil
+}
+
+// infrastructure is the template of the machines' infrastructure, by either way to name it. By the newer it has no version.
 func infrastructure(plane *v1alpha3.TalosControlPlane) corev1.ObjectReference {
 	ref := plane.Spec.InfrastructureTemplate
 	if newer := plane.Spec.MachineTemplate.Spec.InfrastructureRef; newer != nil && ref.Name == "" {
-		ref = corev1.ObjectReference{APIVersion: newer.APIGroup + "/v1alpha3", Kind: newer.Kind, Name: newer.Name}
+		ref = corev1.ObjectReference{APIVersion: newer.APIGroup + "/", Kind: newer.Kind, Name: newer.Name}
 	}
 
 	ref.Namespace = plane.Namespace

@@ -6,20 +6,16 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	util "sigs.k8s.io/cluster-api/util/kubeconfig"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
-	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/kubeconfig"
 )
 
 const (
@@ -98,42 +94,4 @@ func due(content []byte, now time.Time) bool {
 	}
 
 	return false
-}
-
-// reachable tells whether the API answers that a kubeconfig is for.
-func reachable(ctx context.Context, content []byte) bool {
-	parsed, err := kubeconfig.Parse(content)
-	if err != nil {
-		return false
-	}
-
-	config, err := clientcmd.NewDefaultClientConfig(*parsed, nil).ClientConfig()
-	if err != nil {
-		return false
-	}
-
-	config.Timeout = answersWithin
-
-	caller, err := rest.HTTPClientFor(config)
-	if err != nil {
-		return false
-	}
-
-	defer caller.CloseIdleConnections()
-
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+"/version", nil)
-	if err != nil {
-		return false
-	}
-
-	answer, err := caller.Do(request)
-	if err != nil {
-		return false
-	}
-
-	defer answer.Body.Close() //nolint:errcheck // it is only read
-
-	_, err = io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<16)) //nolint:mnd // more than it ever is
-
-	return err == nil && answer.StatusCode == http.StatusOK
 }

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
@@ -22,7 +24,7 @@ const randomLetters = 5
 
 // create makes a machine of three objects of one name, the Machine last. What is left when that is interrupted is used by the next.
 func (r *reconciler) create(ctx context.Context, s *scene) error {
-	name, err := r.name(ctx, s)
+	name, err := s.name()
 	if err != nil {
 		return err
 	}
@@ -47,7 +49,10 @@ func (r *reconciler) create(ctx context.Context, s *scene) error {
 		return fmt.Errorf("create TalosConfig %s: %w", name, err)
 	}
 
-	template := infrastructure(s.plane)
+	template, err := r.template(ctx, s)
+	if err != nil {
+		return err
+	}
 
 	_, infra, err := external.CreateFromTemplate(ctx, &external.CreateFromTemplateInput{
 		Client: r.client, TemplateRef: &template, Namespace: s.plane.Namespace, Name: name, ClusterName: s.cluster.Name,
@@ -129,18 +134,31 @@ func (s *scene) labels() map[string]string {
 	return labels
 }
 
-// name is that of what a Machine is missing for, or a new one.
-func (r *reconciler) name(ctx context.Context, s *scene) (string, error) {
-	configs := &bootstrap.TalosConfigList{}
-
-	err := r.live.List(ctx, configs, client.InNamespace(s.plane.Namespace),
-		client.MatchingLabels{clusterv1.MachineControlPlaneNameLabel: s.plane.Name, clusterv1.ClusterNameLabel: s.cluster.Name})
-	if err != nil {
-		return "", fmt.Errorf("list TalosConfigs: %w", err)
+// template is that of the infrastructure, in the version that its provider's contract names unless a version is given.
+func (r *reconciler) template(ctx context.Context, s *scene) (corev1.ObjectReference, error) {
+	ref := infrastructure(s.plane)
+	if ref.GroupVersionKind().Version != "" {
+		return ref, nil
 	}
 
-	for _, c := range configs.Items {
-		if metav1.GetControllerOf(&c) == nil && c.DeletionTimestamp == nil && s.machine(c.Name).Name == "" {
+	found, err := external.GetObjectFromContractVersionedRef(ctx, r.live, clusterv1.ContractVersionedObjectReference{
+		APIGroup: ref.GroupVersionKind().Group, Kind: ref.Kind, Name: ref.Name,
+	}, ref.Namespace)
+	if err != nil {
+		return ref, fmt.Errorf("find %s %s: %w", ref.Kind, ref.Name, err)
+	}
+
+	ref.APIVersion = found.GetAPIVersion()
+
+	return ref, nil
+}
+
+// name is that of what a Machine is missing for, if it is made of what is still wanted, or a new one.
+func (s *scene) name() (string, error) {
+	for _, c := range s.configs {
+		if c.Labels[clusterv1.MachineControlPlaneNameLabel] == s.plane.Name && metav1.GetControllerOf(&c) == nil &&
+			c.DeletionTimestamp == nil && s.machine(c.Name).Name == "" &&
+			apiequality.Semantic.DeepEqual(c.Spec, s.plane.Spec.ControlPlaneConfig.ControlPlane) {
 			return c.Name, nil
 		}
 	}

@@ -3,6 +3,8 @@ package controlplane
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
 )
@@ -33,6 +35,14 @@ const (
 	begin action = "begin"
 	// adopt writes down that there is an etcd cluster.
 	adopt action = "adopt"
+	// configure has a machine run a part of Kubernetes of the wanted version.
+	configure action = "configure"
+	// install has a machine install the wanted release of Talos, and restart.
+	install action = "install"
+	// recordKubernetes writes down that a machine has been brought to the wanted version of Kubernetes.
+	recordKubernetes action = "recordKubernetes"
+	// recordTalos writes down that a machine need not be told any more to install a release of Talos.
+	recordTalos action = "recordTalos"
 	// clearAll deletes all machines, without regard to etcd.
 	clearAll action = "clear"
 	// finish lets the control plane go.
@@ -54,8 +64,10 @@ type machine struct {
 	held bool
 	// flagged is one that a MachineHealthCheck wants to be replaced.
 	flagged bool
-	// outdated is one that is not made of what is wanted.
-	outdated bool
+	// outdated is one that is not made of what is wanted. It differs if that is not by its version of Kubernetes alone.
+	outdated, differs bool
+	// unready is one whose Node is known not to be ready.
+	unready bool
 	// located is one whose address is known.
 	located bool
 	// reached is one whose Talos API answers.
@@ -63,6 +75,13 @@ type machine struct {
 	// pristine is one that is reached and takes no part in etcd.
 	pristine bool
 	member   member
+
+	// kubernetes is the version that the machine is of, and upgrading the one that its parts are being brought to, in place.
+	kubernetes, upgrading string
+	parts                 parts
+	// talos is the release that it runs, empty when that is not known, and try the last one to have it install another.
+	talos string
+	try   try
 }
 
 // facts are what a decision is made from. Machines are ordered by age, the oldest first.
@@ -75,17 +94,25 @@ type facts struct {
 	wanted                int
 	surge                 int
 	onDelete              bool
-	machines              []machine
+	// spare tells whether there is infrastructure for one machine more.
+	spare bool
+	// kubernetes and talos are the versions that are wanted. That of Talos is empty when any will do.
+	kubernetes, talos string
+	now               time.Time
+	// answers tells whether the API of the cluster does.
+	answers  bool
+	machines []machine
 	// etcd tells whether a majority of members answered, whose number and whose strangers, of no machine, these are.
 	etcd      bool
 	members   int
 	strangers []uint64
 }
 
-// decision is what to do, to which machine or member, and, when that is to wait, what for.
+// decision is what to do, to which machine, to which part of it, or to which member, and, when that is to wait, what for.
 type decision struct {
 	action          action
 	machine         string
+	part            int
 	stranger        uint64
 	reason, message string
 }
@@ -137,7 +164,7 @@ func (f facts) beginning() decision {
 		return decision{action: create}
 	}
 
-	if at := slices.IndexFunc(f.machines, func(m machine) bool { return m.uid == f.intended }); at >= 0 {
+	if at := slices.IndexFunc(f.machines, func(m machine) bool { return f.intended != "" && m.uid == f.intended }); at >= 0 {
 		return f.continuing(f.machines[at])
 	}
 
@@ -147,7 +174,27 @@ func (f facts) beginning() decision {
 		}
 	}
 
-	return waiting(v1alpha3.ReasonWaitingForTalosBoot, "no machine's Talos API answers yet")
+	return waiting(v1alpha3.ReasonWaitingForTalosBoot, "no machine can begin etcd yet: %s", f.silent())
+}
+
+// silent tells what each machine lacks for beginning.
+func (f facts) silent() string {
+	var told []string
+
+	for _, m := range f.machines {
+		switch {
+		case m.deleting:
+			told = append(told, m.name+" is being deleted")
+		case !m.located:
+			told = append(told, m.name+" has no address yet")
+		case !m.reached:
+			told = append(told, "the Talos API of "+m.name+" does not answer")
+		default:
+			told = append(told, m.name+" has data of etcd, which does not run well")
+		}
+	}
+
+	return strings.Join(told, ", ")
 }
 
 // continuing is when a machine was chosen. One that has data of etcd refuses to begin again.
@@ -156,11 +203,10 @@ func (f facts) continuing(m machine) decision {
 	case m.deleting:
 		return waiting(v1alpha3.ReasonWaitingForTalosBoot, "machine %s was to begin etcd and must be gone before another does", m.name)
 	case !m.reached:
-		return waiting(v1alpha3.ReasonWaitingForTalosBoot, "machine %s is to begin etcd and its Talos API does not answer yet", m.name)
-	case m.pristine:
-		return f.ifAlone(m, decision{action: begin, machine: m.name})
+		return waiting(v1alpha3.ReasonWaitingForTalosBoot,
+			"machine %s is to begin etcd and its Talos API does not answer yet; if it never will, delete it, and another begins", m.name)
 	default:
-		return decision{action: begin, machine: m.name}
+		return f.ifAlone(m, decision{action: begin, machine: m.name})
 	}
 }
 
@@ -168,7 +214,8 @@ func (f facts) continuing(m machine) decision {
 func (f facts) ifAlone(m machine, d decision) decision {
 	if !f.alone(m) {
 		return waiting(v1alpha3.ReasonWaitingForTalosBoot,
-			"before machine %s begins etcd all others must say that they have none: start those that do not answer, or delete them", m.name)
+			"before machine %s begins etcd all others must say that they have none: start those that do not answer, or delete them; %s",
+			m.name, f.silent())
 	}
 
 	return d
@@ -184,161 +231,4 @@ func (f facts) alone(m machine) bool {
 // active are the machines that stay.
 func (f facts) active() []machine {
 	return slices.DeleteFunc(slices.Clone(f.machines), func(m machine) bool { return m.deleting })
-}
-
-// running is from then on.
-func (f facts) running() decision {
-	active := f.active()
-	leaving := len(f.machines) - len(active)
-
-	if d, ok := f.parting(); ok {
-		return d
-	}
-
-	if d, ok := f.sweeping(); ok {
-		return d
-	}
-
-	flagged := slices.IndexFunc(active, func(m machine) bool { return m.flagged })
-	if leaving == 0 && flagged >= 0 {
-		if d := f.shrink(active[flagged]); d.action == remove {
-			return d
-		}
-	}
-
-	old := slices.IndexFunc(active, func(m machine) bool { return m.outdated })
-	rolling := old >= 0 && !f.onDelete
-
-	switch {
-	case len(active) < f.wanted:
-		return decision{action: create}
-	case leaving > 0:
-		return f.held()
-	case len(active) > f.wanted:
-		return f.scaleDown(active)
-	case rolling && !well(active):
-		return waiting(v1alpha3.ReasonRollingUpdate, "goes on when etcd is well on every machine")
-	case rolling && f.surge > 0:
-		return decision{action: create}
-	case rolling:
-		return f.shrink(active[old])
-	case !well(active):
-		return waiting(v1alpha3.ReasonEtcdUnhealthy, "not every machine has a member of etcd that is well")
-	default:
-		return decision{action: steady}
-	}
-}
-
-// parting sees to machines that are being deleted, by whomever.
-func (f facts) parting() (decision, bool) {
-	for _, m := range f.machines {
-		if !m.held || !f.etcd {
-			continue
-		}
-
-		if m.member.id == 0 { // a member that was not found to be its own is a stranger as soon as it is gone
-			return decision{action: release, machine: m.name}, true
-		}
-
-		if f.canLose(m) {
-			return decision{action: evict, machine: m.name}, true
-		}
-	}
-
-	return decision{}, false
-}
-
-// sweeping removes members of machines that are gone. While it is not known which member is a machine's, a stranger may be.
-func (f facts) sweeping() (decision, bool) {
-	for _, m := range f.machines {
-		if !m.deleting && (!m.located || m.member.id == 0 && !m.pristine) {
-			return decision{}, false
-		}
-	}
-
-	if !f.etcd || len(f.strangers) == 0 || 2*f.healthyBut("") <= f.members-1 {
-		return decision{}, false
-	}
-
-	return decision{action: expel, stranger: f.strangers[0]}, true
-}
-
-// held tells why the machines that are being deleted stay.
-func (f facts) held() decision {
-	for _, m := range f.machines {
-		if m.held && !f.etcd {
-			return waiting(v1alpha3.ReasonEtcdUnhealthy,
-				"machine %s waits to leave etcd, whose majority does not answer: bring its machines back", m.name)
-		}
-
-		if m.held {
-			return waiting(v1alpha3.ReasonLastMember, "machine %s waits: without it etcd would have no majority of healthy members", m.name)
-		}
-	}
-
-	return waiting(v1alpha3.ReasonScalingDown, "waits for %d machines to be gone", len(f.machines)-len(f.active()))
-}
-
-// scaleDown chooses a machine. During a rolling update the new ones must be well before an old one goes.
-func (f facts) scaleDown(active []machine) decision {
-	current := slices.DeleteFunc(slices.Clone(active), func(m machine) bool { return m.outdated })
-	if len(current) < len(active) && !f.onDelete {
-		if !well(current) {
-			return waiting(v1alpha3.ReasonRollingUpdate, "goes on when etcd is well on the new machine")
-		}
-
-		return f.shrink(active[slices.IndexFunc(active, func(m machine) bool { return m.outdated })])
-	}
-
-	for _, first := range []func(machine) bool{
-		func(m machine) bool { return m.member.id == 0 || !m.member.healthy },
-		func(m machine) bool { return m.outdated },
-		func(machine) bool { return true },
-	} {
-		if at := slices.IndexFunc(active, first); at >= 0 {
-			return f.shrink(active[at])
-		}
-	}
-
-	return decision{action: steady}
-}
-
-// shrink deletes a machine if etcd can do without it.
-func (f facts) shrink(m machine) decision {
-	switch {
-	case !f.etcd:
-		return waiting(v1alpha3.ReasonEtcdUnhealthy, "machine %s is not deleted: etcd's majority does not answer; bring its machines back", m.name)
-	case !f.canLose(m):
-		return waiting(v1alpha3.ReasonLastMember,
-			"machine %s is not deleted: without it etcd would have no majority of healthy members; have more replicas, or maxSurge 1", m.name)
-	default:
-		return decision{action: remove, machine: m.name}
-	}
-}
-
-// canLose tells whether the healthy members but a machine's are a majority of what is left, never nobody.
-func (f facts) canLose(m machine) bool {
-	if m.member.id == 0 && (m.pristine || len(f.strangers) == 0) {
-		return true
-	}
-
-	left := f.members - 1
-
-	return left > 0 && 2*f.healthyBut(m.name) > left
-}
-
-func (f facts) healthyBut(name string) int {
-	count := 0
-
-	for _, m := range f.machines {
-		if m.name != name && m.member.id != 0 && m.member.healthy {
-			count++
-		}
-	}
-
-	return count
-}
-
-func well(machines []machine) bool {
-	return !slices.ContainsFunc(machines, func(m machine) bool { return m.member.id == 0 || !m.member.healthy })
 }

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,12 +18,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 	"github.com/sidero-appliance/sidero-appliance/talosapi"
 )
 
 const (
-	// atOnce is how many control planes are worked on at the same time, as upstream.
-	atOnce = 10
+	// atOnce is how many control planes are worked on at the same time. Most of that is waiting for nodes that are not up yet, or
+	// gone for ever, which holds up nobody else's.
+	atOnce = 100
+	// fails and failsWithin are how soon a step that failed is tried again: later each time, and never much later than its cause goes.
+	fails, failsWithin = 100 * time.Millisecond, 30 * time.Second
 	// goesOnAfter is how soon the next thing is done.
 	goesOnAfter = 100 * time.Millisecond
 	// looksAgainAfter is how soon nodes are asked again for what is waited for.
@@ -46,12 +51,17 @@ func setUp(manager ctrl.Manager, dial talosapi.Dialer) error {
 		events: manager.GetEventRecorder("talos-control-plane"),
 	}
 
+	options := controller.Options{
+		MaxConcurrentReconciles: atOnce,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](fails, failsWithin),
+	}
+
 	return ctrl.NewControllerManagedBy(manager). //nolint:wrapcheck // by the caller
 							Named("taloscontrolplane").
 							For(&v1alpha3.TalosControlPlane{}).
 							Owns(&clusterv1.Machine{}).
 							Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(ofCluster)).
-							WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
+							WithOptions(options).
 							Complete(r)
 }
 
@@ -72,30 +82,34 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, client.IgnoreNotFound(err) //nolint:wrapcheck // it names the object
 	}
 
+	before := plane.DeepCopy()
+
 	s, err := r.gather(ctx, plane)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 
 	if s.facts.paused {
-		return ctrl.Result{}, nil
+		plane.Status.ObservedGeneration = plane.Generation
+		plane.Status.Conditions = contract.Conditions(plane.Status.Conditions, contract.Pause(plane, s.cluster))
+
+		return ctrl.Result{}, r.record(ctx, before, plane)
 	}
 
-	before := plane.DeepCopy()
+	decided := waiting(v1alpha3.ReasonStepFailed, "what there is cannot be seen")
 
-	answers, err := r.look(ctx, s)
-	if err != nil {
-		return ctrl.Result{}, err
+	err = r.look(ctx, s)
+	if err == nil {
+		decided = next(s.facts)
+		err = r.act(ctx, s, decided)
 	}
-
-	decided := next(s.facts)
-	err = r.act(ctx, s, decided)
 
 	if decided.action == finish {
 		return ctrl.Result{}, err
 	}
 
-	r.describeStatus(s, report{decided, answers, err})
+	err = errors.Join(err, s.unkept)
+	r.describeStatus(s, report{decided, err})
 
 	if err := errors.Join(err, r.record(ctx, before, plane)); err != nil {
 		return ctrl.Result{}, err
@@ -105,29 +119,89 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 }
 
 // look asks the nodes and the cluster's API. One that is being deleted is not asked: nothing depends on it.
-func (r *reconciler) look(ctx context.Context, s *scene) (answers bool, err error) {
+func (r *reconciler) look(ctx context.Context, s *scene) error {
 	if s.facts.deleted || !s.facts.endpoint {
-		return false, nil
+		return nil
 	}
 
-	before := s.plane.DeepCopy()
-	if controllerutil.AddFinalizer(s.plane, v1alpha3.TalosControlPlaneFinalizer) {
-		patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-		if err := r.client.Patch(ctx, s.plane, patch); err != nil {
-			return false, fmt.Errorf("hold TalosControlPlane %s: %w", s.plane.Name, err)
-		}
+	if err := r.hold(ctx, s.plane); err != nil {
+		return err
 	}
 
 	if err := r.inspect(ctx, s); err != nil {
-		return false, err
+		return err
 	}
 
+	if err := r.reckon(ctx, s); err != nil {
+		return err
+	}
+
+	// Without a kubeconfig etcd is looked after all the same.
 	kubeconfig, err := r.keepKubeconfig(ctx, s)
-	if err != nil || kubeconfig == nil {
-		return false, err
+	if err == nil && kubeconfig != nil {
+		err = s.survey(ctx, kubeconfig)
 	}
 
-	return reachable(ctx, kubeconfig), nil
+	s.unkept = err
+
+	return nil
+}
+
+// reckon finds out whether there is something to replace machines with, when it depends on that what is done.
+func (r *reconciler) reckon(ctx context.Context, s *scene) error {
+	if !s.facts.undecided() {
+		return nil
+	}
+
+	var err error
+	s.facts.spare, err = r.spare(ctx, s)
+
+	return err
+}
+
+// survey asks the cluster's API whether it is there, and when machines are upgraded what runs on them. What it does not answer stays
+// unknown.
+func (s *scene) survey(ctx context.Context, kubeconfig []byte) error {
+	cluster, err := connect(kubeconfig)
+	if err != nil {
+		return err
+	}
+
+	defer cluster.close()
+
+	if s.facts.answers = cluster.answers(ctx); !s.facts.answers || !s.facts.old() {
+		return nil
+	}
+
+	runs, err := cluster.running(ctx)
+	if err != nil {
+		return err
+	}
+
+	for i, m := range s.machines {
+		for p, version := range runs.of(m) {
+			s.facts.machines[i].parts[p].runs = version
+		}
+	}
+
+	return nil
+}
+
+// hold keeps the object until its machines are gone.
+func (r *reconciler) hold(ctx context.Context, plane *v1alpha3.TalosControlPlane) error {
+	before, status := plane.DeepCopy(), plane.Status.DeepCopy()
+	if !controllerutil.AddFinalizer(plane, v1alpha3.TalosControlPlaneFinalizer) {
+		return nil
+	}
+
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Patch(ctx, plane, patch); err != nil {
+		return fmt.Errorf("hold TalosControlPlane %s: %w", plane.Name, err)
+	}
+
+	plane.Status = *status
+
+	return nil
 }
 
 func pace(a action) time.Duration {
@@ -168,6 +242,14 @@ func (r *reconciler) act(ctx context.Context, s *scene, d decision) error {
 		s.plane.Status.Bootstrapped = true
 
 		return nil
+	case configure:
+		return r.configure(ctx, s, d)
+	case recordKubernetes:
+		return r.recordKubernetes(ctx, s, d)
+	case install:
+		return r.install(ctx, s, d)
+	case recordTalos:
+		return r.forget(ctx, s, d)
 	case clearAll:
 		return r.clear(ctx, s)
 	case finish:

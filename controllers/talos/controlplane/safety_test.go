@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 )
 
 // simulated is a machine with its node, as it is, and not as it is seen.
@@ -17,6 +18,9 @@ type simulated struct {
 	hooked bool
 	data   bool // of etcd
 	left   bool
+
+	runs       string // release of Talos
+	installing string // that it restarts into
 }
 
 // world is a control plane whose machines and etcd obey rules, with a person and faults that do as they like.
@@ -28,17 +32,34 @@ type world struct {
 	members []uint64
 	last    uint64
 	log     []string
+	steady  bool // no more faults: what is installed boots
 }
 
 // look is what a controller sees.
 func (w *world) look() facts {
 	f := w.facts
-	f.etcd = w.majority(0) && slices.ContainsFunc(w.nodes, func(n *simulated) bool { return n.up && n.sound && w.listed(n) })
+	f.answers = w.majority(0)
+	f.etcd = f.answers && slices.ContainsFunc(w.nodes, func(n *simulated) bool { return n.up && n.sound && w.listed(n) })
 
 	for _, n := range w.nodes {
 		m := n.machine
 		m.held, m.located, m.reached, m.pristine = n.hooked && m.deleting, n.up || m.located, n.up, n.up && !n.data
-		m.member = member{}
+		m.member, m.unready = member{}, n.located && !n.up
+		m.outdated = m.differs || m.upgrading != "" || m.kubernetes != f.kubernetes
+
+		if m.talos = ""; n.up {
+			m.talos = n.runs
+		}
+
+		for p := range m.parts {
+			if !n.up {
+				m.parts[p].told = ""
+			}
+
+			if !f.answers {
+				m.parts[p].runs = ""
+			}
+		}
 
 		if w.listed(n) && (f.etcd || n.up) {
 			m.member = member{id: n.id, healthy: f.etcd && n.up && n.sound}
@@ -107,7 +128,12 @@ func (w *world) do(d decision) {
 	case create:
 		w.last++
 		name := fmt.Sprint("m", w.last)
-		w.nodes = append(w.nodes, &simulated{machine: machine{name: name, uid: name}, sound: true, hooked: true})
+		n := &simulated{machine: machine{name: name, uid: name, kubernetes: w.facts.kubernetes}, sound: true, hooked: true, runs: "v1.13.4"}
+		for p := range n.parts {
+			n.parts[p] = part{w.facts.kubernetes, w.facts.kubernetes}
+		}
+
+		w.nodes = append(w.nodes, n)
 	case remove:
 		w.node(d.machine).deleting = true
 	case release:
@@ -131,7 +157,58 @@ func (w *world) do(d decision) {
 		w.facts.bootstrapped = !lost
 	case adopt:
 		w.facts.bootstrapped = !lost
+	case configure, recordKubernetes:
+		w.upgradeKubernetes(w.node(d.machine), d)
+	case install:
+		w.install(w.node(d.machine), lost)
+	case recordTalos:
+		w.node(d.machine).try = try{}
 	case leave, wait, steady, clearAll, finish:
+	}
+}
+
+// upgradeKubernetes wants no part to be changed on one machine while it does not run on another.
+func (w *world) upgradeKubernetes(n *simulated, d decision) {
+	if d.action == recordKubernetes {
+		for p := range n.parts {
+			if n.parts[p].runs != w.facts.kubernetes {
+				w.fail("%s is recorded and runs %+v", n.name, n.parts)
+			}
+		}
+
+		n.kubernetes, n.upgrading = w.facts.kubernetes, ""
+
+		return
+	}
+
+	for _, o := range w.nodes {
+		if o != n && !o.deleting && !o.differs && o.parts[d.part].told != o.parts[d.part].runs && w.majority(0) && n.kubernetes != w.facts.kubernetes {
+			w.fail("part %d is changed on %s while %s does not run its own", d.part, n.name, o.name)
+		}
+	}
+
+	n.upgrading, n.parts[d.part].told = w.facts.kubernetes, w.facts.kubernetes
+}
+
+// install wants nothing else to be off when a machine restarts.
+func (w *world) install(n *simulated, lost bool) {
+	for _, o := range w.nodes {
+		if !o.deleting && (!o.up || !o.sound || !w.listed(o) || o.installing != "") {
+			w.fail("%s restarts while %s is not well", n.name, o.name)
+		}
+	}
+
+	times := 1
+	if n.try.to == w.facts.talos {
+		times += n.try.times
+	}
+
+	if n.try = (try{to: w.facts.talos, times: times, at: w.facts.now}); times > tries {
+		w.fail("%s is tried once more: %+v", n.name, n.try)
+	}
+
+	if !lost {
+		n.installing, n.up = w.facts.talos, false
 	}
 }
 
@@ -154,13 +231,34 @@ func (w *world) begin(n *simulated) {
 func (w *world) proceed() {
 	w.nodes = slices.DeleteFunc(w.nodes, func(n *simulated) bool { return n.deleting && !n.hooked })
 
+	w.facts.now = w.facts.now.Add(time.Minute)
+
 	for _, n := range w.nodes {
 		if !n.located && w.random.IntN(3) == 0 {
 			n.up, n.located = true, true
 		}
 
+		w.settle(n)
+
 		if n.up && !n.data && !n.left && w.majority(0) {
 			w.join(n)
+		}
+	}
+}
+
+// settle is what becomes of what a node was told. At times it cannot boot what it installed, and boots what it ran before.
+func (w *world) settle(n *simulated) {
+	if n.installing != "" && w.random.IntN(3) == 0 {
+		if w.steady || w.random.IntN(4) > 0 {
+			n.runs = n.installing
+		}
+
+		n.up, n.installing = true, ""
+	}
+
+	for p := range n.parts {
+		if n.up && w.random.IntN(2) == 0 {
+			n.parts[p].runs = n.parts[p].told
 		}
 	}
 }
@@ -173,7 +271,7 @@ func (w *world) disturb() {
 
 	n := w.nodes[w.random.IntN(len(w.nodes))]
 
-	switch w.random.IntN(12) {
+	switch w.random.IntN(16) {
 	case 0, 1, 2:
 		n.up = n.located && !n.up
 	case 3, 4:
@@ -184,10 +282,18 @@ func (w *world) disturb() {
 		n.flagged = true
 	case 7:
 		for _, n := range w.nodes {
-			n.outdated = true
+			n.differs = true
 		}
 	case 8:
 		w.facts.wanted = 3 + 2*w.random.IntN(2)
+	case 9:
+		w.facts.kubernetes = fmt.Sprint("v1.35.", w.random.IntN(3))
+	case 10:
+		w.facts.talos = fmt.Sprint("v1.13.", 4+w.random.IntN(3))
+	case 11:
+		w.facts.spare = !w.facts.spare
+	case 12:
+		n.try = try{} // a person has it tried again
 	}
 }
 
@@ -215,8 +321,11 @@ func TestNothingLosesEtcd(t *testing.T) {
 }
 
 func explore(t *testing.T, seed uint64) {
-	w := &world{t: t, random: rand.New(rand.NewPCG(seed, 0))}                                        //nolint:gosec // no secret
-	w.facts = facts{owned: true, provisioned: true, endpoint: true, wanted: 3, surge: int(seed % 2)} //nolint:gosec // 0 or 1
+	w := &world{t: t, random: rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // no secret
+	w.facts = facts{
+		owned: true, provisioned: true, endpoint: true, wanted: 3, surge: int(seed % 2), //nolint:gosec // 0 or 1
+		kubernetes: "v1.35.0", now: time.Unix(1_800_000_000, 0),
+	}
 
 	for range 120 {
 		if w.random.IntN(3) == 0 {
@@ -226,18 +335,32 @@ func explore(t *testing.T, seed uint64) {
 		w.step()
 	}
 
-	for range 300 {
+	w.steady = true
+
+	for range 600 {
 		for _, n := range w.nodes {
-			n.up, n.sound = n.located, true
+			n.up, n.sound = n.located && n.installing == "", true
+
+			if n.try.times == tries && !n.try.pending(w.facts.now) {
+				n.try = try{} // a person has seen what the condition says
+			}
 		}
 
 		d, f := w.step(), w.look()
-		if d.action == steady && len(f.machines) == f.wanted && len(w.members) == f.wanted && len(f.strangers) == 0 {
+		if d.action == steady && len(f.machines) == f.wanted && len(w.members) == f.wanted && len(f.strangers) == 0 && w.current() {
 			return
 		}
 	}
 
 	w.fail("it never comes to rest")
+}
+
+// current tells whether all machines run what is wanted.
+func (w *world) current() bool {
+	return !slices.ContainsFunc(w.nodes, func(n *simulated) bool {
+		return n.differs || n.kubernetes != w.facts.kubernetes || w.facts.talos != "" && n.runs != w.facts.talos ||
+			slices.ContainsFunc(n.parts[:], func(p part) bool { return p.told != w.facts.kubernetes || p.runs != w.facts.kubernetes })
+	})
 }
 
 // TestMovedNeverBeginsAgain takes a control plane without its status, as clusterctl moves it, and with one machine that has no data.

@@ -2,17 +2,8 @@ package controlplane_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"io"
-	"log"
-	"math/big"
-	"net"
-	"net/http"
+	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -28,6 +20,7 @@ import (
 	bootstrap "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
 	infrastructure "github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apitest"
 	rights "github.com/sidero-appliance/sidero-appliance/apiserver/bootstrap"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clustertest"
@@ -39,6 +32,7 @@ import (
 
 const (
 	clusterName  = "c"
+	version      = "v1.35.2"
 	preTerminate = clusterv1.PreTerminateDeleteHookAnnotationPrefix + "/talos-control-plane"
 )
 
@@ -61,10 +55,16 @@ func newLab(t *testing.T, replicas int64) *lab {
 	secrets, err := machineconfig.NewSecrets("v1.13", time.Now())
 	clustertest.Must(t, err)
 
-	authority, key := secrets.TalosCA()
-	l := &lab{API: clustertest.Start(t), t: t, talos: &talostest.Cluster{Authority: authority, Key: key}}
+	configuration, err := machineconfig.Generate(machineconfig.Node{
+		Role: "controlplane", TalosVersion: "v1.13", KubernetesVersion: version,
+		Cluster: machineconfig.Cluster{Name: clusterName, Host: "127.0.0.1", Port: 6443},
+	}, secrets)
+	clustertest.Must(t, err)
 
-	host, port := serveKubernetes(t, secrets)
+	authority, key := secrets.TalosCA()
+	l := &lab{API: clustertest.Start(t), t: t, talos: &talostest.Cluster{Authority: authority, Key: key, Configuration: configuration}}
+
+	host, port := serveKubernetes(t, secrets, l.kubernetes())
 	l.cluster = &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: clusterName, Namespace: metav1.NamespaceDefault}}
 	l.cluster.Spec.InfrastructureRef = clusterv1.ContractVersionedObjectReference{
 		APIGroup: infrastructure.GroupName, Kind: "MetalCluster", Name: clusterName,
@@ -74,15 +74,19 @@ func newLab(t *testing.T, replicas int64) *lab {
 	l.Provision(l.cluster)
 	l.secrets(secrets)
 
-	template := &infrastructure.MetalMachineTemplate{ObjectMeta: metav1.ObjectMeta{Name: "t", Namespace: metav1.NamespaceDefault}}
-	template.Spec.Template.Spec.ServerClassRef = &corev1.ObjectReference{Name: "any"}
-	clustertest.Must(t, l.Create(t.Context(), template))
+	for _, name := range []string{"t", "u"} {
+		template := &infrastructure.MetalMachineTemplate{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: metav1.NamespaceDefault}}
+		template.Spec.Template.Spec.ServerClassRef = &corev1.ObjectReference{Name: "any"}
+		clustertest.Must(t, l.Create(t.Context(), template))
+	}
+
+	clustertest.Must(t, l.Create(t.Context(), &metal.ServerClass{ObjectMeta: metav1.ObjectMeta{Name: "any"}}))
 
 	l.plane = &v1alpha3.TalosControlPlane{ObjectMeta: metav1.ObjectMeta{
 		Name: "c-cp", Namespace: metav1.NamespaceDefault,
 		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(l.cluster, clusterv1.GroupVersion.WithKind("Cluster"))},
 	}, Spec: v1alpha3.TalosControlPlaneSpec{
-		Replicas: ptr.To(replicas), Version: "v1.35.2",
+		Replicas: ptr.To(replicas), Version: version,
 		InfrastructureTemplate: corev1.ObjectReference{APIVersion: infrastructure.GroupVersion.String(), Kind: "MetalMachineTemplate", Name: "t"},
 		ControlPlaneConfig:     v1alpha3.ControlPlaneConfig{ControlPlane: bootstrap.TalosConfigSpec{GenerateType: bootstrap.GenerateControlPlane}},
 	}}
@@ -158,10 +162,75 @@ func (l *lab) step(ctx context.Context, m *clusterv1.Machine) error {
 		return nil
 	}
 
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: m.Name + "-bootstrap-data", Namespace: m.Namespace}}
+	secret.Data = map[string][]byte{"value": l.talos.Configuration}
+
+	if err := l.Create(ctx, secret); err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+
+	m.Spec.Bootstrap.DataSecretName = &secret.Name
+	if err := l.Patch(ctx, m, client.MergeFrom(before)); err != nil {
+		return err
+	}
+
+	before = m.DeepCopy()
 	node := l.talos.Start(l.t, m.Name)
 	m.Status.Addresses = clusterv1.MachineAddresses{{Type: clusterv1.MachineInternalIP, Address: node.Address}}
 
 	return l.Status().Patch(ctx, m, client.MergeFrom(before))
+}
+
+// spare makes a server that is free, so that machines can be replaced.
+func (l *lab) spare(name string) *metal.Server {
+	l.t.Helper()
+
+	s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: metal.ServerSpec{Accepted: true}}
+	clustertest.Must(l.t, l.Create(l.t.Context(), s))
+
+	before := s.DeepCopy()
+	s.Status.IsClean = true
+	clustertest.Must(l.t, l.Status().Patch(l.t.Context(), s, client.MergeFrom(before)))
+
+	return s
+}
+
+// settled waits until the machines are as wanted, and all are members.
+func (l *lab) settled() {
+	l.t.Helper()
+	l.until("it is as wanted", func(p *v1alpha3.TalosControlPlane) bool {
+		n := ptr.Deref(p.Spec.Replicas, 0)
+
+		return p.Status.ObservedGeneration == p.Generation && p.Status.Ready && p.Status.Replicas == n &&
+			ptr.Deref(p.Status.UpToDateReplicas, 0) == n && len(l.talos.Members()) == int(n) &&
+			p.Status.Conditions.Is(v1alpha3.ReadyCondition, corev1.ConditionTrue)
+	})
+}
+
+// annotate sets an annotation of the control plane, or takes it away when it is nil.
+func (l *lab) annotate(name string, value *string) {
+	l.t.Helper()
+
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{name: value}}})
+	clustertest.Must(l.t, err)
+	clustertest.Must(l.t, l.Patch(l.t.Context(), l.plane, client.RawPatch(types.MergePatchType, patch)))
+}
+
+// names are those of the machines that stay.
+func (l *lab) names() []string {
+	l.t.Helper()
+
+	var names []string
+
+	for _, m := range l.machines() {
+		if m.DeletionTimestamp == nil {
+			names = append(names, m.Name)
+		}
+	}
+
+	slices.Sort(names)
+
+	return names
 }
 
 // until waits for the control plane to be as wanted.
@@ -186,45 +255,4 @@ func (l *lab) machines() []clusterv1.Machine {
 	clustertest.Must(l.t, l.List(l.t.Context(), machines))
 
 	return machines.Items
-}
-
-// serveKubernetes answers for the cluster's API.
-func serveKubernetes(t *testing.T, secrets *machineconfig.Secrets) (host string, port int32) {
-	t.Helper()
-
-	authority, err := tls.X509KeyPair(secrets.KubernetesCA())
-	clustertest.Must(t, err)
-
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	clustertest.Must(t, err)
-
-	certificate, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "kube-apiserver"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, authority.Leaf, key.Public(), authority.PrivateKey)
-	clustertest.Must(t, err)
-
-	trusted := x509.NewCertPool()
-	trusted.AddCert(authority.Leaf)
-
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
-		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trusted,
-		Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}},
-	})
-	clustertest.Must(t, err)
-
-	server := &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }),
-		ReadHeaderTimeout: time.Second, ErrorLog: log.New(io.Discard, "", 0),
-	}
-	go server.Serve(listener) //nolint:errcheck // it ends with the test
-	t.Cleanup(func() { clustertest.Must(t, server.Close()) })
-
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		t.Fatal("no TCP")
-	}
-
-	return "127.0.0.1", int32(address.Port) //nolint:gosec // a port
 }

@@ -5,11 +5,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -18,12 +16,12 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 )
 
 // report is what a status is written of, besides the facts.
 type report struct {
 	decided decision
-	answers bool // the API of the cluster
 	failed  error
 }
 
@@ -62,8 +60,8 @@ func (r *reconciler) describeStatus(s *scene, seen report) {
 			clusterv1.MachineControlPlaneNameLabel, s.plane.Name)
 	}
 
-	status.Ready = seen.answers
-	if seen.answers {
+	status.Ready = s.facts.answers
+	if s.facts.answers {
 		status.Initialized = true
 		status.Initialization = &v1alpha3.Initialization{ControlPlaneInitialized: ptr.To(true)}
 	}
@@ -109,12 +107,12 @@ func describeConditions(s *scene, seen report) {
 	all := []metal.Condition{
 		{Type: v1alpha3.MachinesCreatedCondition, Status: corev1.ConditionTrue},
 		check(v1alpha3.MachinesBootstrappedCondition, s.plane.Status.Bootstrapped, cmp.Or(d.reason, v1alpha3.ReasonWaitingForMachines), told),
-		check(v1alpha3.AvailableCondition, seen.answers, cmp.Or(d.reason, v1alpha3.ReasonWaitingForTalosBoot),
+		check(v1alpha3.AvailableCondition, f.answers, cmp.Or(d.reason, v1alpha3.ReasonWaitingForTalosBoot),
 			"the API of the cluster does not answer at the control plane endpoint: check that it leads to the machines"),
 		check(v1alpha3.EtcdClusterHealthyCondition, !f.bootstrapped || f.etcd && len(f.strangers) == 0 && well(active),
-			v1alpha3.ReasonEtcdUnhealthy, "not every machine has a member of etcd that is well"),
-		check(v1alpha3.MachinesSpecUpToDateCondition, !slices.ContainsFunc(active, func(m machine) bool { return m.outdated }),
-			v1alpha3.ReasonRollingUpdate, cmp.Or(d.message, "machines are being replaced")),
+			v1alpha3.ReasonEtcdUnhealthy, f.etcdTrouble()),
+		remediated(f, d),
+		upToDate(f, d),
 		resized(f, d),
 	}
 
@@ -124,8 +122,9 @@ func describeConditions(s *scene, seen report) {
 
 	summary := metal.Condition{Status: corev1.ConditionTrue}
 
+	written := contract.Conditions(s.plane.Status.Conditions, contract.Pause(s.plane, s.cluster))
 	for _, c := range all {
-		set(&s.plane.Status, c)
+		written = contract.Conditions(written, c)
 
 		if summary.Status == corev1.ConditionTrue && c.Status != corev1.ConditionTrue {
 			summary = c
@@ -137,7 +136,59 @@ func describeConditions(s *scene, seen report) {
 	}
 
 	summary.Type = v1alpha3.ReadyCondition
-	set(&s.plane.Status, summary)
+	s.plane.Status.Conditions = contract.Conditions(written, summary)
+}
+
+// etcdTrouble tells what is the matter with etcd.
+func (f facts) etcdTrouble() string {
+	switch ill := unwell(f.active()); {
+	case !f.etcd:
+		return "no majority of etcd's members answers: " + ill
+	case ill != "":
+		return ill
+	case f.unsure() != "":
+		return fmt.Sprintf("%d members are of no machine that is known; they are removed when %s tells which is its own", len(f.strangers), f.unsure())
+	default:
+		return fmt.Sprintf("%d members are of no machine; they are removed", len(f.strangers))
+	}
+}
+
+// remediated tells of machines that are unhealthy, and why one is not replaced.
+func remediated(f facts, d decision) metal.Condition {
+	healthy := !slices.ContainsFunc(f.active(), func(m machine) bool { return m.flagged })
+	c := check(v1alpha3.MachinesHealthyCondition, healthy, v1alpha3.ReasonRemediating, cmp.Or(d.message, "an unhealthy machine is being replaced"))
+
+	if !healthy && d.reason == v1alpha3.ReasonRemediationRefused {
+		c.Severity, c.Reason = metal.SeverityWarning, d.reason
+	}
+
+	return c
+}
+
+// upToDate tells how far machines are from what they should be made of, or run.
+func upToDate(f facts, d decision) metal.Condition {
+	reason := v1alpha3.ReasonRollingUpdate
+	upgrading := slices.Contains([]string{
+		v1alpha3.ReasonUpgradingTalos, v1alpha3.ReasonUpgradingKubernetes, v1alpha3.ReasonUpgradeFailed,
+	}, d.reason)
+
+	if upgrading {
+		reason = d.reason
+	}
+
+	current := !upgrading && !slices.ContainsFunc(f.active(), func(m machine) bool { return m.outdated })
+	message := cmp.Or(d.message, "machines are being replaced")
+
+	if f.onDelete && !upgrading {
+		message = "machines are replaced when a person deletes them"
+	}
+
+	c := check(v1alpha3.MachinesSpecUpToDateCondition, current, reason, message)
+	if d.reason == v1alpha3.ReasonUpgradeFailed {
+		c.Severity = metal.SeverityWarning
+	}
+
+	return c
 }
 
 func resized(f facts, d decision) metal.Condition {
@@ -172,18 +223,7 @@ func failure(doing action, err error) metal.Condition {
 	return c
 }
 
-// set sets a condition, whose time is that of its last change.
-func set(status *v1alpha3.TalosControlPlaneStatus, condition metal.Condition) {
-	condition.LastTransitionTime = metav1.Time{Time: time.Now().Truncate(time.Second)}
-
-	if was, ok := status.Conditions.Find(condition.Type); ok && was.Status == condition.Status && was.Reason == condition.Reason {
-		condition.LastTransitionTime = was.LastTransitionTime
-	}
-
-	status.Conditions = status.Conditions.With(condition)
-}
-
-// record writes the status, and tells people of a failure that is new.
+// record writes the status, and tells people of what is new and bad.
 func (r *reconciler) record(ctx context.Context, before, plane *v1alpha3.TalosControlPlane) error {
 	if apiequality.Semantic.DeepEqual(before.Status, plane.Status) {
 		return nil
@@ -197,11 +237,15 @@ func (r *reconciler) record(ctx context.Context, before, plane *v1alpha3.TalosCo
 		return fmt.Errorf("write status of TalosControlPlane %s: %w", plane.Name, err)
 	}
 
-	was, _ := before.Status.Conditions.Find(v1alpha3.MachinesCreatedCondition)
-	is, _ := plane.Status.Conditions.Find(v1alpha3.MachinesCreatedCondition)
+	for _, is := range plane.Status.Conditions {
+		was, _ := before.Status.Conditions.Find(is.Type)
+		if is.Type == v1alpha3.ReadyCondition || is.Severity != metal.SeverityError && is.Severity != metal.SeverityWarning {
+			continue
+		}
 
-	if is.Severity == metal.SeverityError && was.Message != is.Message {
-		r.events.Eventf(plane, nil, corev1.EventTypeWarning, is.Reason, "Reconcile", "%s", is.Message)
+		if was.Reason != is.Reason || was.Message != is.Message {
+			r.events.Eventf(plane, nil, corev1.EventTypeWarning, is.Reason, "Reconcile", "%s", is.Message)
+		}
 	}
 
 	return nil

@@ -1,0 +1,53 @@
+package controlplane
+
+import (
+	"testing"
+
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/sidero-appliance/sidero-appliance/talosapi"
+)
+
+// TestLearn has two machines answer, and asks what is known of the third.
+func TestLearn(t *testing.T) {
+	entry := func(id uint64, name string) talosapi.Member {
+		return talosapi.Member{ID: id, Hostname: name, PeerURLs: []string{"https://" + name + ".lan:2380"}}
+	}
+
+	three := []talosapi.Member{entry(1, "a"), entry(2, "b"), entry(3, "c")}
+
+	for name, c := range map[string]struct {
+		third     seen
+		members   []talosapi.Member
+		member    member
+		pristine  bool
+		strangers int
+	}{
+		"well":                    {seen{reached: true, healthy: true, status: talosapi.EtcdStatus{ID: 3}}, three, member{3, true}, false, 0},
+		"off":                     {seen{}, three, member{id: 3}, false, 0},
+		"starting":                {seen{reached: true}, three, member{id: 3}, false, 0},
+		"wiped, joins again":      {seen{reached: true, pristine: true}, three, member{id: 3}, true, 0},
+		"new":                     {seen{reached: true, pristine: true}, three[:2], member{}, true, 0},
+		"new, another's is left":  {seen{reached: true, pristine: true}, append(three[:2:2], entry(4, "d")), member{}, true, 1},
+		"expelled, does not know": {seen{reached: true, healthy: true, status: talosapi.EtcdStatus{ID: 3}}, three[:2], member{}, false, 0},
+		"of another cluster":      {seen{reached: true, healthy: true, status: talosapi.EtcdStatus{ID: 9}}, three, member{}, false, 1},
+	} {
+		machines := make([]clusterv1.Machine, 3)
+		for i, host := range []string{"a", "b", "c"} {
+			machines[i].Name = host
+			machines[i].Status.Addresses = clusterv1.MachineAddresses{{Type: clusterv1.MachineInternalIP, Address: host + ".lan"}}
+		}
+
+		said := []seen{c.third}
+		for id := uint64(2); id > 0; id-- {
+			said = append([]seen{{reached: true, healthy: true, status: talosapi.EtcdStatus{ID: id}, members: c.members}}, said...)
+		}
+
+		f := facts{machines: make([]machine, 3)}
+		f.learn(machines, said)
+
+		if got := f.machines[2]; got.member != c.member || got.pristine != c.pristine || len(f.strangers) != c.strangers || f.members != len(c.members) {
+			t.Errorf("%s: %+v with strangers %v", name, got, f.strangers)
+		}
+	}
+}

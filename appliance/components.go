@@ -40,7 +40,7 @@ func compose(s site) ([]supervisor.Component, error) {
 		return nil, err
 	}
 	components := append([]supervisor.Component{healthServer(s)}, plane.components()...)
-	components = append(append(components, registrar.events, registrar.timeline, configs.events, configs.windows, configs.link), boot...)
+	components = append(append(components, registrar.events, registrar.timeline, configs.events, configs.windows, configs.link, configs.announces), boot...)
 	components = append(components, registrar.service) // it ends first: a machine that waits would hold up the boot server
 	if watch := newAddressWatch(s); watch != nil {
 		components = append(components, watch)

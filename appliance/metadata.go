@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,6 +24,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/bootwindow"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/bootstrap"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
 	"github.com/sidero-appliance/sidero-appliance/appliance/network"
 	"github.com/sidero-appliance/sidero-appliance/boottoken"
@@ -42,9 +42,11 @@ const metadataEvents = "sidero-metadata"
 type configurations struct {
 	service *metadata.Service
 	windows *metadata.Windows
-	events  *eventWriter
-	link    *sideroLink
-	key     boottoken.Key
+	// announces tells people's commands where nodes report to.
+	announces *metadata.Announcement
+	events    *eventWriter
+	link      *sideroLink
+	key       boottoken.Key
 }
 
 // newConfigurations makes them.
@@ -67,21 +69,27 @@ func newConfigurations(s site, config *rest.Config, objects cache.Cache, saw sig
 	if err != nil {
 		return nil, err
 	}
+	if err := metadata.Index(context.Background(), objects); err != nil {
+		return nil, err
+	}
+	records := metadata.Records{Client: live, Namespace: bootstrap.Namespace}
 	c := &configurations{
 		key: key, events: writer, link: link,
-		windows: &metadata.Windows{Cache: objects, Client: live, Log: s.Log},
+		windows:   &metadata.Windows{Cache: objects, Client: live, Log: s.Log},
+		announces: &metadata.Announcement{Records: records, Link: link.reports, Log: s.Log},
 	}
 	c.service = metadata.New(metadata.Config{
-		Lookup: lookup,
-		Link:   link.reports,
-		Access: s.MetadataAccess,
-		Key:    key,
-		MAC:    network.MAC,
-		Owner:  func(ctx context.Context, mac string) string { return ownerOf(ctx, objects, mac) },
-		Events: writer.broadcaster.NewRecorder(live.Scheme(), metadataEvents),
-		Served: saw.configuration,
-		Log:    s.Log,
-		Now:    time.Now,
+		Lookup:  lookup,
+		Link:    link.reports,
+		Access:  s.MetadataAccess,
+		Key:     key,
+		MAC:     network.MAC,
+		Owner:   func(ctx context.Context, mac string) string { return metadata.Owner(ctx, objects, mac) },
+		Events:  writer.broadcaster.NewRecorder(live.Scheme(), metadataEvents),
+		Records: &records,
+		Served:  saw.configuration,
+		Log:     s.Log,
+		Now:     time.Now,
 	})
 	return c, nil
 }
@@ -99,6 +107,7 @@ func metadataClient(config *rest.Config) (client.Client, error) {
 	m.Add(clusterv1.GroupVersion.WithKind("Machine"), meta.RESTScopeNamespace)
 	m.Add(talos.GroupVersion.WithKind("TalosConfig"), meta.RESTScopeNamespace)
 	m.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	m.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
 	live, err := client.New(config, client.Options{Scheme: scheme, Mapper: m})
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
@@ -124,25 +133,6 @@ func bootKey(path string) (boottoken.Key, error) {
 		return boottoken.Key{}, fmt.Errorf("%w: remove %s, and start the machines from the network that are being installed", err, path)
 	}
 	return key, nil
-}
-
-// ownerOf is the name of the one Server that has a MAC.
-func ownerOf(ctx context.Context, objects client.Reader, mac string) string {
-	servers := &v1alpha2.ServerList{}
-	if err := objects.List(ctx, servers, client.UnsafeDisableDeepCopy); err != nil {
-		return ""
-	}
-	owner := ""
-	for i := range servers.Items {
-		if !slices.Contains(metadata.MACs(&servers.Items[i]), mac) {
-			continue
-		}
-		if owner != "" {
-			return ""
-		}
-		owner = servers.Items[i].Name
-	}
-	return owner
 }
 
 // allocations tell the boot server also what machines in use boot.
@@ -194,7 +184,7 @@ func (a allocations) of(ctx context.Context, name string) (*bootplan.Allocation,
 	environment := &v1alpha2.Environment{}
 	found, err := a.get(ctx, allocation.EnvironmentName(), environment)
 	if found {
-		allocation.Environment = bootplan.Environment{Exists: true, Ready: environment.Ready(), Args: environment.Spec.Kernel.Args}
+		allocation.Environment = bootplan.Environment{Exists: true, Ready: environment.Ready(), Initrd: environment.Spec.Initrd.URL != "", Args: environment.Spec.Kernel.Args}
 	}
 	return allocation, err
 }

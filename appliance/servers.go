@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -36,14 +37,19 @@ func (p program) serverCommands() []*cobra.Command {
 		p.bootWindowCommand(),
 	}
 	for _, cmd := range commands {
-		addPlaceFlags(cmd.Flags())
-		cmd.Flags().Lookup("kubeconfig").Usage = "kubeconfig to use (default: the one in $KUBECONFIG, else admin.kubeconfig in --data-dir)"
+		addClientFlags(cmd.Flags())
 		cmd.Flags().BoolP("verbose", "v", false, "print, before each step, the kubectl command that does the same")
 		if cmd.ValidArgsFunction == nil {
 			cmd.ValidArgsFunction = p.completeServers
 		}
 	}
-	return commands
+	return append(commands, p.configCommand(), p.logsCommand())
+}
+
+// addClientFlags adds those by which a command finds the API.
+func addClientFlags(flags *pflag.FlagSet) {
+	addPlaceFlags(flags)
+	flags.Lookup("kubeconfig").Usage = "kubeconfig to use (default: the one in $KUBECONFIG, else admin.kubeconfig in --data-dir)"
 }
 
 // howToName is in the help of every command that takes servers.
@@ -284,16 +290,17 @@ func (p program) pool(cmd *cobra.Command, files kubeconfigFiles, config *rest.Co
 	if err != nil {
 		return nil, err
 	}
-	verbose, err := cmd.Flags().GetBool("verbose")
-	if err != nil {
-		return nil, err
-	}
+	verbose, _ := cmd.Flags().GetBool("verbose") //nolint:errcheck // commands that kubectl has no counterpart of have no such flag
 	kubectl := "kubectl"
 	if !files.byVariable {
 		kubectl += " --kubeconfig " + shellWord(files.paths[0])
 	}
+	log, err := servers.NewLog(config)
+	if err != nil {
+		return nil, err
+	}
 	return &servers.Pool{
-		Client: c, URL: config.Host, In: cmd.InOrStdin(), Out: p.stdout, Err: p.stderr,
+		Client: c, Log: log, URL: config.Host, In: cmd.InOrStdin(), Out: p.stdout, Err: p.stderr,
 		Kubectl: kubectl, Verbose: verbose, Now: time.Now, Poll: powerPoll,
 	}, nil
 }

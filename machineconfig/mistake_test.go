@@ -54,7 +54,7 @@ func TestMistake(t *testing.T) {
 func TestReadable(t *testing.T) {
 	for text, want := range map[string]struct{ never, doubt string }{
 		"machine: {install: {disk: /dev/sda}}":                                  {},
-		"machine:\n  sysctls: {a: b}\n---\n$patch: delete\nkind: KmsgLogConfig": {doubt: "x"},
+		"machine:\n  sysctls: {a: b}\n---\n$patch: delete\nkind: KmsgLogConfig": {doubt: "missing apiVersion"},
 		`{"machine": {"install": {"disk": "/dev/vda"}}}`:                        {},
 		"{\n\t\"machine\": {\n\t\t\"type\": \"worker\"\n\t}\n}":                 {},
 		"---\nmachine: {}\n---\n":                                               {},

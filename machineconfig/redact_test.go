@@ -19,7 +19,7 @@ machine:
   network:
     interfaces:
     - interface: wg0
-      wireguard: {privateKey: secret-5, peers: [{publicKey: pub, presharedKey: secret-6}]}
+      wireguard: {privateKey: secret-5, peers: [{publicKey: pub}]}
     - interface: eth0
       vip: {ip: 10.0.0.9, hcloud: {apiToken: secret-7}, equinixMetal: {apiToken: secret-8}}
   systemDiskEncryption:
@@ -38,6 +38,12 @@ apiUrl: grpc://10.0.0.1:8081?jointoken=secret-17&v=2
 uniqueToken: secret-18
 ---
 apiVersion: v1alpha1
+kind: WireguardConfig
+name: wg1
+privateKey: secret-25
+peers: [{publicKey: pub, presharedKey: secret-6}]
+---
+apiVersion: v1alpha1
 kind: ExtensionServiceConfig
 name: tailscale
 environment: [TS_AUTHKEY=secret-19]
@@ -46,7 +52,7 @@ configFiles: [{content: secret-20, mountPath: /x}]
 apiVersion: v1alpha1
 kind: FutureConfig
 password: secret-21
-nested: {deeply: [{apiKey: secret-22, certificate: "-----BEGIN EC PRIVATE KEY-----\nsecret-23"}], tokens: [secret-24, 25]}
+nested: {deeply: [{apiKey: secret-22, certificate: "-----BEGIN EC PRIVATE KEY-----\nsecret-23"}], tokens: [secret-24, 26]}
 disableTokens: true
 `
 
@@ -77,7 +83,7 @@ func TestRedact(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	for i := range 24 {
+	for i := range 25 {
 		if secret := fmt.Sprintf("secret-%d", i+1); strings.Contains(string(got), secret) {
 			t.Errorf("%s is shown", secret)
 		}
@@ -175,10 +181,10 @@ func leaves(t *testing.T, configuration []byte) map[string]string {
 // TestCanonical: what means the same is written the same.
 func TestCanonical(t *testing.T) {
 	for _, text := range []string{
-		"b: 1\na: {d: [x], c: \"y\"}\n---\nkind: K\n", "# hello\na:\n  c: y # there\n  d:\n  - x\nb: 1\n---\n---\n{\"kind\": \"K\"}",
+		"b: 1\na: {d: [x], c: \"z\"}\n---\nkind: K\n", "# hello\na:\n  c: z # there\n  d:\n  - x\nb: 1\n---\n---\n{\"kind\": \"K\"}",
 	} {
 		got, err := Canonical([]byte(text))
-		if want := "a:\n  c: \"y\"\n  d:\n  - x\nb: 1\n---\nkind: K\n"; err != nil || string(got) != want {
+		if want := "a:\n  c: z\n  d:\n  - x\nb: 1\n---\nkind: K\n"; err != nil || string(got) != want {
 			t.Errorf("%v: %s", err, got)
 		}
 	}

@@ -70,8 +70,9 @@ type AccessFacts struct {
 type Verdict struct {
 	// Status is 200, or that of the refusal.
 	Status int
-	// Reason is that of an Event, empty when there need be none.
-	Reason string
+	// Reason is that of an Event, empty when there need be none. Action tells Events of one reason apart: the recorder counts those
+	// of one action as one, and shows the first.
+	Reason, Action string
 	// Message is for people, and tells what to do.
 	Message string
 }
@@ -91,8 +92,8 @@ const (
 // Allowed tells whether it is handed out.
 func (v Verdict) Allowed() bool { return v.Status == http.StatusOK }
 
-func refuse(format string, args ...any) Verdict {
-	return Verdict{http.StatusForbidden, ReasonRefused, fmt.Sprintf(format, args...)}
+func refuse(action, format string, args ...any) Verdict {
+	return Verdict{http.StatusForbidden, ReasonRefused, action, fmt.Sprintf(format, args...)}
 }
 
 // Decide tells whether a client gets a server's configuration. What only another machine would do comes first, so that nobody
@@ -102,28 +103,28 @@ func Decide(f AccessFacts) Verdict {
 
 	switch {
 	case !f.Accepted:
-		return refuse("the server is not accepted, so its machine gets no configuration: \"sidero-appliance accept %s\" accepts it", f.Server)
+		return refuse("FetchUnaccepted", "the server is not accepted, so its machine gets no configuration: \"sidero-appliance accept %s\" accepts it", f.Server)
 	case f.Access == AccessOpen:
 		return Verdict{Status: http.StatusOK}
 	case f.Client == ClientForeign:
-		return refuse("another machine, with the MAC %s at %s, asked for the configuration of this server, and did not get it", f.MAC, f.Address)
+		return refuse("FetchByAnother", "another machine, with the MAC %s at %s, asked for the configuration of this server, and did not get it", f.MAC, f.Address)
 	case f.Duplicate && f.Client != ClientOwn:
-		return refuse("several machines claim to be this server, and nobody can tell which of them asked from %s: "+
+		return refuse("FetchByDuplicate", "several machines claim to be this server, and nobody can tell which of them asked from %s: "+
 			"a person has to decide which is which (metal.sidero.dev/identity)", f.Address)
 	case f.Token == TokenForeign:
-		return refuse("the machine asked for its configuration, from %s, with a token of another server or of an earlier allocation: "+
+		return refuse("FetchWithForeignToken", "the machine asked for its configuration, from %s, with a token of another server or of an earlier allocation: "+
 			"start it from the network, where it is told the right one", f.Address)
 	case f.Token == TokenMissing:
-		return refuse("the machine asked for its configuration, from %s, without a token: start it from the network, where it is told one. "+
+		return refuse("FetchWithoutToken", "the machine asked for its configuration, from %s, without a token: start it from the network, where it is told one. "+
 			"Machines that Sidero has installed have none: for these there is --metadata-access=open", f.Address)
 	case !f.Open:
-		return refuse("the machine asked for its configuration, from %s, and %s. If it is meant to have it again, as after a reset, run \"%s\"",
+		return refuse("FetchOutsideWindow", "the machine asked for its configuration, from %s, and %s. If it is meant to have it again, as after a reset, run \"%s\"",
 			f.Address, closed(f), command)
 	case f.Token == TokenStale:
-		return refuse("the machine asked for its configuration, from %s, with the token of an earlier boot. If it is meant to have it again, "+
+		return refuse("FetchWithStaleToken", "the machine asked for its configuration, from %s, with the token of an earlier boot. If it is meant to have it again, "+
 			"as after a reset, run \"%s\", or start it from the network", f.Address, command)
 	case f.Client == ClientUnknown:
-		return Verdict{http.StatusOK, ReasonUnverified, fmt.Sprintf("the configuration was handed out to %s with the right token; "+
+		return Verdict{http.StatusOK, ReasonUnverified, "FetchUnverified", fmt.Sprintf("the configuration was handed out to %s with the right token; "+
 			"whether that is this machine could not be seen by its MAC, as with all machines behind a router", f.Address)}
 	default:
 		return Verdict{Status: http.StatusOK}

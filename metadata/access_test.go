@@ -15,7 +15,7 @@ import (
 // TestDecide goes through every combination of what access is decided by.
 func TestDecide(t *testing.T) {
 	opened := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
-	flags := []bool{false, true}
+	flags, told := []bool{false, true}, map[string]string{}
 	tokens := []metadata.Token{metadata.TokenMissing, metadata.TokenForeign, metadata.TokenStale, metadata.TokenGood}
 	clients := []metadata.Client{metadata.ClientOwn, metadata.ClientForeign, metadata.ClientUnknown}
 
@@ -30,6 +30,7 @@ func TestDecide(t *testing.T) {
 								Window: v1alpha3.BootWindow{OpenedAt: metav1.NewMicroTime(opened)}, MAC: "02:00:00:00:00:01", Address: "10.0.0.7",
 							}
 							checkVerdict(t, f)
+							tellApart(t, f, told)
 						}
 					}
 				}
@@ -64,4 +65,20 @@ func checkVerdict(t *testing.T, f metadata.AccessFacts) {
 	if named != curable {
 		t.Errorf("%+v: %+v", f, got)
 	}
+}
+
+// tellApart holds what is said to one action for each: Events of one action show the first that was said.
+func tellApart(t *testing.T, f metadata.AccessFacts, told map[string]string) {
+	t.Helper()
+
+	got := metadata.Decide(f)
+	if got.Reason == "" {
+		return
+	}
+
+	if said, ok := told[got.Action]; got.Action == "" || ok && said != got.Message {
+		t.Errorf("action %q is for both %q and %q", got.Action, said, got.Message)
+	}
+
+	told[got.Action] = got.Message
 }

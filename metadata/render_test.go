@@ -64,6 +64,48 @@ func TestRender(t *testing.T) {
 	}
 }
 
+// TestRenderOrder applies what upstream's order has (sidero-behaviour.md §7.1), also JSON patches after a strategic one has added a
+// document, where upstream fails.
+func TestRenderOrder(t *testing.T) {
+	s := metadata.Sources{
+		Configuration: []byte("version: v1alpha1\nmachine: {type: worker, sysctls: {by: bootstrap}}\n"),
+		Class:         &v1alpha2.ServerClass{}, Server: &v1alpha2.Server{},
+	}
+	s.Server.Name = "box"
+	s.Class.Spec.ConfigPatches = []v1alpha2.ConfigPatch{
+		operation("test", "/machine/sysctls/by", `"bootstrap"`), operation("replace", "/machine/sysctls/by", `"class"`),
+	}
+	s.Class.Spec.StrategicPatches = []string{
+		"machine: {sysctls: {by: class-strategic}}",
+		"apiVersion: v1alpha1\nkind: ExtensionServiceConfig\nname: frr\nenvironment: [BY=class]\n",
+	}
+	s.Server.Spec.ConfigPatches = []v1alpha2.ConfigPatch{
+		operation("test", "/machine/sysctls/by", `"class-strategic"`), operation("replace", "/machine/sysctls/by", `"server"`),
+	}
+	s.Server.Spec.StrategicPatches = []string{
+		`[{"op": "test", "path": "/machine/sysctls/by", "value": "server"}]`,
+		"machine: {sysctls: {by: server-strategic}}\n---\napiVersion: v1alpha1\nkind: ExtensionServiceConfig\nname: frr\nenvironment: [BY=server]\n",
+	}
+
+	got, err := metadata.Render(s, wholeLink())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	rest := string(got)
+	for _, want := range []string{
+		"node-labels: metal.sidero.dev/uuid=box\n", "by: server-strategic\n", "---\n", "kind: ExtensionServiceConfig\n", "- BY=class\n", "- BY=server\n",
+		"kind: SideroLinkConfig\n", "kind: EventSinkConfig\n", "kind: KmsgLogConfig\n",
+	} {
+		_, after, ok := strings.Cut(rest, want)
+		if !ok {
+			t.Fatalf("no %q behind what is before it:\n%s", want, got)
+		}
+
+		rest = after
+	}
+}
+
 // TestRenderRefuses names the patch and its path, and not what it holds.
 func TestRenderRefuses(t *testing.T) {
 	const secret = "hunter2"

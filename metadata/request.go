@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -35,7 +36,8 @@ func parseRequest(rawQuery string) (request, error) {
 		return request{}, errors.New("read query: it is not encoded as the query of an address is")
 	}
 
-	r := request{server: query.Get("uuid"), token: query.Get(boottoken.Parameter)}
+	// Firmware and people write UUIDs in capitals too. No object's name has any.
+	r := request{server: strings.ToLower(query.Get("uuid")), token: query.Get(boottoken.Parameter)}
 	if r.server == "" {
 		return request{}, errNoServer
 	}

@@ -3,7 +3,8 @@ package metadata
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,9 +25,6 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/machineconfig"
 )
 
-// eventAction is that of Events.
-const eventAction = "Fetch"
-
 // rendersWithin bounds the making of one configuration.
 const rendersWithin = 20 * time.Second
 
@@ -42,6 +40,8 @@ type Config struct {
 	// Owner is the name of the Server that a MAC belongs to, empty when there is none, or several.
 	Owner  func(ctx context.Context, mac string) string
 	Events events.EventRecorder
+	// Records keep what was handed out. Optional.
+	Records *Records
 	// Served is told what was handed out. It must not block. Optional.
 	Served func(Fetch)
 	Log    *slog.Logger
@@ -86,8 +86,6 @@ func (s *Service) fetch(r *http.Request) ([]byte, error) {
 	ctx, stop := context.WithTimeout(r.Context(), rendersWithin)
 	defer stop()
 
-	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, 1)) //nolint:errcheck // nothing is expected
-
 	asked, err := parseRequest(r.URL.RawQuery)
 	if err != nil {
 		return nil, &Problem{http.StatusInternalServerError, err} // upstream's status
@@ -113,7 +111,7 @@ func (s *Service) fetch(r *http.Request) ([]byte, error) {
 	log := s.config.Log.With("server", server.Name, "remote", from.address, "mac", from.mac, "token", string(facts.Token))
 
 	if verdict.Reason != "" {
-		s.config.Events.Eventf(server, nil, corev1.EventTypeWarning, verdict.Reason, eventAction, "%s", verdict.Message)
+		s.tell(server, verdict.Reason, verdict.Action, verdict.Message)
 	}
 
 	if !verdict.Allowed() {
@@ -124,12 +122,13 @@ func (s *Service) fetch(r *http.Request) ([]byte, error) {
 
 	configuration, err := s.render(ctx, binding, server)
 	if err != nil {
-		s.config.Events.Eventf(server, nil, corev1.EventTypeWarning, ReasonFailed, eventAction, "%s", err)
+		s.tell(server, ReasonFailed, renderAction(err), err.Error())
 		log.Warn("configuration not made", "error", err)
 
 		return nil, err
 	}
 
+	s.keep(ctx, log, facts, binding, configuration)
 	log.Info("configuration handed out", "bytes", len(configuration))
 
 	if s.config.Served != nil {
@@ -156,11 +155,40 @@ func (s *Service) render(ctx context.Context, binding *v1alpha3.ServerBinding, s
 	}
 
 	// Upstream hands it out too, and what is wrong may be for a newer Talos than is known here.
-	if err := machineconfig.Validate(configuration); err != nil {
-		s.config.Events.Eventf(server, nil, corev1.EventTypeWarning, ReasonInvalid, eventAction, "%s", err)
+	if err := machineconfig.Validate(configuration); err != nil && machineconfig.Known(sources.TalosVersion) {
+		s.tell(server, ReasonInvalid, renderAction(err), err.Error())
 	}
 
 	return configuration, nil
+}
+
+// keep has it on record what a machine is handed out, before it is. Machines are not to wait for a database that takes no more, so
+// that it fails is only told.
+func (s *Service) keep(ctx context.Context, log *slog.Logger, facts AccessFacts, binding *v1alpha3.ServerBinding, configuration []byte) {
+	if s.config.Records == nil || facts.Client == ClientForeign {
+		return
+	}
+
+	ctx, stop := context.WithTimeout(ctx, writesWithin)
+	defer stop()
+
+	if err := s.config.Records.WriteFetched(ctx, binding, Fetched{Configuration: configuration, At: s.config.Now()}); err != nil {
+		log.Warn("what was handed out is not kept", "error", err)
+	}
+}
+
+// tell makes an Event, which has no room for more.
+func (s *Service) tell(about *metal.Server, reason, action, message string) {
+	s.config.Events.Eventf(about, nil, corev1.EventTypeWarning, reason, action, "%.1000s", message)
+}
+
+// renderAction tells Events about configurations apart by what they say: the recorder counts those of one action as one, and shows
+// the first.
+func renderAction(err error) string {
+	code := fnv.New32a()
+	_, _ = code.Write([]byte(err.Error())) // it never fails
+
+	return fmt.Sprintf("Render%08x", code.Sum32())
 }
 
 // peer is who asks.
@@ -211,8 +239,8 @@ func (s *Service) stranger(ctx context.Context, from peer, asked request, err er
 		about := &metal.Server{}
 		about.Name = owner
 		about.SetGroupVersionKind(metal.GroupVersion.WithKind("Server"))
-		s.config.Events.Eventf(about, nil, corev1.EventTypeWarning, ReasonRefused, eventAction,
-			"a machine at %s asked for the configuration of %.64q, and got none: %s", from.address, asked.server, err)
+		s.tell(about, ReasonRefused, "FetchWithoutUse",
+			fmt.Sprintf("a machine at %s asked for the configuration of %.64q, and got none: %s", from.address, asked.server, err))
 	}
 
 	return err
@@ -270,33 +298,4 @@ func clientOf(server *metal.Server, mac string) Client {
 	default:
 		return ClientForeign
 	}
-}
-
-// MACs are all that a Server's machine has told of, in lower case with colons.
-func MACs(server *metal.Server) []string {
-	var all []string
-
-	if id := server.Status.Identity; id != nil {
-		all = append(append(append(all, id.BootMAC), id.MACs...), id.OtherMACs...)
-	}
-
-	if hardware := server.Spec.Hardware; hardware != nil && hardware.Network != nil {
-		for _, nic := range hardware.Network.Interfaces {
-			if nic != nil {
-				all = append(all, nic.MAC, nic.PermanentMAC)
-			}
-		}
-	}
-
-	var macs []string
-
-	for _, text := range all {
-		if mac, err := net.ParseMAC(text); err == nil {
-			macs = append(macs, mac.String())
-		}
-	}
-
-	slices.Sort(macs)
-
-	return slices.Compact(macs)
 }

@@ -77,12 +77,15 @@ func TestFetch(t *testing.T) {
 	api := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(server, binding).WithObjects(server, binding, metalMachine, machine, data).Build()
 
 	key, recorder, mac, log := boottoken.NewKey(), events.NewFakeRecorder(100), own, &bytes.Buffer{}
-	service := httptest.NewServer(metadata.New(metadata.Config{
-		Lookup: metadata.Lookup{Objects: api, Live: api}, Access: metadata.AccessToken, Key: key,
+	records := &metadata.Records{Client: api, Namespace: "sidero-system"}
+	config := metadata.Config{
+		Lookup: metadata.Lookup{Objects: api, Live: api}, Access: metadata.AccessToken, Key: key, Records: records,
+		Link:   func() (metadata.Link, error) { return wholeLink(), nil },
 		MAC:    func(netip.Addr) (string, bool, error) { return mac, mac != "", nil },
 		Owner:  func(context.Context, string) string { return "box" },
 		Events: recorder, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: func() time.Time { return now },
-	}))
+	}
+	service := httptest.NewServer(metadata.New(config))
 	defer service.Close()
 
 	first := key.Mint("uid-1", 1).Text()
@@ -116,6 +119,7 @@ func TestFetch(t *testing.T) {
 	fetch("without a server", own, "", first, 500, "")
 	fetch("in its window", own, "box", first, 200, "")
 	fetch("again", own, "box", first, 200, "")
+	fetch("in capitals", own, "BOX", first, 200, "")
 	fetch("behind a router", "", "box", first, 200, metadata.ReasonUnverified)
 	fetch("from another machine", other, "box", first, 403, "another machine")
 	fetch("with a wrong uuid", own, "nobody", first, 404, metadata.ReasonRefused)
@@ -149,6 +153,42 @@ func TestFetch(t *testing.T) {
 	}
 
 	fetch("reset, and a person has opened the window", own, "box", first, 200, "")
+
+	// With open access anybody may look: what is on record is what the machine has.
+	recorded := func() string {
+		t.Helper()
+
+		fetched, err := records.Fetched(t.Context(), binding)
+		if err != nil {
+			t.Error(err)
+		}
+
+		return string(fetched.Configuration)
+	}
+	has := recorded()
+
+	server.Spec.ConfigPatches = append(server.Spec.ConfigPatches, operation("add", "/machine/sysctls/b", `"changed"`))
+	if err := api.Update(t.Context(), server); err != nil {
+		t.Fatal(err)
+	}
+
+	config.Access = metadata.AccessOpen
+	open := httptest.NewServer(metadata.New(config))
+	defer open.Close()
+
+	service = open
+
+	fetch("from another machine, with open access", other, "box", "", 200, "")
+
+	if got := recorded(); got != has || !strings.Contains(has, secret) || strings.Contains(has, "changed") {
+		t.Errorf("on record is %s", got)
+	}
+
+	fetch("with open access", own, "box", "", 200, "")
+
+	if got := recorded(); !strings.Contains(got, "changed") {
+		t.Errorf("on record is %s", got)
+	}
 
 	for _, hidden := range []string{secret, first} {
 		if strings.Contains(log.String(), hidden) {

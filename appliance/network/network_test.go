@@ -184,6 +184,49 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestMAC reads a neighbour table in a namespace of its own.
+func TestMAC(t *testing.T) {
+	enterEmptyNetwork(t)
+	ip(t, "link set lo up")
+	ip(t, "link add lan0 type veth peer name idle0")
+	ip(t, "address add 192.0.2.10/24 dev lan0")
+	ip(t, "address add fd00::10/64 dev lan0 nodad")
+	ip(t, "link set idle0 up")
+	ip(t, "link set lan0 up")
+	for _, neighbour := range []string{
+		"192.0.2.20 lladdr 02:00:00:00:00:20 nud permanent",
+		"192.0.2.21 lladdr 02:00:00:00:00:21 nud stale",
+		"192.0.2.22 lladdr 02:00:00:00:00:22 nud reachable",
+		"192.0.2.23 lladdr 02:00:00:00:00:23 nud failed", // it was there once, and who has the address now is not known
+		"fd00::20 lladdr 02:00:00:00:00:26 nud permanent",
+	} {
+		ip(t, "neighbour add "+neighbour+" dev lan0")
+	}
+	ip(t, "neighbour add fe80::1 lladdr 02:00:00:00:00:27 nud permanent dev lan0")
+	ip(t, "neighbour add fe80::1 lladdr 02:00:00:00:00:28 nud permanent dev idle0")
+	for address, want := range map[string]string{
+		"192.0.2.20":    "02:00:00:00:00:20",
+		"192.0.2.21":    "02:00:00:00:00:21",
+		"192.0.2.22":    "02:00:00:00:00:22",
+		"192.0.2.23":    "",
+		"192.0.2.10":    "", // this machine
+		"192.0.2.99":    "",
+		"198.51.100.1":  "", // behind a router
+		"127.0.0.1":     "",
+		"fd00::20":      "02:00:00:00:00:26",
+		"fe80::1%lan0":  "02:00:00:00:00:27",
+		"fe80::1%idle0": "02:00:00:00:00:28",
+		"fe80::2%lan0":  "",
+		"fd00::21":      "",
+		"::1":           "",
+	} {
+		mac, ok, err := MAC(netip.MustParseAddr(address))
+		if err != nil || mac != want || ok != (want != "") {
+			t.Errorf("%s: %q, %t, %v, want %q", address, mac, ok, err, want)
+		}
+	}
+}
+
 // enterEmptyNetwork moves the test's thread into a new network namespace. The
 // thread stays locked, so that the runtime throws it away with the test.
 func enterEmptyNetwork(t *testing.T) {

@@ -3,7 +3,6 @@ package servers
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -14,17 +13,8 @@ import (
 // BootWindow lets the machine of a server in use fetch its configuration again.
 func (p *Pool) BootWindow(ctx context.Context, name string) error {
 	return p.one(ctx, name, func(s *v1alpha2.Server) error {
-		binding, err := p.binding(ctx, s.Name)
-		if err != nil {
+		if _, err := p.inUse(ctx, s); err != nil {
 			return err
-		}
-
-		if binding == nil {
-			return errors.New("it is not in use: there is no configuration for its machine")
-		}
-
-		if !s.Spec.Accepted {
-			return errors.New("it is not accepted: its machine gets no configuration")
 		}
 
 		request := p.Now().UTC().Format(time.RFC3339Nano)

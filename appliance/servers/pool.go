@@ -11,12 +11,15 @@ import (
 	"time"
 	"unicode"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	talos "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
@@ -24,6 +27,8 @@ import (
 // Pool is all servers of an appliance, in the hands of a person. No field may be left out, except as said.
 type Pool struct {
 	Client client.Client
+	// Log opens what the machine of a Server has logged, to follow it where that is asked for.
+	Log func(ctx context.Context, server string, follow bool) (io.ReadCloser, error)
 	// URL is where the appliance's API is, for errors.
 	URL string
 	// In, Out and Err are the person's terminal, or what is in its place.
@@ -41,7 +46,8 @@ type Pool struct {
 // NewClient makes the client of a Pool.
 func NewClient(config *rest.Config) (client.Client, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha2.AddToScheme(scheme), v1alpha3.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(v1alpha2.AddToScheme(scheme), v1alpha3.AddToScheme(scheme), talos.AddToScheme(scheme), clusterv1.AddToScheme(scheme),
+		corev1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("set up client: %w", err)
 	}
 
@@ -52,6 +58,11 @@ func NewClient(config *rest.Config) (client.Client, error) {
 	mapper.Add(v1alpha2.GroupVersion.WithKind("Environment"), meta.RESTScopeRoot)
 	mapper.Add(v1alpha3.GroupVersion.WithKind("ServerBinding"), meta.RESTScopeRoot)
 	mapper.Add(v1alpha3.GroupVersion.WithKind("MetalMachine"), meta.RESTScopeNamespace)
+	mapper.Add(v1alpha3.GroupVersion.WithKind("MetalCluster"), meta.RESTScopeNamespace)
+	mapper.Add(clusterv1.GroupVersion.WithKind("Machine"), meta.RESTScopeNamespace)
+	mapper.Add(talos.GroupVersion.WithKind("TalosConfig"), meta.RESTScopeNamespace)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
 
 	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper})
 	if err != nil {

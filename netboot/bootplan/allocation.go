@@ -46,6 +46,8 @@ type Allocation struct {
 // Environment is what the API knows of one. The zero value does not exist.
 type Environment struct {
 	Exists, Ready bool
+	// Initrd tells that its kernel has an initial RAM disk.
+	Initrd bool
 	// Args for the kernel.
 	Args []string
 }
@@ -79,11 +81,15 @@ func allocated(facts Facts) Plan {
 	case facts.Request.Loader.outdated():
 		return newerIPXE(facts.Request.Arch)
 	}
-	return Plan{
-		Action: BootEnvironment, Environment: name, Initrds: []string{"initramfs.xz"},
+	plan := Plan{
+		Action: BootEnvironment, Environment: name,
 		Reason: fmt.Sprintf("This machine is in use: starting Environment %s", name),
 		Args:   talosArgs(a, facts),
 	}
+	if a.Environment.Initrd {
+		plan.Initrds = []string{"initramfs.xz"}
+	}
+	return plan
 }
 
 // talosArgs are an Environment's, and Sidero's, each unless the Environment has one of the kind.

@@ -35,7 +35,7 @@ func TestAllocated(t *testing.T) {
 			for _, serverEnv := range names {
 				for _, classEnv := range names {
 					for _, missing := range names {
-						for _, env := range []bootplan.Environment{{}, {Exists: true}, {Exists: true, Ready: true}} {
+						for _, env := range []bootplan.Environment{{}, {Exists: true}, {Exists: true, Ready: true}, {Exists: true, Ready: true, Initrd: true}} {
 							for _, serverDisk := range methods {
 								for _, classDisk := range methods {
 									for _, global := range methods {
@@ -59,7 +59,7 @@ func TestAllocated(t *testing.T) {
 			}
 		}
 	}
-	if count != 2*2*2*2*2*3*4*4*4 {
+	if count != 2*2*2*2*2*4*4*4*4 {
 		t.Errorf("%d combinations", count)
 	}
 }
@@ -82,7 +82,10 @@ func checkAllocated(t *testing.T, f bootplan.Facts) {
 	if got.Reason == "" {
 		t.Errorf("%+v: no reason", a)
 	}
-	want := bootplan.Plan{Action: bootplan.BootEnvironment, Environment: environment, Initrds: []string{"initramfs.xz"}}
+	want := bootplan.Plan{Action: bootplan.BootEnvironment, Environment: environment}
+	if a.Environment.Initrd {
+		want.Initrds = []string{"initramfs.xz"}
+	}
 	switch {
 	case a.Installed && !a.PXEBootAlways:
 		want = bootplan.Plan{Action: bootplan.BootFromDisk, FromDisk: bootplan.FromDisk(first(string(a.Server.FromDisk), string(a.Class.FromDisk), string(f.FromDisk), "ipxe-exit"))}

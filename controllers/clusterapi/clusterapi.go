@@ -2,6 +2,7 @@ package clusterapi
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -48,7 +49,8 @@ func New(c provider.Config) *provider.Controllers {
 // adapt has the manager as upstream has it.
 func adapt(client *rest.Config, o *ctrl.Options) {
 	client.QPS, client.Burst, client.UserAgent = requests, requestsBurst, remote.DefaultClusterAPIUserAgent(name)
-	o.Cache, o.Client = setup.ManagerCacheOptions(o.Scheme, name, "", resync), setup.ManagerClientOptions()
+	// Another name each time, by which its informers are told apart: a second manager with the same would end the process.
+	o.Cache, o.Client = setup.ManagerCacheOptions(o.Scheme, name+"-"+rand.Text(), "", resync), setup.ManagerClientOptions()
 	o.Controller.UsePriorityQueue = ptr.To(true)
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/bootstrap"
+	clusterkinds "github.com/sidero-appliance/sidero-appliance/apiserver/clusterapi"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
 	"github.com/sidero-appliance/sidero-appliance/appliance/buildinfo"
 	"github.com/sidero-appliance/sidero-appliance/appliance/logging"
@@ -45,7 +46,7 @@ type controlPlane struct {
 	database    *storage.Etcd
 	server      *apiserver.Server
 	bootstrap   *bootstrap.Bootstrap
-	kinds       supervisor.Component // of Cluster API, and their webhooks
+	kinds       *clusterkinds.ClusterAPI // of Cluster API, and their webhooks
 	kube        *kube.Controllers
 	controllers *controllers.Controllers
 	providers   []*provider.Controllers
@@ -134,7 +135,7 @@ func (p *controlPlane) serve(s site) error {
 	if err != nil {
 		return err
 	}
-	p.bootstrap, err = bootstrap.New(bootstrap.Config{Client: owner, Version: buildinfo.Version(), Logger: s.Log})
+	p.bootstrap, err = bootstrap.New(bootstrap.Config{Client: owner, Beside: p.kinds.ApplyKinds, Version: buildinfo.Version(), Logger: s.Log})
 	return err
 }
 

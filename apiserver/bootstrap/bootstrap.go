@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	apiextensionsclient "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset/typed/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -20,11 +21,15 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterctl"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/descriptor"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/registry/natives"
 )
 
 const (
 	fieldManager = "sidero-bootstrap"
 	retryPeriod  = 200 * time.Millisecond
+	// atOnce is how many objects are applied at the same time.
+	atOnce = 8
 )
 
 // Bootstrap applies the objects when it starts: what somebody changed in them is undone.
@@ -32,6 +37,7 @@ type Bootstrap struct {
 	client    kubernetes.Interface
 	crds      apiextensionsclient.CustomResourceDefinitionInterface
 	inventory *clusterctl.Inventory
+	beside    func(context.Context) error
 	log       *slog.Logger
 	done      atomic.Bool
 }
@@ -40,6 +46,8 @@ type Bootstrap struct {
 type Config struct {
 	// Client may do everything: it hands out rights.
 	Client *rest.Config
+	// Beside is done while the objects are applied. Optional.
+	Beside func(context.Context) error
 	// Version is the appliance's.
 	Version string
 	Logger  *slog.Logger
@@ -62,7 +70,7 @@ func New(config Config) (*Bootstrap, error) {
 		return nil, err
 	}
 
-	return &Bootstrap{client: client, crds: extensions.CustomResourceDefinitions(), inventory: inventory, log: config.Logger}, nil
+	return &Bootstrap{client: client, crds: extensions.CustomResourceDefinitions(), inventory: inventory, beside: config.Beside, log: config.Logger}, nil
 }
 
 // Name identifies the component.
@@ -107,35 +115,51 @@ func (b *Bootstrap) apply(ctx context.Context) error {
 		}
 	}
 
-	for _, c := range components() {
-		if err := b.applyEverywhere(ctx, c); err != nil {
-			return err
-		}
+	// Each waits for the database most of its time.
+	work, working := errgroup.WithContext(ctx)
+	work.SetLimit(atOnce)
 
-		for namespace := range c.in {
-			if err := b.applyIn(ctx, c, namespace); err != nil {
-				return err
-			}
-		}
+	if b.beside != nil {
+		work.Go(func() error { return b.beside(working) })
 	}
 
-	if err := b.applyAggregatedRole(ctx); err != nil {
-		return err
+	for _, step := range b.steps() {
+		work.Go(func() error { return step(working) })
 	}
 
-	if err := b.applyPriority(ctx); err != nil {
-		return err
-	}
-
-	if err := b.applyPeople(ctx); err != nil {
-		return err
-	}
-
-	if err := b.applyDescriptors(ctx); err != nil {
-		return err
+	if err := work.Wait(); err != nil {
+		return err //nolint:wrapcheck // the step has
 	}
 
 	return b.inventory.Record(ctx)
+}
+
+// steps apply what is in namespaces that are there, in any order.
+func (b *Bootstrap) steps() []func(context.Context) error {
+	steps := []func(context.Context) error{b.applyAggregatedRole, b.applyPriority}
+
+	for _, c := range components() {
+		steps = append(steps, func(ctx context.Context) error { return b.applyEverywhere(ctx, c) })
+
+		for namespace := range c.in {
+			steps = append(steps, func(ctx context.Context) error { return b.applyIn(ctx, c, namespace) })
+		}
+	}
+
+	for _, p := range parts() {
+		role := rbacv1ac.ClusterRole(p.name).WithLabels(marks(p.labels...)).WithRules(p.rules...)
+		steps = append(steps, func(ctx context.Context) error { return b.applyRole(ctx, role) })
+	}
+
+	for _, p := range people() {
+		steps = append(steps, func(ctx context.Context) error { return b.applyPerson(ctx, p) })
+	}
+
+	for _, d := range descriptor.All(natives.Groups()) {
+		steps = append(steps, func(ctx context.Context) error { return b.applyDescriptor(ctx, &d) })
+	}
+
+	return steps
 }
 
 func (b *Bootstrap) applyEverywhere(ctx context.Context, c component) error {

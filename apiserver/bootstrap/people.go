@@ -160,31 +160,23 @@ func adminRules() []*rbacv1ac.PolicyRuleApplyConfiguration {
 	}
 }
 
-// applyPeople applies the roles for people. The rules of those that collect are written by Kubernetes's own controller.
-func (b *Bootstrap) applyPeople(ctx context.Context) error {
-	for _, p := range parts() {
-		if err := b.applyRole(ctx, rbacv1ac.ClusterRole(p.name).WithLabels(marks(p.labels...)).WithRules(p.rules...)); err != nil {
-			return err
-		}
+// applyPerson applies a role for people. The rules of those that collect are written by Kubernetes's own controller.
+func (b *Bootstrap) applyPerson(ctx context.Context, p person) error {
+	role := rbacv1ac.ClusterRole(p.name).WithAggregationRule(rbacv1ac.AggregationRule().WithClusterRoleSelectors(
+		metav1ac.LabelSelector().WithMatchLabels(marks(p.label))))
+	if p.next != "" {
+		role.WithLabels(marks(p.next))
 	}
 
-	for _, p := range people() {
-		role := rbacv1ac.ClusterRole(p.name).WithAggregationRule(rbacv1ac.AggregationRule().WithClusterRoleSelectors(
-			metav1ac.LabelSelector().WithMatchLabels(marks(p.label))))
-		if p.next != "" {
-			role.WithLabels(marks(p.next))
-		}
+	if err := b.applyRole(ctx, role); err != nil {
+		return err
+	}
 
-		if err := b.applyRole(ctx, role); err != nil {
-			return err
-		}
-
-		binding := rbacv1ac.ClusterRoleBinding(p.name).
-			WithRoleRef(rbacv1ac.RoleRef().WithAPIGroup(rbacGroup).WithKind("ClusterRole").WithName(p.name)).
-			WithSubjects(rbacv1ac.Subject().WithAPIGroup(rbacGroup).WithKind("Group").WithName(p.name))
-		if _, err := b.client.RbacV1().ClusterRoleBindings().Apply(ctx, binding, peopleOptions()); err != nil {
-			return fmt.Errorf("apply cluster role binding %s: %w", p.name, err)
-		}
+	binding := rbacv1ac.ClusterRoleBinding(p.name).
+		WithRoleRef(rbacv1ac.RoleRef().WithAPIGroup(rbacGroup).WithKind("ClusterRole").WithName(p.name)).
+		WithSubjects(rbacv1ac.Subject().WithAPIGroup(rbacGroup).WithKind("Group").WithName(p.name))
+	if _, err := b.client.RbacV1().ClusterRoleBindings().Apply(ctx, binding, peopleOptions()); err != nil {
+		return fmt.Errorf("apply cluster role binding %s: %w", p.name, err)
 	}
 
 	return nil

@@ -118,6 +118,9 @@ func (c *ClusterAPI) Ready(context.Context) error {
 	return nil
 }
 
+// ApplyKinds makes the kinds be served before Run does: the API server's work on them goes on beside that of others.
+func (c *ClusterAPI) ApplyKinds(ctx context.Context) error { return c.installer.applyKinds(ctx) }
+
 // Run installs what there is, and answers the webhooks until ctx ends.
 func (c *ClusterAPI) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)

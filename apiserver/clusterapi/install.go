@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 	apiextensionsclient "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset/typed/apiextensions/v1"
@@ -32,6 +33,9 @@ const (
 type installer struct {
 	kube kubernetes.Interface
 	crds apiextensionsclient.CustomResourceDefinitionInterface
+
+	mutex  sync.Mutex
+	served bool // all kinds are
 }
 
 // newInstaller makes the clients. They speak protobuf, which takes a fraction of the time that JSON does for definitions.
@@ -50,11 +54,18 @@ func newInstaller(owner *rest.Config) (*installer, error) {
 		return nil, fmt.Errorf("make client of definitions: %w", err)
 	}
 
-	return &installer{kube, extensions.CustomResourceDefinitions()}, nil
+	return &installer{kube: kube, crds: extensions.CustomResourceDefinitions()}, nil
 }
 
-// applyKinds makes Cluster API's kinds be served.
+// applyKinds makes Cluster API's kinds be served, unless they are.
 func (i *installer) applyKinds(ctx context.Context) error {
+	i.mutex.Lock()
+	defer i.mutex.Unlock()
+
+	if i.served {
+		return nil
+	}
+
 	raw, err := manifests.Definitions()
 	if err != nil {
 		return err
@@ -85,6 +96,8 @@ func (i *installer) applyKinds(ctx context.Context) error {
 			return err
 		}
 	}
+
+	i.served = true
 
 	return nil
 }

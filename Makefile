@@ -191,9 +191,9 @@ fuzz: ## run each fuzz target FUZZTIME, such as 10000x
 	done
 
 .PHONY: e2e
-e2e: deps ## run every test in the lab with virtual machines, but for those of e2e-servers (as root)
+e2e: deps ## run every test in the lab with virtual machines, but for those of e2e-servers and e2e-clusters (as root)
 	@$(MAKE) --no-print-directory build tools
-	go test -tags e2e -count=1 -p 1 -parallel 2 -timeout 30m -skip '^TestServers' ./e2e/...
+	go test -tags e2e -count=1 -p 1 -parallel 2 -timeout 30m -skip '^Test(Servers|Clusters)' ./e2e/...
 
 .PHONY: e2e-boot
 e2e-boot: deps ## run the network boots only: BIOS, UEFI, UEFI HTTP (as root)
@@ -204,6 +204,11 @@ e2e-boot: deps ## run the network boots only: BIOS, UEFI, UEFI HTTP (as root)
 e2e-servers: deps ## run the life of servers: machines with IPMI, Redfish and neither, kills of the appliance (as root)
 	@$(MAKE) --no-print-directory build tools
 	go test -tags e2e -count=1 -p 1 -parallel 3 -timeout 30m -run '^(TestServers|TestKilledAtAnyMoment)' ./e2e -args -kills 50
+
+.PHONY: e2e-clusters
+e2e-clusters: deps ## make clusters of machines with real firmware, whose nodes stand in for Talos, and take them apart (as root)
+	@$(MAKE) --no-print-directory build tools talosnode
+	go test -tags e2e -count=1 -p 1 -timeout 60m -run '^TestClusters' ./e2e
 
 .PHONY: bench
 bench: deps ## measure start, memory, load, polling and boots

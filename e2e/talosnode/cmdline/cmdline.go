@@ -49,6 +49,10 @@ func (a Arguments) Endpoints() (link.Endpoints, error) {
 	to := link.Endpoints{Events: a.First("talos.events.sink")}
 
 	if api := a.First("siderolink.api"); api != "" {
+		if !strings.Contains(api, "://") { // as Sidero writes it, and Talos takes it
+			api = "grpc://" + api
+		}
+
 		parsed, err := url.Parse(api)
 		if err != nil || parsed.Host == "" {
 			return to, fmt.Errorf("read siderolink.api: %q is no URL", api)

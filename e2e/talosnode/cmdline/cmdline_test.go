@@ -18,7 +18,10 @@ func TestArguments(t *testing.T) {
 	if to, err := cmdline.Parse("talos.platform=metal").Endpoints(); err != nil || to.API != nil || to.Events != "" || to.Logs != nil {
 		t.Errorf("without any: %+v, %v", to, err)
 	}
-	if _, err := cmdline.Parse("siderolink.api=192.0.2.1").Endpoints(); err == nil {
+	if to, err := cmdline.Parse("siderolink.api=192.0.2.1:8081").Endpoints(); err != nil || to.API.String() != "grpc://192.0.2.1:8081" {
+		t.Errorf("without a scheme: %+v, %v", to, err)
+	}
+	if _, err := cmdline.Parse("siderolink.api=grpc://").Endpoints(); err == nil {
 		t.Error("takes what is no URL")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ import (
 )
 
 const (
-	clustersWithin = 25 * time.Minute
+	clustersWithin = 55 * time.Minute
 	// machinesWithin is for a boot of the agent and a wipe, on each of the machines at once.
 	machinesWithin = 5 * time.Minute
 	// clusterWithin is for two boots of each machine, etcd and an API server, all emulated on two processors.
@@ -41,8 +42,8 @@ const (
 	nodeDiskSize = 4 << 30
 	nodeMemory   = 2048
 
-	// The two roles, which are the names of their classes, and what machines are sold as.
-	roleControlPlane, roleWorker = "control-plane", "worker"
+	// nodeClass is the class of all machines.
+	nodeClass = "nodes"
 )
 
 // TestClusters makes a cluster of machines with real firmware by Sidero's own template, and takes it apart again. What runs on the
@@ -64,7 +65,13 @@ func TestClusters(t *testing.T) {
 	}{
 		{"machines are clean", machinesWithin, c.prepare},
 		{"a cluster is made", clusterWithin, c.create},
+		{"two workers", clusterWithin, c.scale("machinedeployment/lab-workers", 2, 3)},
+		{"one worker again", clusterWithin, c.scale("machinedeployment/lab-workers", 1, 2)},
+		{"a worker that is off is remediated", clusterWithin, c.remediate},
+		{"three of a control plane", 2 * clusterWithin, c.scale("taloscontrolplane/lab-cp", 3, 4)},
+		{"one of a control plane", clusterWithin, c.scale("taloscontrolplane/lab-cp", 1, 2)},
 		{"a cluster is deleted", machinesWithin, c.remove},
+		{"a second cluster of the same machines", clusterWithin, c.create},
 	} {
 		passed := t.Run(step.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(ctx, step.limit)
@@ -109,20 +116,19 @@ func (c *clusters) serveReleases(ctx context.Context, t *testing.T) {
 	t.Cleanup(func() { server.Close() })
 }
 
-// nodeKinds are a BIOS machine and a UEFI one, both with IPMI.
+// nodeKinds are machines of two firmwares, all with IPMI: as many as the largest cluster of the test has.
 func nodeKinds() []kind {
 	withIPMI := func(node *lab.Node, m *bmc.Machine) (bmc.BMC, error) { return bmc.NewIPMI(node, bmcAddress+":0", m) }
-	of := func(name, role string, firmware lab.Firmware) lab.Machine {
-		return lab.Machine{
-			Name: name, Firmware: firmware, Memory: nodeMemory, Disks: []lab.Disk{{Size: nodeDiskSize, Serial: name}}, SMBIOS: lab.SMBIOS{SKU: role},
-		}
+	of := func(name string, firmware lab.Firmware) lab.Machine {
+		return lab.Machine{Name: name, Firmware: firmware, Memory: nodeMemory, Disks: []lab.Disk{{Size: nodeDiskSize, Serial: name}}}
 	}
+	uefi := func(b bmc.BMC) string { return strings.Replace(ipmiPower(b), `"bios"`, `"uefi"`, 1) }
 
 	return []kind{
-		{machine: of("node-bios", roleControlPlane, lab.BIOS), bmc: withIPMI, power: ipmiPower},
-		{machine: of("node-uefi", roleWorker, lab.UEFI), bmc: withIPMI, power: func(b bmc.BMC) string {
-			return strings.Replace(ipmiPower(b), `"bios"`, `"uefi"`, 1)
-		}},
+		{machine: of("node-1", lab.BIOS), bmc: withIPMI, power: ipmiPower},
+		{machine: of("node-2", lab.UEFI), bmc: withIPMI, power: uefi},
+		{machine: of("node-3", lab.BIOS), bmc: withIPMI, power: ipmiPower},
+		{machine: of("node-4", lab.UEFI), bmc: withIPMI, power: uefi},
 	}
 }
 
@@ -140,7 +146,7 @@ func (c *clusters) prepare(ctx context.Context, t *testing.T) {
 			t.Run(k.machine.Name, func(t *testing.T) {
 				t.Parallel()
 				m.register(ctx, t, k, node)
-				m.merge(ctx, t, `{"metadata":{"labels":{"role":"`+k.machine.SMBIOS.SKU+`"}},"spec":{"accepted":true}}`)
+				m.patch(ctx, t, `"accepted":true`)
 				m.untilClean(ctx, t)
 			})
 		}
@@ -174,16 +180,14 @@ const (
 	// clusterName is the one cluster's, in namespace default.
 	clusterName = "lab"
 
-	// nodeClasses are a class for each role, which names the disk to install to, as Sidero's documentation has it.
-	nodeClasses = `
+	// installDisk is a class whose machines install to their one disk, as Sidero's documentation has it.
+	installDisk = `
 apiVersion: metal.sidero.dev/v1alpha2
 kind: ServerClass
-metadata: {name: ROLE}
+metadata: {name: ` + nodeClass + `}
 spec:
-  selector: {matchLabels: {role: ROLE}}
   configPatches:
   - {op: add, path: /machine/install/disk, value: /dev/vda}
----
 `
 	// template is Sidero's.
 	template = "../apiserver/clusterctl/testdata/sidero-template.yaml"
@@ -193,26 +197,40 @@ spec:
 func (c *clusters) create(ctx context.Context, t *testing.T) {
 	for name, value := range map[string]string{
 		"CLUSTER_NAME": clusterName, "CONTROL_PLANE_ENDPOINT": endpointAddress, "CONTROL_PLANE_PORT": "6443",
-		"CONTROL_PLANE_SERVERCLASS": roleControlPlane, "WORKER_SERVERCLASS": roleWorker,
+		"CONTROL_PLANE_SERVERCLASS": nodeClass, "WORKER_SERVERCLASS": nodeClass,
 		"CONTROL_PLANE_MACHINE_COUNT": "1", "WORKER_MACHINE_COUNT": "1",
 		"KUBERNETES_VERSION": "v" + constants.DefaultKubernetesVersion, "TALOS_VERSION": "v1.13",
 	} {
 		t.Setenv(name, value)
 	}
 
-	for _, role := range []string{roleControlPlane, roleWorker} {
-		said, err := c.Tool(ctx, strings.ReplaceAll(nodeClasses, "ROLE", role), "kubectl", "apply", "-f", "-")
-		must(t, said, err)
-	}
+	c.apply(ctx, t, installDisk)
 
 	file, err := filepath.Abs(template)
 	manifest, err2 := c.Tool(ctx, "", "clusterctl", "generate", "yaml", "--from", must(t, file, err))
-	said, err := c.Tool(ctx, must(t, manifest, err2), "kubectl", "apply", "-f", "-")
-	t.Log(must(t, said, err))
+	c.apply(ctx, t, must(t, manifest, err2))
 
 	c.untilRunning(ctx, t, 2)
 	c.checkNodes(ctx, t, 2)
 	c.checkTools(ctx, t)
+}
+
+func (c *clusters) apply(ctx context.Context, t *testing.T, manifest string) {
+	t.Helper()
+
+	said, err := c.Tool(ctx, manifest, "kubectl", "apply", "-f", "-")
+	t.Log(must(t, said, err))
+}
+
+// scale changes a number of machines, and waits for all that there are to be.
+func (c *clusters) scale(what string, to, all int) func(context.Context, *testing.T) {
+	return func(ctx context.Context, t *testing.T) {
+		said, err := c.Kubectl(ctx, "scale", what, "--replicas", strconv.Itoa(to))
+		must(t, said, err)
+		c.untilRunning(ctx, t, all)
+		c.checkNodes(ctx, t, all)
+		c.checkTools(ctx, t)
+	}
 }
 
 // untilRunning waits until so many Machines run, and there are no others.
@@ -291,6 +309,48 @@ func (c *clusters) checkTools(ctx context.Context, t *testing.T) {
 
 		return nil
 	})
+}
+
+// healthCheck has workers switched off and on that are not there for half a minute.
+const healthCheck = `
+apiVersion: infrastructure.cluster.x-k8s.io/v1alpha3
+kind: MetalRemediationTemplate
+metadata: {name: power-cycle}
+spec: {template: {spec: {strategy: {retryLimit: 2, timeout: 10m}}}}
+---
+apiVersion: cluster.x-k8s.io/v1beta1
+kind: MachineHealthCheck
+metadata: {name: lab-workers}
+spec:
+  clusterName: lab
+  selector: {matchLabels: {cluster.x-k8s.io/deployment-name: lab-workers}}
+  nodeStartupTimeout: 15m
+  unhealthyConditions:
+  - {type: Ready, status: Unknown, timeout: 30s}
+  - {type: Ready, status: "False", timeout: 30s}
+  remediationTemplate: {apiVersion: infrastructure.cluster.x-k8s.io/v1alpha3, kind: MetalRemediationTemplate, name: power-cycle}
+`
+
+// remediate pulls the plug of a worker, which is switched on again by its MachineHealthCheck and stays the same Machine.
+func (c *clusters) remediate(ctx context.Context, t *testing.T) {
+	c.apply(ctx, t, healthCheck)
+
+	worker, err := c.Kubectl(ctx, "get", "metalmachines", "-l", "!cluster.x-k8s.io/control-plane", "-o", "jsonpath={.items[0].spec.serverRef.name}")
+	worker = must(t, worker, err)
+
+	at := slices.IndexFunc(c.machines, func(m *managed) bool { return m.name == worker })
+	if at < 0 {
+		t.Fatalf("no machine is %q", worker)
+	}
+
+	m := c.machines[at]
+	must(t, 0, m.machine.TurnOff())
+	m.untilOn(ctx, t, true)
+	c.untilRunning(ctx, t, 2)
+	c.checkNodes(ctx, t, 2)
+
+	still, err := c.Kubectl(ctx, "get", "serverbinding", worker, "-o", "name")
+	must(t, still, err)
 }
 
 // remove deletes the cluster, and waits until its servers are clean and nothing of it is left.

@@ -86,32 +86,23 @@ func (c *connection) hold(ctx context.Context, mac net.HardwareAddr) error {
 	return c.network.Keep(ctx)
 }
 
-// awaitLink switches all adapters on and returns the address of the first that has a link.
+// awaitLink switches the interfaces on and returns the address of the first adapter that has a link.
 func (c *connection) awaitLink(ctx context.Context) (net.HardwareAddr, error) {
-	loopback, err := netlink.LinkByName("lo")
-	if err == nil {
-		err = netlink.LinkSetUp(loopback)
-	}
-
-	if err != nil {
-		return nil, fmt.Errorf("switch on loopback: %w", err)
-	}
-
 	sys := os.DirFS("/sys")
 
 	for {
-		if err := network.Wake(sys, nil); err != nil {
-			return nil, err
-		}
-
-		links, err := net.Interfaces()
+		links, err := netlink.LinkList()
 		if err != nil {
 			return nil, fmt.Errorf("list interfaces: %w", err)
 		}
 
 		for _, link := range links {
-			if isConnected(sys, link) {
-				return link.HardwareAddr, nil
+			if err := netlink.LinkSetUp(link); err != nil {
+				return nil, fmt.Errorf("switch on %s: %w", link.Attrs().Name, err)
+			}
+
+			if isConnected(sys, link.Attrs().Name) {
+				return link.Attrs().HardwareAddr, nil
 			}
 		}
 
@@ -122,9 +113,9 @@ func (c *connection) awaitLink(ctx context.Context) (net.HardwareAddr, error) {
 }
 
 // isConnected tells of adapters that are switched on whether there is something at the other end.
-func isConnected(sys fs.FS, link net.Interface) bool {
-	_, err := fs.Stat(sys, path.Join("class/net", link.Name, "device"))
-	carrier, carrierErr := fs.ReadFile(sys, path.Join("class/net", link.Name, "carrier"))
+func isConnected(sys fs.FS, name string) bool {
+	_, err := fs.Stat(sys, path.Join("class/net", name, "device"))
+	carrier, carrierErr := fs.ReadFile(sys, path.Join("class/net", name, "carrier"))
 
 	return err == nil && carrierErr == nil && strings.TrimSpace(string(carrier)) == "1"
 }

@@ -42,7 +42,7 @@ func TestMachineStartsFromTheDiskItInstalledTo(t *testing.T) {
 			dir := t.TempDir()
 			ctx, l := newLab(t, dir)
 			asked := serveConfiguration(ctx, t, l)
-			m := lab.Machine{Name: "node", Firmware: firmware, Memory: 2048, Disks: []lab.Disk{{Size: 4 * gigabyte}}}
+			m := lab.Machine{Name: "node", Firmware: firmware, Boot: lab.FromDisk, Memory: 2048, Disks: []lab.Disk{{Size: 4 * gigabyte}}}
 
 			install(ctx, t, l, m)
 
@@ -58,8 +58,6 @@ func TestMachineStartsFromTheDiskItInstalledTo(t *testing.T) {
 			}
 
 			zeroEnds(t, filepath.Join(dir, m.Name, "0.disk"))
-
-			m.Boot = lab.FromDisk
 			console(ctx, t, powerOn(ctx, t, l, m), nothing)
 		})
 	}
@@ -89,7 +87,6 @@ func install(ctx context.Context, t *testing.T, l *lab.Lab, m lab.Machine) {
 func startWithoutNetwork(ctx context.Context, t *testing.T, l *lab.Lab, m lab.Machine) {
 	t.Helper()
 
-	m.Boot = lab.FromDisk
 	vm := powerOn(ctx, t, l, m)
 
 	if err := vm.QMP(ctx, "set_link", map[string]any{"name": "lan", "up": false}, nil); err != nil {

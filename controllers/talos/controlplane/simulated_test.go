@@ -69,6 +69,9 @@ func newLab(t *testing.T, replicas int64) *lab {
 	l.cluster.Spec.InfrastructureRef = clusterv1.ContractVersionedObjectReference{
 		APIGroup: infrastructure.GroupName, Kind: "MetalCluster", Name: clusterName,
 	}
+	l.cluster.Spec.ControlPlaneRef = clusterv1.ContractVersionedObjectReference{
+		APIGroup: v1alpha3.GroupName, Kind: "TalosControlPlane", Name: "c-cp",
+	}
 	l.cluster.Spec.ControlPlaneEndpoint = clusterv1.APIEndpoint{Host: host, Port: port}
 	clustertest.Must(t, l.Create(t.Context(), l.cluster))
 	l.Provision(l.cluster)
@@ -125,7 +128,7 @@ func (l *lab) begin() *apitest.Running {
 	}))
 }
 
-// simulate gives each Machine a node and its address, and lets those go that are deleted and not held.
+// simulate gives each Machine a node and its address, and lets those go that are deleted and not held, with what they are made of.
 func (l *lab) simulate(ctx context.Context) {
 	//nolint:errcheck // it ends with the test
 	_ = wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
@@ -153,6 +156,16 @@ func (l *lab) step(ctx context.Context, m *clusterv1.Machine) error {
 		}
 
 		l.node(m.Name).SwitchOff()
+
+		for _, o := range []client.Object{&bootstrap.TalosConfig{}, &infrastructure.MetalMachine{}} {
+			o.SetNamespace(m.Namespace)
+			o.SetName(m.Name)
+
+			if err := l.Delete(ctx, o); err != nil && !apierrors.IsNotFound(err) {
+				return err
+			}
+		}
+
 		m.Finalizers = nil
 
 		return l.Patch(ctx, m, client.MergeFrom(before))

@@ -24,7 +24,7 @@ func harmless() []rule {
 		{"etcd", []string{"Running http and grpc server on single port"}, "that port is a unix socket with one client"},
 		{"etcd", []string{"setting up serving from embedded etcd failed", "closed"}, stopping},
 		{"etcd", []string{"insecure grpc server due to error", "use of closed network connection"}, stopping},
-		{"etcd", []string{"[core]", "createTransport failed"}, "etcd's logger is gRPC's too: a node that is starting does not answer, which whoever asks it tells of"},
+		{"kubernetes", []string{"[core]", "createTransport failed"}, "its logger is gRPC's too: a node that is starting does not answer, which whoever asks it tells of"},
 		{"go", []string{"timeout waiting for PING response"}, "a machine that waits for orders was switched off"},
 		{"kubernetes", []string{"setting componentGlobalsRegistry in SetFallback"}, "there are no flags of Kubernetes to parse"},
 		{"kubernetes", []string{"The manifest file is empty, ignoring"}, "the list of allowed labels of metrics is optional, and not used"},

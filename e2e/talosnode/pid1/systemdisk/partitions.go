@@ -93,8 +93,8 @@ func (p partitions) complete() bool {
 // errNoFileSystem is what the kernel thinks of a partition's content.
 var errNoFileSystem = errors.New("no file system")
 
-// Modules are the kernel modules of the file systems, and of the character sets of FAT's names.
-func Modules() []string { return []string{"ext4", "vfat", "nls_cp437", "nls_ascii"} }
+// Modules are the kernel modules of the file systems, of the checksums that ext4 asks for by name, and of the character sets of FAT's names.
+func Modules() []string { return []string{"crc32c_generic", "ext4", "vfat", "nls_cp437", "nls_ascii"} }
 
 // Programs are what has to be in the PATH.
 func Programs() []string { return []string{"sfdisk", "mke2fs", "mkfs.vfat"} }

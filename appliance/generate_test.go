@@ -9,7 +9,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
+	controlplane "github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apitest"
@@ -176,11 +178,13 @@ func TestVirtualIP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, patch, found := strings.Cut(text, "strategicPatches:\n")
-	patch, _, ends := strings.Cut(patch, "\n---")
-	_, patch, begins := strings.Cut(patch, "- |\n")
-	if !found || !ends || !begins {
-		t.Fatalf("the manifest has no patch:\n%s", text)
+	plane := &controlplane.TalosControlPlane{}
+	for document := range strings.SplitSeq(text, "\n---\n") {
+		if strings.Contains(document, "\nkind: TalosControlPlane\n") {
+			if err := yaml.UnmarshalStrict([]byte(document), plane); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	secrets, err := machineconfig.NewSecrets("v1.13", time.Now())
 	if err != nil {
@@ -192,7 +196,7 @@ func TestVirtualIP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	patched, err := machineconfig.Patch(made, machineconfig.Patches{Strategic: []string{patch}})
+	patched, err := machineconfig.Patch(made, machineconfig.Patches{Strategic: plane.Spec.ControlPlaneConfig.ControlPlane.StrategicPatches})
 	if err != nil {
 		t.Fatal(err)
 	}

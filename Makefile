@@ -193,7 +193,7 @@ fuzz: ## run each fuzz target FUZZTIME, such as 10000x
 .PHONY: e2e
 e2e: deps ## run every test in the lab with virtual machines, but for those of e2e-servers and e2e-clusters (as root)
 	@$(MAKE) --no-print-directory build tools
-	go test -tags e2e -count=1 -p 1 -parallel 2 -timeout 30m -skip '^Test(Servers|Clusters)' ./e2e/...
+	go test -tags e2e -count=1 -p 1 -parallel 2 -timeout 30m -skip '^Test(Servers|Clusters)' $$(go list -tags e2e ./e2e/... | grep -v /talosnode)
 
 .PHONY: e2e-boot
 e2e-boot: deps ## run the network boots only: BIOS, UEFI, UEFI HTTP (as root)
@@ -208,6 +208,7 @@ e2e-servers: deps ## run the life of servers: machines with IPMI, Redfish and ne
 .PHONY: e2e-clusters
 e2e-clusters: deps ## make clusters of machines with real firmware, whose nodes stand in for Talos, and take them apart (as root)
 	@$(MAKE) --no-print-directory build tools talosnode
+	go test -tags e2e -count=1 -p 1 -timeout 20m ./e2e/talosnode/...
 	go test -tags e2e -count=1 -p 1 -timeout 60m -run '^TestClusters' ./e2e
 
 .PHONY: bench

@@ -162,11 +162,14 @@ func (w *ward) controlPlane() {
 	clustertest.Must(w.t, w.Patch(w.t.Context(), first, client.MergeFrom(before)))
 	w.metalMachine(first)
 	clustertest.Until(w.API, w.cluster, "its control plane is up", func(c *clusterv1.Cluster) bool {
-		return ptr.Deref(c.Status.Initialization.ControlPlaneInitialized, false)
+		return conditions.IsTrue(c, clusterv1.ClusterControlPlaneInitializedCondition)
 	})
 }
 
-// workers makes a MachineSet of one, and has its health checked: by power cycles for some seconds each, then by another machine.
+// helpsWithin is how long a power cycle may take to help: longer than the 15 seconds that a MachineHealthCheck lets pass between two looks.
+const helpsWithin = 20 * time.Second
+
+// workers makes a MachineSet of one, and has its health checked: a power cycle comes first, then another machine.
 func (w *ward) workers() {
 	w.t.Helper()
 
@@ -177,7 +180,7 @@ func (w *ward) workers() {
 	template.Spec.Template.Spec.ServerClassRef = &corev1.ObjectReference{Name: "all"}
 
 	remedy := &v1alpha3.MetalRemediationTemplate{ObjectMeta: key}
-	remedy.Spec.Template.Spec.Strategy.Timeout = &metav1.Duration{Duration: 5 * time.Second}
+	remedy.Spec.Template.Spec.Strategy.Timeout = &metav1.Duration{Duration: helpsWithin}
 
 	set := &clusterv1.MachineSet{ObjectMeta: key}
 	set.Spec.ClusterName, set.Spec.Replicas, set.Spec.Selector.MatchLabels = "c", ptr.To[int32](1), pool

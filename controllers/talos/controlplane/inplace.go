@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -109,6 +110,11 @@ func (r *reconciler) keepConfiguration(ctx context.Context, m *clusterv1.Machine
 	}
 
 	changed, before := secret.Data[configurationKey], secret.DeepCopy()
+
+	if versions, err := told(changed); err == nil && !slices.ContainsFunc(versions[:], func(v string) bool { return v != version }) {
+		return nil // it was written, and then the rest could not be
+	}
+
 	for part := range (parts{}) {
 		var err error
 		if changed, err = withPart(changed, part, version); err != nil {

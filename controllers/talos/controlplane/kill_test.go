@@ -77,7 +77,7 @@ func (l *lab) live(is func(*v1alpha3.TalosControlPlane) bool) int {
 	}
 }
 
-// mortal lets one write through, but for those by which controllers take turns and tell people.
+// mortal lets one write succeed, but for those by which controllers take turns and tell people.
 type mortal struct {
 	next http.RoundTripper
 	dead *atomic.Bool
@@ -89,9 +89,14 @@ func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 		return m.next.RoundTrip(r)
 	}
 
-	if m.dead.Load() || r.Method != http.MethodGet && m.dead.Swap(true) {
+	if m.dead.Load() {
 		return nil, errors.New("it was killed")
 	}
 
-	return m.next.RoundTrip(r)
+	answer, err := m.next.RoundTrip(r)
+	if err == nil && r.Method != http.MethodGet && answer.StatusCode < http.StatusMultipleChoices {
+		m.dead.Store(true)
+	}
+
+	return answer, err
 }

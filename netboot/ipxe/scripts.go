@@ -94,8 +94,9 @@ func (s Scripts) Wait(why string) (string, error) {
 	return s.head() + "echo\necho " + shown + "\n" + again(30), nil
 }
 
-// Exit is the script that leaves iPXE, after which firmware tries what it boots from next.
-func (s Scripts) Exit() string { return "#!ipxe\nexit\n" }
+// Exit is the script that leaves iPXE, after which firmware tries what it boots from next. UEFI does so only when what it started has
+// failed: after a success it shows its menu, for ever (UEFI 2.10 section 3.1.7; seen with EDK2).
+func (s Scripts) Exit() string { return "#!ipxe\niseq ${platform} efi && exit 1 ||\nexit\n" }
 
 // SANBoot is the script that starts from the first disk by iPXE itself, for firmware that tries nothing after iPXE.
 func (s Scripts) SANBoot() string { return "#!ipxe\nsanboot --no-describe --drive 0x80\n" }

@@ -23,7 +23,7 @@ import (
 // TestCluster takes a cluster of processes through its life: the API that the product has for nodes and real talosctl are the
 // clients, client-go is that of Kubernetes.
 func TestCluster(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 
 	s := newSite(ctx, t)

@@ -40,9 +40,6 @@ func (metal) RequiresInstall() bool { return true }
 // InContainer implements validation.RuntimeMode.
 func (metal) InContainer() bool { return false }
 
-// ErrInvalid is for a configuration that can be read, and that Talos refuses.
-var ErrInvalid = errors.New("configuration is not valid")
-
 // Load reads a configuration as Talos does.
 func Load(text []byte) (config.Provider, error) {
 	loaded, err := configloader.NewFromBytes(text)
@@ -55,7 +52,7 @@ func Load(text []byte) (config.Provider, error) {
 	}
 
 	if _, err := loaded.Validate(metal{}, validation.WithLocal()); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, fmt.Errorf("configuration is not valid: %w", err)
 	}
 
 	return loaded, nil
@@ -92,7 +89,7 @@ func (s Source) Acquire(ctx context.Context) ([]byte, config.Provider, error) {
 		if ctx.Err() == nil && err.Error() != said {
 			said = err.Error()
 			s.Log.Warn("has no configuration yet, tries again", "error", err)
-			s.Tell(complaint(err))
+			s.Tell(&machine.ConfigLoadErrorEvent{Error: err.Error()}) // of what is not valid, too
 		}
 
 		select {
@@ -112,15 +109,6 @@ func try(ctx context.Context, at *url.URL) ([]byte, config.Provider, error) {
 	loaded, err := Load(text)
 
 	return text, loaded, err
-}
-
-// complaint is how Talos tells what is wrong with a configuration.
-func complaint(err error) proto.Message {
-	if errors.Is(err, ErrInvalid) {
-		return &machine.ConfigValidationErrorEvent{Error: err.Error()}
-	}
-
-	return &machine.ConfigLoadErrorEvent{Error: err.Error()}
 }
 
 // fetch gets a configuration. The error does not hold the URL's query, which has a token.

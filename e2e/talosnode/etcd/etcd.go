@@ -180,7 +180,7 @@ func (m *Member) start(initial, state string) error {
 
 	m.server, m.client, m.state = server, v3client.New(server.Server), Running
 	close(m.arrived)
-	m.config.Log.Info("etcd is started", "member", fmt.Sprintf("%x", server.Server.MemberID()), "state", state)
+	m.config.Log.Info("etcd is started", "member", server.Server.MemberID(), "state", state)
 
 	return nil
 }

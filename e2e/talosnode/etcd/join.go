@@ -17,7 +17,7 @@ import (
 )
 
 // answersWithin bounds what is asked of other members.
-const answersWithin = 8 * time.Second
+const answersWithin = 30 * time.Second
 
 // join makes the node a member of the cluster that others have, at first without a vote, as Talos does.
 func (m *Member) join(ctx context.Context) error {
@@ -46,21 +46,22 @@ func (m *Member) join(ctx context.Context) error {
 	return m.start(m.initial(members), embed.ClusterStateFlagExisting)
 }
 
-// enter adds the member. One that a former try has added is taken up; one that had begun before its data was lost is removed first.
+// enter adds the member. One that had the node's name before its data was lost is removed first, as Talos does. One that a former try
+// has added is taken up, which is kinder than Talos.
 func (m *Member) enter(ctx context.Context, others *clientv3.Client) ([]*etcdserverpb.Member, error) {
 	list, err := others.MemberList(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list members of etcd: %w", err)
 	}
 
-	at := slices.IndexFunc(list.Members, func(e *etcdserverpb.Member) bool { return slices.Contains(e.PeerURLs, m.peerURL()) })
-	if at >= 0 && list.Members[at].Name == "" {
-		return list.Members, nil
-	}
-
-	if at >= 0 {
-		if _, err := others.MemberRemove(ctx, list.Members[at].ID); err != nil {
-			return nil, fmt.Errorf("remove former member of etcd: %w", err)
+	for _, e := range list.Members {
+		switch {
+		case e.Name == "" && slices.Contains(e.PeerURLs, m.peerURL()):
+			return list.Members, nil
+		case e.Name == m.config.Name:
+			if _, err := others.MemberRemove(ctx, e.ID); err != nil {
+				return nil, fmt.Errorf("remove former member of etcd: %w", err)
+			}
 		}
 	}
 

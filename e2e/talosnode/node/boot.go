@@ -66,7 +66,7 @@ func (n *node) boot(ctx context.Context, loaded config.Provider) (Outcome, error
 	}
 	r.Requests = NewRequests(n.State, r.leave, n.log)
 
-	n.sequence("boot", machine.SequenceEvent_START)
+	n.link.Publish(&machine.SequenceEvent{Sequence: "boot", Action: machine.SequenceEvent_START})
 	n.stage(machine.MachineStatusEvent_BOOTING, false)
 	n.addresses(r.name)
 	n.log.Info("boots", "hostname", r.name, "type", loaded.Machine().Type())
@@ -202,7 +202,7 @@ func (r *running) announce(ctx context.Context) error {
 		case <-registered:
 			registered = nil
 
-			r.sequence("boot", machine.SequenceEvent_STOP)
+			r.link.Publish(&machine.SequenceEvent{Sequence: "boot", Action: machine.SequenceEvent_STOP})
 			r.stage(machine.MachineStatusEvent_RUNNING, true)
 			r.log.Info("runs and is ready")
 		case <-time.After(time.Second):

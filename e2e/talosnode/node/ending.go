@@ -22,19 +22,19 @@ type Ending struct {
 func (r *running) end(ctx context.Context, e Ending, lower, upper *layer) (Outcome, error) {
 	for {
 		r.log.Info("ends as it was asked to", "sequence", e.Sequence)
-		r.sequence(e.Sequence, machine.SequenceEvent_START)
 
-		var err error
-		if e.First != nil {
-			err = e.First(ctx)
-		}
+		failed := r.sequence(e.Sequence, func() error {
+			if e.First == nil {
+				return nil
+			}
 
-		if err == nil {
+			return e.First(ctx)
+		})
+		if failed == nil {
 			break
 		}
 
-		r.log.Error("cannot end", "sequence", e.Sequence, "error", err)
-		r.failed(e.Sequence, err.Error())
+		r.log.Error("cannot end", "sequence", e.Sequence, "error", failed)
 
 		select {
 		case <-ctx.Done():
@@ -55,7 +55,7 @@ func (r *running) end(ctx context.Context, e Ending, lower, upper *layer) (Outco
 		}
 	}
 
-	r.sequence(e.Sequence, machine.SequenceEvent_STOP)
+	r.restarts(e.Sequence)
 
 	return e.Outcome, nil
 }

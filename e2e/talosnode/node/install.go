@@ -12,27 +12,22 @@ import (
 func (n *node) install(text []byte, loaded config.Provider) (Outcome, error) {
 	target := loaded.Machine().Install()
 
-	n.sequence("install", machine.SequenceEvent_START)
 	n.stage(machine.MachineStatusEvent_INSTALLING, false)
 	n.addresses(n.Hostname(loaded))
 	n.log.Info("installs", "image", target.Image(), "disk", target.Disk())
 
-	err := n.phase("install", func() error {
-		return n.State.Install(Installation{
-			Configuration: text, Release: cmp.Or(Tag(target.Image()), n.release), Args: n.arguments.Installed(target.ExtraKernelArgs()),
+	err := n.sequence("install", func() error {
+		return n.phase("install", func() error {
+			return n.State.Install(Installation{
+				Configuration: text, Release: cmp.Or(Tag(target.Image()), n.release), Args: n.arguments.Installed(target.ExtraKernelArgs()),
+			})
 		})
 	})
-	if err == nil {
-		err = n.phase("saveConfig", func() error { return nil }) // it is with the rest
-	}
-
 	if err != nil {
-		n.failed("install", err.Error())
-
-		return 0, err //nolint:wrapcheck // it says what it is
+		return 0, err
 	}
 
-	n.failed("install", "sequence failed: error running phase in install sequence: task 1/1: failed, unix.Reboot")
+	n.restarts("install")
 
 	return Reboot, nil
 }

@@ -86,10 +86,18 @@ func (n *node) run(ctx context.Context) (Outcome, error) {
 
 	n.report(ctx, to)
 
-	n.sequence("initialize", machine.SequenceEvent_START)
-	n.sequence("initialize", machine.SequenceEvent_STOP)
+	var (
+		text   []byte
+		loaded config.Provider
+	)
 
-	text, loaded, err := n.configuration(ctx, installed)
+	err = n.sequence("initialize", func() error {
+		return n.phase("config", func() error {
+			text, loaded, err = n.configuration(ctx, installed)
+
+			return err
+		})
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -101,6 +109,8 @@ func (n *node) run(ctx context.Context) (Outcome, error) {
 	if installed == nil {
 		return n.install(text, loaded)
 	}
+
+	_ = n.sequence("install", nothing) // as on Talos that is installed
 
 	return n.boot(ctx, loaded)
 }

@@ -142,7 +142,7 @@ $(IPXE_IMAGE): go.mod $(call go_sources,assets/debian)
 .PHONY: talosnode
 talosnode: $(TALOS_NODE) ## make the kernel and initramfs of the stand-in for Talos that tests boot
 
-$(TALOS_NODE): go.mod go.sum $(call go_sources,e2e/talosnode registration-agent assets/debian)
+$(TALOS_NODE): go.mod go.sum $(call go_sources,e2e/talosnode registration-agent assets/debian metadata/siderolink)
 	go build -ldflags '$(LDFLAGS)' -o $(@D)/init ./e2e/talosnode/pid1
 	go run ./e2e/talosnode/image -init $(@D)/init -out $(@D)
 	@touch $@

@@ -95,7 +95,7 @@ func startWithoutNetwork(ctx context.Context, t *testing.T, l *lab.Lab, m lab.Ma
 
 	console(ctx, t, vm, "Starting the node from the disk")
 	console(ctx, t, vm, "installed=true")
-	console(ctx, t, vm, "going on without network")
+	console(ctx, t, vm, "has no address")
 
 	if err := vm.PowerOff(); err != nil {
 		t.Fatal(err)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -55,9 +57,25 @@ func New(config Config) (*Server, error) {
 			HTTP2:             &http.HTTP2Config{WriteByteTimeout: config.Limits.Stall, SendPingTimeout: config.Limits.Stall},
 			ConnContext:       rememberConnection,
 			ConnState:         handler.watchConnection,
-			ErrorLog:          slog.NewLogLogger(config.Log.Handler(), slog.LevelWarn),
+			ErrorLog:          log.New(troubles{config.Log}, "", 0),
 		},
 	}, nil
+}
+
+// switchedOff is what Go's HTTP/2 server says of a machine that is gone while it waits for orders.
+const switchedOff = "timeout waiting for PING response"
+
+// troubles are what Go's HTTP server has no other place for, such as a panic in a handler.
+type troubles struct{ log *slog.Logger }
+
+// Write implements io.Writer, for a line each.
+func (t troubles) Write(line []byte) (int, error) {
+	text, level := strings.TrimSpace(string(line)), slog.LevelWarn
+	if strings.Contains(text, switchedOff) {
+		level = slog.LevelDebug
+	}
+	t.log.Log(context.Background(), level, text)
+	return len(line), nil
 }
 
 // Name of the component.

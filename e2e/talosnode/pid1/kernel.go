@@ -35,6 +35,7 @@ func prepareKernel() error {
 	failed = append(failed,
 		os.WriteFile("/etc/hosts", []byte("127.0.0.1 localhost\n::1 localhost\n"), 0o644),
 		os.Setenv("PATH", "/sbin"), os.Setenv("HOME", "/run"),
+		unix.Sethostname([]byte("node")), // a kernel's own is none that kube-apiserver could write into its Lease
 		unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: openFiles, Max: openFiles}),
 	)
 

@@ -14,7 +14,9 @@ func (p program) configCommand() *cobra.Command {
 		Use:   "config",
 		Short: "Show the configuration that a server's machine gets, and what has changed in it",
 		Args:  noSuchCommand,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SuggestionsMinimumDistance: 2, // cobra's own default, which it sets too late
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.configRenderCommand(), p.configDiffCommand())
 	return cmd

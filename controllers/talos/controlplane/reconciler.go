@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -104,8 +105,11 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		err = r.act(ctx, s, decided)
 	}
 
-	if decided.action == finish {
+	switch {
+	case decided.action == finish:
 		return ctrl.Result{}, err
+	case apierrors.IsConflict(err): // somebody else was faster, which is no failure
+		return ctrl.Result{RequeueAfter: goesOnAfter}, nil
 	}
 
 	err = errors.Join(err, s.unkept)

@@ -82,6 +82,7 @@ func (w *ward) simulate(ctx context.Context) {
 		}
 
 		for i := range bindings.Items {
+			w.use(ctx, bindings.Items[i].Name)
 			w.run(bindings.Items[i].Name)
 		}
 
@@ -109,6 +110,20 @@ func (w *ward) cycle(ctx context.Context, s *metal.Server) {
 	w.off[s.Name] = w.dead[s.Name]
 }
 
+// use makes a server one that has to be wiped before anybody else has it, as the controller of servers does.
+func (w *ward) use(ctx context.Context, name string) {
+	s := &metal.Server{}
+	if w.Get(ctx, client.ObjectKey{Name: name}, s) != nil || !s.Status.IsClean {
+		return
+	}
+
+	before := s.DeepCopy()
+	s.Status.IsClean = false
+	//nolint:errcheck // it is tried again
+	_ = w.Status().Patch(ctx, s, client.MergeFrom(before))
+}
+
+// run has the machine of a server be a Node.
 func (w *ward) run(server string) {
 	w.mu.Lock()
 	off := w.off[server]

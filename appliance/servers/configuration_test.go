@@ -15,6 +15,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	talos "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apitest"
@@ -81,7 +82,7 @@ func (r *room) clustered(api *clustertest.API) *clusterv1.Machine {
 	machine.Spec.InfrastructureRef = clusterv1.ContractVersionedObjectReference{
 		APIGroup: v1alpha3.GroupVersion.Group, Kind: "MetalMachine", Name: "m",
 	}
-	machine.Spec.Bootstrap.ConfigRef = clusterv1.ContractVersionedObjectReference{APIGroup: "bootstrap.example.com", Kind: "Other", Name: "m"}
+	machine.Spec.Bootstrap.ConfigRef = clusterv1.ContractVersionedObjectReference{APIGroup: talos.GroupName, Kind: "TalosConfig", Name: "m"}
 	must(r.t, r.Client.Create(r.t.Context(), machine))
 
 	metal := &v1alpha3.MetalMachine{ObjectMeta: metav1.ObjectMeta{Name: "m", Namespace: metav1.NamespaceDefault, OwnerReferences: []metav1.OwnerReference{

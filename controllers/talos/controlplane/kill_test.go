@@ -20,7 +20,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/controllers/talos/controlplane"
 )
 
-// TestKilled has the controller live for one write at a time, from the first machine to three members and an upgrade in place: wherever
+// TestKilled has the controller live for a few writes at a time, from the first machine to three members and an upgrade in place: wherever
 // it is killed, etcd is begun once, no machine is made too many, and the next one goes on.
 func TestKilled(t *testing.T) {
 	l := newLab(t, 3)
@@ -47,14 +47,16 @@ func TestKilled(t *testing.T) {
 	t.Logf("it took %d lives", lives)
 }
 
-// live has one controller after the other live for one write, and then only read in vain, until something is so. It tells how many.
+// live has one controller after the other live for some writes, and then not even read, until something is so. It tells how many.
 func (l *lab) live(is func(*v1alpha3.TalosControlPlane) bool) int {
 	l.t.Helper()
 
 	for lives := 1; ; lives++ {
-		dead := &atomic.Bool{}
+		left := &atomic.Int64{}
+		left.Store(int64(1 + lives%4)) // so that in the end every write is the last one of some life
+
 		config := rest.CopyConfig(l.Plane.Client(l.t, rights.TalosControlPlane))
-		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return mortal{next, dead} })
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return mortal{next, left} })
 
 		running, err := apitest.Begin(controlplane.New(provider.Config{
 			Client: config, Identity: "test", Logger: logr.FromSlogHandler(l.Logger().Handler()), Log: l.Logger(),
@@ -67,7 +69,7 @@ func (l *lab) live(is func(*v1alpha3.TalosControlPlane) bool) int {
 			done = is(p) && p.Status.Conditions.Is(v1alpha3.ReadyCondition, corev1.ConditionTrue) &&
 				ptr.Deref(p.Status.UpToDateReplicas, 0) == *p.Spec.Replicas
 
-			return done || dead.Load()
+			return done || left.Load() <= 0
 		})
 		clustertest.Must(l.t, running.Stop())
 
@@ -77,10 +79,10 @@ func (l *lab) live(is func(*v1alpha3.TalosControlPlane) bool) int {
 	}
 }
 
-// mortal lets one write succeed, but for those by which controllers take turns and tell people.
+// mortal lets some writes succeed, but for those by which controllers take turns and tell people.
 type mortal struct {
 	next http.RoundTripper
-	dead *atomic.Bool
+	left *atomic.Int64
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -89,13 +91,13 @@ func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 		return m.next.RoundTrip(r)
 	}
 
-	if m.dead.Load() {
+	if m.left.Load() <= 0 {
 		return nil, errors.New("it was killed")
 	}
 
 	answer, err := m.next.RoundTrip(r)
 	if err == nil && r.Method != http.MethodGet && answer.StatusCode < http.StatusMultipleChoices {
-		m.dead.Store(true)
+		m.left.Add(-1)
 	}
 
 	return answer, err

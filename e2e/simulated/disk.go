@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sidero-appliance/sidero-appliance/e2e/simulated/image"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/disk"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/pause"
 	"github.com/sidero-appliance/sidero-appliance/registration-agent/wipe"
@@ -27,9 +28,6 @@ const (
 	// rescue is how long a disk that lost power may keep its wipe from ending.
 	rescue = 10 * time.Second
 )
-
-// bootable marks a disk with an operating system, at its start.
-const bootable = "an operating system"
 
 // Wipe is one work on a machine's disk.
 type Wipe struct {
@@ -52,8 +50,16 @@ type storage struct {
 	installs []time.Time
 }
 
-// format makes a disk with data that somebody may want to keep.
-func format(path string) error {
+// format makes a disk, with data that somebody may want to keep unless it is to be blank.
+func format(path string, blank bool) error {
+	if blank {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			return err
+		}
+
+		return os.Truncate(path, DiskSize)
+	}
+
 	return os.WriteFile(path, precious(), 0o600)
 }
 
@@ -114,17 +120,19 @@ func (m *Machine) Blank() (bool, error) {
 }
 
 // boots tells whether there is an operating system on the disk.
-func (s *storage) boots() bool {
-	content, err := os.ReadFile(s.path)
+func (s *storage) boots() bool { return s != nil && image.Boots(s.path) }
 
-	return err == nil && bytes.HasPrefix(content, []byte(bootable))
+// installed notes that there is an operating system now.
+func (s *storage) installed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	s.installs = append(s.installs, time.Now())
 }
 
 // install puts an operating system on the disk, and data.
 func (s *storage) install(ctx context.Context) {
-	s.mu.Lock()
-	s.installs = append(s.installs, time.Now())
-	s.mu.Unlock()
+	s.installed()
 
 	d, err := s.open(ctx, &Wipe{})
 	if err != nil {
@@ -133,7 +141,7 @@ func (s *storage) install(ctx context.Context) {
 	defer d.Close()
 
 	data := precious()
-	copy(data, bootable)
+	copy(data, image.Header(nil))
 	_, _ = d.file.WriteAt(data, 0) // a disk that fails is found by who looks at it
 }
 

@@ -38,26 +38,43 @@ type life struct {
 	*Machine
 
 	end context.CancelFunc
-	// installed tells that an operating system runs.
+	// installed tells that an operating system runs that is on the disk.
 	installed atomic.Bool
 }
 
-// run is what a machine does while it has power: it boots from the network, or from its disk if it may.
+// run is what a machine does while it has power: it boots, and boots again when it is told to start again.
 func (l *life) run(ctx context.Context, fromNetwork bool) {
-	if !fromNetwork && l.disk != nil && l.disk.boots() {
-		l.installed.Store(true)
-		<-ctx.Done()
-
-		return
+	for l.boot(ctx, fromNetwork) && ctx.Err() == nil {
+		fromNetwork = false
 	}
 
-	arguments, err := l.firmware(ctx)
-	if err != nil {
-		return
+	l.installed.Store(false)
+}
+
+// boot is what a machine does from its start to the next one: it boots from the network, or from its disk if it may. It is false
+// when the machine is not to start again by itself.
+func (l *life) boot(ctx context.Context, fromNetwork bool) bool {
+	if !fromNetwork && l.disk.boots() {
+		return l.system(ctx, kernel{})
 	}
 
-	if l.agent(ctx, arguments) != nil || ctx.Err() != nil {
-		return
+	k, err := l.firmware(ctx)
+
+	switch {
+	case err != nil:
+		return false
+	case k == kernel{}, l.config.System != nil && !k.isAgent():
+		return l.system(ctx, k)
+	}
+
+	l.started(k)
+
+	if l.agent(ctx, k.arguments) != nil || ctx.Err() != nil {
+		return false
+	}
+
+	if l.config.System != nil {
+		return true
 	}
 
 	// Only a machine in use is told to start again. It has an operating system from then on.
@@ -67,24 +84,74 @@ func (l *life) run(ctx context.Context, fromNetwork bool) {
 
 	l.installed.Store(ctx.Err() == nil)
 	<-ctx.Done()
+
+	return false
 }
 
-// firmware asks for a boot script until there is one that starts a kernel, and returns the kernel's arguments. It fails
-// when the machine loses power.
-func (l *life) firmware(ctx context.Context) (string, error) {
+// system runs the machine's operating system, which one without any knows nothing of.
+func (l *life) system(ctx context.Context, k kernel) bool {
+	l.started(k)
+
+	if l.config.System == nil {
+		l.installed.Store(true)
+		<-ctx.Done()
+
+		return false
+	}
+
+	l.installed.Store(k == kernel{})
+	restart, err := l.config.System(ctx, l.Machine, k.arguments)
+	l.installed.Store(false)
+
+	switch {
+	case ctx.Err() != nil:
+		return false
+	case err != nil: // as a kernel does that panics
+		return pause.For(ctx, firmwareRetry) == nil
+	case k != kernel{} && l.disk.boots():
+		l.disk.installed()
+	}
+
+	if !restart {
+		go l.Press(false) // not from within its own life, which it ends
+	}
+
+	return restart
+}
+
+// kernel is what firmware starts. The zero value is that of the disk.
+type kernel struct {
+	// path below the appliance's own address.
+	path, arguments string
+}
+
+// isAgent tells whether it is the registration agent's.
+func (k kernel) isAgent() bool { return strings.HasPrefix(k.path, "/env/agent-") }
+
+// firmware asks for a boot script until there is one that starts a kernel, or leaves the machine to its disk. It fails when the
+// machine loses power.
+func (l *life) firmware(ctx context.Context) (kernel, error) {
 	for {
-		if arguments, err := l.script(ctx); err == nil {
-			return arguments, nil
+		k, err := l.script(ctx)
+		if err == nil {
+			return k, nil
+		}
+
+		if errors.Is(err, errToDisk) && l.disk.boots() {
+			return kernel{}, nil
 		}
 
 		if err := pause.For(ctx, firmwareRetry); err != nil {
-			return "", err
+			return kernel{}, err
 		}
 	}
 }
 
+// errToDisk is for an answer after which firmware tries what it boots from next.
+var errToDisk = errors.New("boot: left to the disk")
+
 // script asks once.
-func (l *life) script(ctx context.Context) (string, error) {
+func (l *life) script(ctx context.Context) (kernel, error) {
 	query := url.Values{
 		"uuid": {l.Name}, "mac": {strings.ReplaceAll(l.MAC.String(), ":", "-")}, "serial": {l.serial()},
 		"arch": {"x86_64"}, "platform": {"pcbios"}, "version": {"1.21.1"},
@@ -92,26 +159,35 @@ func (l *life) script(ctx context.Context) (string, error) {
 
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.config.Appliance+"/ipxe?"+query.Encode(), http.NoBody)
 	if err != nil {
-		return "", err
+		return kernel{}, err
 	}
 
 	response, err := l.web.Do(request)
 	if err != nil {
-		return "", err
+		return kernel{}, err
 	}
 	defer response.Body.Close()
 
+	if response.StatusCode == http.StatusNotFound {
+		return kernel{}, errToDisk
+	}
+
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		// kernel URL ARGUMENTS || goto failed
-		if rest, ok := strings.CutPrefix(lines.Text(), "kernel "); ok {
-			_, arguments, _ := strings.Cut(rest, " ")
+		line := lines.Text()
+		if line == "exit" || strings.HasPrefix(line, "sanboot ") {
+			return kernel{}, errToDisk
+		}
+
+		// kernel ${appliance}/PATH ARGUMENTS || goto failed
+		if rest, ok := strings.CutPrefix(line, "kernel "); ok {
+			path, arguments, _ := strings.Cut(rest, " ")
 			arguments, _, _ = strings.Cut(arguments, " ||")
 
-			return arguments, nil
+			return kernel{strings.TrimPrefix(path, "${appliance}"), arguments}, nil
 		}
 	}
 
-	return "", fmt.Errorf("boot: status %d without a kernel", response.StatusCode)
+	return kernel{}, fmt.Errorf("boot: status %d without a kernel", response.StatusCode)
 }
 
 var errPowerOff = errors.New("switched off by order")
@@ -176,16 +252,8 @@ func (l *life) interfaces() ([]inventory.Interface, error) {
 	return []inventory.Interface{{
 		Interface: net.Interface{Index: 2, MTU: 1500, Name: "eth0", Flags: net.FlagUp, HardwareAddr: l.MAC},
 		// Not the one it has: nobody is reached by an address of loopback.
-		Addresses: []string{netip.PrefixFrom(reachable(l.Address), 8).String()},
+		Addresses: []string{netip.PrefixFrom(l.Reachable(), 8).String()},
 	}}, nil
-}
-
-// reachable is an address of 10.0.0.0/8 in place of one of 127.0.0.0/8.
-func reachable(address netip.Addr) netip.Addr {
-	bytes := address.As4()
-	bytes[0] = 10
-
-	return netip.AddrFrom4(bytes)
 }
 
 // wire is the machine's network, which is up.
@@ -194,7 +262,7 @@ type wire struct{ *Machine }
 // Up implements agent.Network.
 func (w wire) Up(context.Context, net.HardwareAddr) (network.Link, error) {
 	return network.Link{
-		Interface: "eth0", MAC: w.MAC, Settings: network.Settings{Address: netip.PrefixFrom(reachable(w.Address), 8)},
+		Interface: "eth0", MAC: w.MAC, Settings: network.Settings{Address: netip.PrefixFrom(w.Reachable(), 8)},
 	}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,16 +36,33 @@ type Config struct {
 	Appliance string
 	// Disk is the file that stands for the machine's disk. Without one the machine has no disk.
 	Disk string
+	// Blank disks have nothing on them at first, not even room, until something is written.
+	Blank bool
 	// Slow is how long the disk takes for a write.
 	Slow time.Duration
 	// NoBMC makes a machine that only a person can switch, by Press.
 	NoBMC bool
+	// System is the operating system that the machine boots when it is in use. Without one it goes on with the agent, and has one
+	// of its own when that tells it to start again.
+	System System
 	// Pace of the agent; one that suits tests when zero.
 	Pace agent.Pace
 	// Heard is told what the agent logs. It must not block. Optional.
 	Heard func(slog.Record)
 	// Switched is told when the machine gets or loses power. It must not block, nor call the machine. Optional.
 	Switched func(on bool)
+}
+
+// System is an operating system, from its start to the next one, which is true when the machine starts again and false when it is
+// switched off. The end of the context is that of power. Without arguments it was started from the machine's disk; see package image.
+// A machine whose system fails starts again.
+type System func(ctx context.Context, m *Machine, arguments string) (restart bool, err error)
+
+// Boot is one start of a machine.
+type Boot struct {
+	At time.Time
+	// Kernel is the path of what the appliance had it start; empty when it was started from its disk.
+	Kernel string
 }
 
 // Machine is one simulated machine. It is off at first.
@@ -62,8 +80,11 @@ type Machine struct {
 
 	mu     sync.Mutex
 	closed bool
-	life   *life // since the last time that it got power, nil when it has none
-	last   <-chan struct{}
+	boots  []Boot
+	// network tells that the next boot is from the network, whatever is on the disk.
+	network bool
+	life    *life // since the last time that it got power, nil when it has none
+	last    <-chan struct{}
 }
 
 // New makes a machine. It has to be closed.
@@ -84,7 +105,7 @@ func New(config Config) (*Machine, error) {
 	}
 
 	if config.Disk != "" {
-		if err := format(config.Disk); err != nil {
+		if err := format(config.Disk, config.Blank); err != nil {
 			return nil, fmt.Errorf("make disk of machine %d: %w", config.Number, err)
 		}
 
@@ -133,6 +154,18 @@ func address(number int) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 1 + byte(number>>16), byte(number >> 8), byte(number)})
 }
 
+// Reachable is what the machine tells of its address: the one in 10.0.0.0/8 that has the same number, as nobody is reached by one of
+// loopback. Nothing is there unless the Place has a route for it.
+func (m *Machine) Reachable() netip.Addr {
+	bytes := m.Address.As4()
+	bytes[0] = 10
+
+	return netip.AddrFrom4(bytes)
+}
+
+// Disk is the path of the file that stands for its disk, empty if it has none.
+func (m *Machine) Disk() string { return m.config.Disk }
+
 // Port is the UDP port of the BMC, on 127.0.0.1. Its user is admin, its password is password.
 func (m *Machine) Port() int { return m.bmc.Port() }
 
@@ -144,7 +177,35 @@ func (m *Machine) Press(on bool) {
 		return
 	}
 
-	m.power(on, true)
+	m.mu.Lock()
+	network := m.network || m.config.System == nil
+	m.network = m.network && !on
+	m.mu.Unlock()
+
+	m.power(on, network)
+}
+
+// FromNetwork has a machine without a BMC boot from the network when it is switched on next, as a person may choose in its firmware.
+func (m *Machine) FromNetwork() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	m.network = true
+}
+
+// Boots are all that the machine has started so far.
+func (m *Machine) Boots() []Boot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	return slices.Clone(m.boots)
+}
+
+func (m *Machine) started(k kernel) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	m.boots = append(m.boots, Boot{time.Now(), k.path})
 }
 
 // Powered tells whether the machine is on.
@@ -155,7 +216,7 @@ func (m *Machine) Powered() bool {
 	return m.life != nil
 }
 
-// Running tells whether an operating system runs on the machine.
+// Running tells whether an operating system runs on the machine, started from its disk.
 func (m *Machine) Running() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

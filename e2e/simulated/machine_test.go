@@ -31,6 +31,7 @@ type appliance struct {
 	order   api.Order
 	changed chan struct{}
 	scripts int
+	script  string // in place of the one that starts the agent
 }
 
 func (a *appliance) CreateServer(context.Context, *api.CreateServerRequest) (*api.CreateServerResponse, error) {
@@ -84,6 +85,14 @@ func (a *appliance) booted() int {
 	return a.scripts
 }
 
+// boots has machines be given another script.
+func (a *appliance) boots(script string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	a.script = script
+}
+
 // serve returns where machines boot from.
 func (a *appliance) serve(t *testing.T) string {
 	t.Helper()
@@ -103,9 +112,16 @@ func (a *appliance) serve(t *testing.T) string {
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		a.scripts++
+		script := a.script
 		a.mu.Unlock()
 
-		fmt.Fprintf(w, "#!ipxe\nkernel ${appliance}/vmlinuz sidero.mac=%s sidero.endpoint=%s || goto failed\nboot\n",
+		if script != "" {
+			fmt.Fprint(w, script)
+
+			return
+		}
+
+		fmt.Fprintf(w, "#!ipxe\nkernel ${appliance}/env/agent-amd64/vmlinuz sidero.mac=%s sidero.endpoint=%s || goto failed\nboot\n",
 			r.URL.Query().Get("mac"), listener.Addr())
 	}))
 	t.Cleanup(web.Close)

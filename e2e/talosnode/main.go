@@ -13,13 +13,11 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/sidero-appliance/sidero-appliance/e2e/talosnode/hall"
 	"github.com/sidero-appliance/sidero-appliance/e2e/talosnode/node"
@@ -45,8 +43,8 @@ func main() {
 
 func run(ctx context.Context, args []string, log io.Writer) (int, error) {
 	if len(args) == 2 && args[0] == "hall" {
-		if err := serveHall(ctx, args[1], log); err != nil {
-			return 1, err
+		if err := hall.Serve(ctx, args[1], slog.New(slog.NewTextHandler(log, nil))); err != nil {
+			return 1, fmt.Errorf("run hall: %w", err)
 		}
 
 		return 0, nil
@@ -77,25 +75,6 @@ func run(ctx context.Context, args []string, log io.Writer) (int, error) {
 	default:
 		return exitShutdown, nil
 	}
-}
-
-// serveHall serves a hall until the context ends.
-func serveHall(ctx context.Context, socket string, log io.Writer) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "unix", socket)
-	if err != nil {
-		return fmt.Errorf("open hall: %w", err)
-	}
-
-	server := &http.Server{
-		Handler: hall.New().Handler(slog.New(slog.NewTextHandler(log, nil))), ReadHeaderTimeout: time.Minute,
-	}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-
-	if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve hall: %w", err)
-	}
-
-	return nil
 }
 
 // parse reads the flags.

@@ -27,9 +27,9 @@ type Hall struct {
 // New makes an empty one.
 func New() *Hall { return &Hall{clusters: map[string]*cluster{}} }
 
-// Run is one node from power-on until it is to be restarted or switched off, as node.Run. It tells no events and logs to nobody but
-// its Log. Its addresses must be this computer's, and differ from those of all others.
-func (h *Hall) Run(ctx context.Context, c node.Config) (node.Outcome, error) {
+// Run is one node from power-on until it is to be restarted or switched off, as node.Run. It tells no events but why it has no
+// configuration yet, and logs to nobody but its Log. Its addresses must be this computer's, and differ from those of all others.
+func (h *Hall) Run(ctx context.Context, c node.Config, tell func(proto.Message)) (node.Outcome, error) {
 	installed, err := c.State.Load()
 	if err != nil {
 		return 0, err //nolint:wrapcheck // it says what it is
@@ -44,8 +44,12 @@ func (h *Hall) Run(ctx context.Context, c node.Config) (node.Outcome, error) {
 		return h.boot(ctx, c, *installed, loaded)
 	}
 
+	if installed != nil {
+		c.Args = cmp.Or(c.Args, installed.Args)
+	}
+
 	arguments := cmdline.Parse(c.Args)
-	source := configuration.Source{URL: arguments.First("talos.config"), Values: c.Values(), Tell: func(proto.Message) {}, Log: c.Log}
+	source := configuration.Source{URL: arguments.First("talos.config"), Values: c.Values(), Tell: tell, Log: c.Log}
 
 	text, loaded, err := source.Acquire(ctx)
 	if err != nil {

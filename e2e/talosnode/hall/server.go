@@ -2,16 +2,26 @@ package hall
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
+	"github.com/siderolabs/talos/pkg/machinery/version"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/sidero-appliance/sidero-appliance/e2e/talosnode/cmdline"
+	"github.com/sidero-appliance/sidero-appliance/e2e/talosnode/link"
 	"github.com/sidero-appliance/sidero-appliance/e2e/talosnode/node"
 )
 
@@ -26,10 +36,12 @@ type Machine struct {
 	// Addresses of the machine, which only it has.
 	Addresses []netip.Addr `json:"addresses"`
 	MAC       string       `json:"mac,omitempty"`
-	// Disk is the folder that stands for the system disk.
+	// Disk is the folder that stands for the system disk, or a file as package image has them.
 	Disk string `json:"disk"`
 	// Release of Talos that is booted over the network.
 	Release string `json:"release,omitempty"`
+	// Reports has it join SideroLink by its kernel arguments, and tell there why it has no configuration.
+	Reports bool `json:"reports,omitempty"`
 }
 
 func (m Machine) config(log *slog.Logger) node.Config {
@@ -38,8 +50,16 @@ func (m Machine) config(log *slog.Logger) node.Config {
 	return node.Config{
 		Args: m.Args, Identity: node.Identity{UUID: m.UUID, Serial: m.Serial}, Release: m.Release,
 		Network: node.Network{Addresses: m.Addresses, MAC: mac, Hostname: m.Hostname},
-		State:   node.Directory{Path: m.Disk, Root: filepath.Join(m.Disk, "root")}, Log: log.With("machine", m.UUID),
+		State:   m.state(), Log: log.With("machine", m.UUID),
 	}
+}
+
+func (m Machine) state() node.State {
+	if is, err := os.Stat(m.Disk); err == nil && is.Mode().IsRegular() {
+		return imageFile(m.Disk)
+	}
+
+	return node.Directory{Path: m.Disk, Root: filepath.Join(m.Disk, "root")}
 }
 
 // Handler switches a machine on for each request, a Machine in JSON. The request lasts for as long as the machine runs; to cut it off is
@@ -53,8 +73,12 @@ func (h *Hall) Handler(log *slog.Logger) http.Handler {
 			return
 		}
 
-		outcome, err := h.Run(r.Context(), m.config(log))
+		outcome, err := h.run(r.Context(), m, log)
 		if err != nil {
+			if r.Context().Err() == nil {
+				log.Error("the node fails", "machine", m.UUID, "error", err)
+			}
+
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 
 			return
@@ -62,6 +86,48 @@ func (h *Hall) Handler(log *slog.Logger) http.Handler {
 
 		_, _ = io.WriteString(w, outcome.String()) // who has asked may be gone
 	})
+}
+
+// run is a machine, with its link if it has one.
+func (h *Hall) run(ctx context.Context, m Machine, log *slog.Logger) (node.Outcome, error) {
+	c := m.config(log)
+	if !m.Reports || m.Args == "" {
+		return h.Run(ctx, c, func(proto.Message) {})
+	}
+
+	to, err := cmdline.Parse(m.Args).Endpoints()
+	if err != nil {
+		return 0, err //nolint:wrapcheck // it says what it is
+	}
+
+	reporter := link.New(m.UUID, cmp.Or(m.Release, version.Tag), c.Log)
+
+	var linked sync.WaitGroup
+	defer linked.Wait()
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	linked.Go(func() { reporter.Run(ctx, to) })
+
+	return h.Run(ctx, c, reporter.Publish)
+}
+
+// Serve serves a hall at a unix socket until the context ends.
+func Serve(ctx context.Context, socket string, log *slog.Logger) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "unix", socket)
+	if err != nil {
+		return fmt.Errorf("open hall: %w", err)
+	}
+
+	server := &http.Server{Handler: New().Handler(log), ReadHeaderTimeout: time.Minute}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+
+	if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve hall: %w", err)
+	}
+
+	return nil
 }
 
 // Client switches on machines of a hall that listens at a unix socket.

@@ -13,9 +13,7 @@ func TestDocumentOfReasons(t *testing.T) {
 
 	var told []string
 	for _, row := range found(t, "../../../docs/control-plane.md", "(?m)^\\| (`[A-Z].*?`) \\| ") {
-		for _, name := range regexp.MustCompile(`\w+`).FindAllString(row, -1) {
-			told = append(told, name)
-		}
+		told = append(told, regexp.MustCompile(`\w+`).FindAllString(row, -1)...)
 	}
 
 	slices.Sort(told)

@@ -93,7 +93,7 @@ func (m *Member) embedded(initial, state string) (*embed.Config, error) {
 // quiet is a log of what goes wrong.
 func quiet() *zap.Logger {
 	c := zap.NewProductionConfig()
-	c.Level = zap.NewAtomicLevelAt(zap.ErrorLevel)
+	c.Level, c.DisableStacktrace = zap.NewAtomicLevelAt(zap.ErrorLevel), true
 
 	logger, err := c.Build()
 	if err != nil {

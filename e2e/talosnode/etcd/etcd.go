@@ -229,6 +229,12 @@ func (m *Member) Voting(ctx context.Context) error {
 	case <-m.arrived:
 	}
 
+	select {
+	case <-ctx.Done():
+		return ctx.Err() //nolint:wrapcheck // the caller's own
+	case <-m.current().Server.ReadyNotify():
+	}
+
 	for m.current().Server.IsLearner() || !m.Healthy() {
 		select {
 		case <-ctx.Done():

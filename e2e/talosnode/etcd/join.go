@@ -97,6 +97,12 @@ func (m *Member) initial(members []*etcdserverpb.Member) string {
 func (m *Member) promote(ctx context.Context) {
 	server := m.current().Server
 
+	select {
+	case <-ctx.Done():
+		return
+	case <-server.ReadyNotify(): // it does not know before that it is a learner
+	}
+
 	for server.IsLearner() {
 		if err := m.promoteOnce(ctx, uint64(server.MemberID())); err != nil {
 			m.config.Log.Debug("etcd gives no vote yet", "error", err)

@@ -248,12 +248,12 @@ func TestPlacedFilesBelongToTheFoldersOwner(t *testing.T) {
 // TestNothingIsPlacedOutside: whoever owns the folder puts links into it, and has root bring a file.
 func TestNothingIsPlacedOutside(t *testing.T) {
 	for name, link := range map[string]struct{ place, to string }{
-		"the host's folder":      {"import/releases.test", "ELSEWHERE"},
-		"one below it":           {"import/releases.test/talos", "ELSEWHERE"},
-		"beside the folder":      {"import/releases.test", "../../elsewhere"},
-		"the file itself":        {"import/releases.test/talos/download/v1.13.6/vmlinuz-amd64", "ELSEWHERE/victim"},
-		"the folder itself":      {"import", "ELSEWHERE"},
-		"a link to nothing":      {"import/releases.test", "/nowhere"},
+		"the host's folder": {"import/releases.test", "ELSEWHERE"},
+		"one below it":      {"import/releases.test/talos", "ELSEWHERE"},
+		"beside the folder": {"import/releases.test", "../../elsewhere"},
+		"the file itself":   {"import/releases.test/talos/download/v1.13.6/vmlinuz-amd64", "ELSEWHERE/victim"},
+		"the folder itself": {"import", "ELSEWHERE"},
+		"a link to nothing": {"import/releases.test", "/nowhere"},
 	} {
 		parent := t.TempDir()
 		base, elsewhere, source := filepath.Join(parent, "data"), filepath.Join(parent, "elsewhere"), filepath.Join(parent, "kernel")

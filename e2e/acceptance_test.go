@@ -33,16 +33,10 @@ const (
 // TestAcceptance goes through those steps of Sidero's acceptance suite that are about Environments, Servers and ServerClasses, in its order,
 // and holds each to the suite's limit. The machines run the real agent; their power API fails now and then, as the suite's does.
 func TestAcceptance(t *testing.T) {
-	ctx, i := start(t, 10*time.Minute,
-		"--talos-release-url", "http://"+outside+"/talos", "--server-reboot-timeout", "30s", "--test-power-simulated-explicit-failure-prob", "0.1")
+	ctx, i := start(t, 10*time.Minute, acceptanceArgs()...)
 	s := &acceptance{Client: admin(t, i), installation: i}
-	s.prepare(ctx, t)
-
-	for _, step := range []struct {
-		name  string
-		limit time.Duration
-		run   func(context.Context, *testing.T)
-	}{
+	s.prepare(ctx, t, nil)
+	walk(ctx, t, []step{
 		{"ServerRegistration", 5 * time.Minute, s.registration},
 		{"ServerMgmtAPI", time.Minute, s.managementAPI},
 		{"ServerPatch", time.Minute, s.patch},
@@ -56,7 +50,27 @@ func TestAcceptance(t *testing.T) {
 		{"EnvironmentCreate", 5 * time.Minute, s.environmentCreate},
 		{"ServerClassAny", 10 * time.Second, s.classAny},
 		{"ServerClassCreate", 2 * time.Minute, s.classCreate},
-	} {
+	})
+}
+
+func acceptanceArgs(more ...string) []string {
+	return append([]string{
+		"--talos-release-url", "http://" + outside + "/talos", "--server-reboot-timeout", "30s", "--test-power-simulated-explicit-failure-prob", "0.1",
+	}, more...)
+}
+
+// step is one of the suite's, with its limit.
+type step struct {
+	name  string
+	limit time.Duration
+	run   func(context.Context, *testing.T)
+}
+
+// walk goes through steps until one fails.
+func walk(ctx context.Context, t *testing.T, steps []step) {
+	t.Helper()
+
+	for _, step := range steps {
 		passed := t.Run(step.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(ctx, step.limit)
 			defer cancel()
@@ -78,16 +92,15 @@ type acceptance struct {
 }
 
 // prepare makes the machines, each with a power API, and serves files as Talos's releases, each of which holds its own path.
-func (s *acceptance) prepare(ctx context.Context, t *testing.T) {
+func (s *acceptance) prepare(ctx context.Context, t *testing.T, system simulated.System) {
 	t.Helper()
 
-	files := http.NewServeMux()
-	files.HandleFunc("GET /talos/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) })
-	s.serve(ctx, t, outside, files)
+	serveReleases(ctx, t, s.installation)
 
 	for n := range acceptanceMachines {
 		made, err := simulated.New(simulated.Config{
 			Number: n, Place: s.installation.Lab, Appliance: installation.Endpoint, Disk: filepath.Join(t.TempDir(), "disk"), NoBMC: true,
+			System: system,
 		})
 		m := must(t, made, err)
 		s.machines = append(s.machines, m)
@@ -115,12 +128,11 @@ func (s *acceptance) serve(ctx context.Context, t *testing.T, address string, ha
 // powerAPI is where a machine's power API is.
 func powerAPI(n int) string { return fmt.Sprintf("172.30.0.1:%d", 8100+n) }
 
-// switches is the API by which Sidero switches virtual machines. To boot from the network needs no answer: a machine without an installation
-// does so by itself.
+// switches is the API by which Sidero switches virtual machines.
 func switches(m *simulated.Machine) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"PoweredOn": %v}`, m.Powered()) })
-	mux.HandleFunc("POST /pxeboot", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("POST /pxeboot", func(http.ResponseWriter, *http.Request) { m.FromNetwork() })
 	mux.HandleFunc("POST /poweron", func(http.ResponseWriter, *http.Request) { m.Press(true) })
 	mux.HandleFunc("POST /poweroff", func(http.ResponseWriter, *http.Request) { m.Press(false) })
 	mux.HandleFunc("POST /reboot", func(http.ResponseWriter, *http.Request) {
@@ -262,22 +274,30 @@ func (s *acceptance) createDummies(ctx context.Context, t *testing.T) {
 	t.Helper()
 
 	for _, name := range dummyNames() {
-		dummy := &v1alpha2.Server{
-			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"dummy-server": ""}},
-			Spec: v1alpha2.ServerSpec{Hardware: &v1alpha2.HardwareInformation{
-				Compute: &v1alpha2.ComputeInformation{Processors: []*v1alpha2.Processor{{Manufacturer: "DummyCPU"}}},
-			}},
-		}
-		if err := s.Create(ctx, dummy); err != nil {
-			t.Fatal(err)
-		}
+		s.createDummy(ctx, t, name)
+	}
+}
 
-		before := dummy.DeepCopy()
-		dummy.Status.IsClean = true
+const dummyCPU = "DummyCPU"
 
-		if err := s.Status().Patch(ctx, dummy, client.MergeFrom(before)); err != nil {
-			t.Fatal(err)
-		}
+func (s *acceptance) createDummy(ctx context.Context, t *testing.T, name string) {
+	t.Helper()
+
+	dummy := &v1alpha2.Server{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"dummy-server": ""}},
+		Spec: v1alpha2.ServerSpec{Hardware: &v1alpha2.HardwareInformation{
+			Compute: &v1alpha2.ComputeInformation{Processors: []*v1alpha2.Processor{{Manufacturer: dummyCPU}}},
+		}},
+	}
+	if err := s.Create(ctx, dummy); err != nil {
+		t.Fatal(err)
+	}
+
+	before := dummy.DeepCopy()
+	dummy.Status.IsClean = true
+
+	if err := s.Status().Patch(ctx, dummy, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
 	}
 }
 

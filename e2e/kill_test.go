@@ -85,6 +85,8 @@ type roundabout struct {
 	installation *installation.Installation
 	api          client.Client
 	random       *rand.Rand
+	// system is what machines in use boot, their agents if there is none.
+	system simulated.System
 
 	cyclists   []*cyclist
 	bystanders []*bystander
@@ -110,7 +112,7 @@ func (r *roundabout) add(ctx context.Context, t *testing.T, n int, accepted bool
 
 	made, err := simulated.New(simulated.Config{
 		Number: n, Place: r.installation.Lab, Appliance: installation.Endpoint,
-		Disk: filepath.Join(t.TempDir(), "disk"), Slow: slowDisk,
+		Disk: filepath.Join(t.TempDir(), "disk"), Slow: slowDisk, System: r.system,
 		Switched: func(bool) { r.happened() }, Heard: func(slog.Record) { r.happened() },
 	})
 	m := must(t, made, err)
@@ -141,7 +143,7 @@ func (r *roundabout) add(ctx context.Context, t *testing.T, n int, accepted bool
 		t.Fatal(err)
 	}
 
-	if accepted {
+	if accepted && r.system == nil {
 		useAgent(ctx, t, r.api, m.Name, m.MAC)
 	}
 }
@@ -249,8 +251,10 @@ func (c *cyclist) goAround(ctx context.Context) {
 	}
 }
 
+func (c *cyclist) persist(ctx context.Context, try func(context.Context) error) { persist(ctx, try) }
+
 // persist tries until it works, or ctx ends.
-func (c *cyclist) persist(ctx context.Context, try func(context.Context) error) {
+func persist(ctx context.Context, try func(context.Context) error) {
 	for try(ctx) != nil && ctx.Err() == nil {
 		rest(ctx)
 	}

@@ -13,8 +13,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	controlplanev1 "github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/e2e/lab"
@@ -33,7 +35,10 @@ func (i *Installation) Client() (client.WithWatch, error) {
 	config.QPS = -1 // as fast as the test asks
 
 	types := runtime.NewScheme()
-	if err := errors.Join(v1alpha2.AddToScheme(types), v1alpha3.AddToScheme(types), corev1.AddToScheme(types), eventsv1.AddToScheme(types)); err != nil {
+	if err := errors.Join(
+		v1alpha2.AddToScheme(types), v1alpha3.AddToScheme(types), corev1.AddToScheme(types), eventsv1.AddToScheme(types),
+		clusterv1.AddToScheme(types), controlplanev1.AddToScheme(types),
+	); err != nil {
 		return nil, fmt.Errorf("register types: %w", err)
 	}
 

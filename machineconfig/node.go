@@ -129,6 +129,9 @@ func withHostname(made config.Provider, contract *config.VersionContract, hostna
 	return patched.Config() //nolint:wrapcheck // it is decoded already
 }
 
+// oldestMinor is that of the oldest Talos of which configurations are made, 0.9, as in Sidero.
+const oldestMinor = 9
+
 // contractOf is what Talos of a version expects. None is the newest known.
 func contractOf(version string) (*config.VersionContract, error) {
 	if version == "" {
@@ -136,8 +139,8 @@ func contractOf(version string) (*config.VersionContract, error) {
 	}
 
 	contract, err := config.ParseContractFromVersion(version)
-	if err != nil || contract.Major < 1 {
-		return nil, fmt.Errorf("version of Talos %q must be like v1.13, and not older than v1.0", version)
+	if err != nil || contract.Major < 1 && contract.Minor < oldestMinor {
+		return nil, fmt.Errorf("version of Talos %q must be like v1.13, and not older than v0.9", version)
 	}
 
 	return contract, nil

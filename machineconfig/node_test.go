@@ -85,6 +85,16 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+// TestOldest is what Sidero's acceptance suite asks for.
+func TestOldest(t *testing.T) {
+	node := testNode("controlplane", "v0.9")
+	node.KubernetesVersion = "v1.20.4"
+
+	if _, err := Generate(node, testSecrets(t, "v0.9")); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestGenerateRefuses names what is wrong.
 func TestGenerateRefuses(t *testing.T) {
 	s := testSecrets(t, "v1.5")
@@ -93,7 +103,7 @@ func TestGenerateRefuses(t *testing.T) {
 		`"boss" is no role`:                          func(n *Node) { n.Role = "boss" },
 		`"none" is no role`:                          func(n *Node) { n.Role = "none" },
 		`version of Talos "newest" must be`:          func(n *Node) { n.TalosVersion = "newest" },
-		`version of Talos "v0.14" must be`:           func(n *Node) { n.TalosVersion = "v0.14" },
+		`version of Talos "v0.8" must be`:            func(n *Node) { n.TalosVersion = "v0.8" },
 		`version of Kubernetes "latest" must be`:     func(n *Node) { n.KubernetesVersion = "latest" },
 		`version of Kubernetes "v1.35" must be like`: func(n *Node) { n.KubernetesVersion = "v1.35" },
 	} {

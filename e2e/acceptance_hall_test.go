@@ -120,7 +120,7 @@ type shape struct {
 	name, class, kubernetes, talos string
 	// controls and workers are numbers of machines.
 	controls, workers int
-	// endpoint is the address of the cluster's API, at port 6443.
+	// endpoint is the address of the cluster's API, at port 7443: the appliance's own API is at 6443 of all addresses.
 	endpoint string
 }
 
@@ -140,7 +140,7 @@ func (s shape) manifest(t testing.TB) string {
 
 	return os.Expand(string(must(t, text, err)), func(name string) string {
 		return map[string]string{
-			"CLUSTER_NAME": s.name, "CONTROL_PLANE_ENDPOINT": s.endpoint, "CONTROL_PLANE_PORT": "6443",
+			"CLUSTER_NAME": s.name, "CONTROL_PLANE_ENDPOINT": s.endpoint, "CONTROL_PLANE_PORT": "7443",
 			"CONTROL_PLANE_SERVERCLASS": s.class, "WORKER_SERVERCLASS": s.class,
 			"CONTROL_PLANE_MACHINE_COUNT": strconv.Itoa(s.controls), "WORKER_MACHINE_COUNT": strconv.Itoa(s.workers),
 			"KUBERNETES_VERSION": s.kubernetes, "TALOS_VERSION": s.talos,

@@ -174,6 +174,11 @@ func (s *site) dial(t *testing.T, m *machine) talosapi.Node {
 func (s *site) nodes(ctx context.Context, t *testing.T, want int) []*corev1.Node {
 	t.Helper()
 	eventually(t, func() error { _, err := s.api.Discovery().ServerVersion(); return err })
+	for _, version := range []string{"v1", "coordination.k8s.io/v1"} {
+		if list, err := s.api.Discovery().ServerResourcesForGroupVersion(version); err != nil || len(list.APIResources) == 0 {
+			t.Errorf("of %s there is %+v, %v", version, list, err)
+		}
+	}
 	factory := informers.NewSharedInformerFactory(s.api, 0)
 	lister := factory.Core().V1().Nodes().Lister()
 	informer := factory.Core().V1().Nodes().Informer()

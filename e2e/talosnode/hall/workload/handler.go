@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,7 +48,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	if !asked.IsResourceRequest {
-		h.discover(w, r, asked)
+		h.discover(w, r)
 
 		return
 	}
@@ -63,7 +64,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // discover tells what there is.
-func (h *handler) discover(w http.ResponseWriter, r *http.Request, asked *request.RequestInfo) {
+func (h *handler) discover(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case path == "/version":
 		answer(w, http.StatusOK, version.Info{Major: "1", Minor: "36", GitVersion: h.version, Platform: "stand-in"})
@@ -73,17 +74,26 @@ func (h *handler) discover(w http.ResponseWriter, r *http.Request, asked *reques
 		answer(w, http.StatusOK, metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}})
 	case path == "/apis":
 		answer(w, http.StatusOK, groups())
-	case asked.APIPrefix == "api" || asked.APIPrefix == "apis":
-		if list := resourcesOf(asked.APIGroup, asked.APIVersion); len(list.APIResources) > 0 {
+	default:
+		if list := resourcesOf(groupVersionOf(path)); len(list.APIResources) > 0 {
 			answer(w, http.StatusOK, list)
 
 			return
 		}
 
-		fallthrough
-	default:
 		refuse(w, apierrors.NewNotFound(schema.GroupResource{}, path))
 	}
+}
+
+// groupVersionOf is that of /api/VERSION or /apis/GROUP/VERSION, empty for any other path.
+func groupVersionOf(path string) (group, version string) {
+	if version, ok := strings.CutPrefix(path, "/api/"); ok {
+		return "", version
+	}
+
+	group, version, _ = strings.Cut(strings.TrimPrefix(path, "/apis/"), "/")
+
+	return group, version
 }
 
 // call is one about a resource.

@@ -207,14 +207,14 @@ e2e-servers: deps ## run the life of servers: machines with IPMI, Redfish and ne
 
 .PHONY: e2e-clusters
 e2e-clusters: deps ## make clusters of machines with real firmware, whose nodes stand in for Talos, and take them apart (as root)
-	@$(MAKE) --no-print-directory build tools talosnode
+	@$(MAKE) --no-print-directory build tools talosnode bin/talosctl
 	go test -tags e2e -count=1 -p 1 -timeout 20m ./e2e/talosnode/...
-	go test -tags e2e -count=1 -p 1 -timeout 60m -run '^TestClusters' ./e2e
+	go test -tags e2e -count=1 -p 1 -timeout 120m -run '^TestClusters' ./e2e -args -kills 50
 
 .PHONY: bench
 bench: deps ## measure start, memory, load, polling and boots
 	@$(MAKE) --no-print-directory build tools
-	go test -tags e2e -count=1 -p 1 -timeout 45m -run '^$$' -bench . -benchtime 1x ./controllers ./e2e/...
+	go test -tags e2e -count=1 -p 1 -timeout 90m -run '^$$' -bench . -benchtime 1x ./controllers ./e2e/...
 
 .PHONY: run
 run: build ## run the appliance on this machine's network, with its data in ./data (as root)

@@ -138,6 +138,7 @@ func components() []component {
 				allow("controlplane.cluster.x-k8s.io", "taloscontrolplanes/status")("patch"),
 				allow("cluster.x-k8s.io", "clusters")("get", "list", "watch"),
 				allow("cluster.x-k8s.io", "machines")("get", "list", "watch", "create", "patch", "delete"),
+				allow("cluster.x-k8s.io", "machines/status")("patch"), // whether they are up to date
 				allow("bootstrap.cluster.x-k8s.io", "talosconfigs")("get", "list", "create"),
 				allow(v1alpha3.GroupName, "metalmachinetemplates")("get"),
 				allow(v1alpha3.GroupName, "metalmachines")("create"),

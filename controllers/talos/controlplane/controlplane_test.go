@@ -1,9 +1,12 @@
 package controlplane_test
 
 import (
+	"slices"
 	"testing"
 
 	"k8s.io/utils/ptr"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/cluster-api/util/conditions"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clustertest"
@@ -25,6 +28,9 @@ func TestLife(t *testing.T) {
 	l.change(func(s *v1alpha3.TalosControlPlaneSpec) { s.Version = "v1.36.0" })
 	l.until("all are of the new version", func(p *v1alpha3.TalosControlPlane) bool {
 		return p.Status.Version == "v1.36.0" && p.Status.Replicas == 3 && len(l.talos.Members()) == 3
+	})
+	l.until("clusterctl is told that they are", func(*v1alpha3.TalosControlPlane) bool {
+		return !slices.ContainsFunc(l.machines(), func(m clusterv1.Machine) bool { return !conditions.IsTrue(&m, clusterv1.MachineUpToDateCondition) })
 	})
 
 	l.change(func(s *v1alpha3.TalosControlPlaneSpec) { s.Replicas = ptr.To[int64](1) })

@@ -112,7 +112,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{RequeueAfter: goesOnAfter}, nil
 	}
 
-	err = errors.Join(err, s.unkept)
+	err = errors.Join(err, s.unkept, r.tellMachines(ctx, s))
 	r.describeStatus(s, report{decided, err})
 
 	if err := errors.Join(err, r.record(ctx, before, plane)); err != nil {

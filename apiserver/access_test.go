@@ -199,7 +199,8 @@ func testComponentRights(t *testing.T, a api) {
 		{user: bootstrap.Metadata, verb: "list", group: none, resource: "secrets"},
 		{user: bootstrap.Metadata, verb: "create", group: none, resource: "secrets"},
 		{user: bootstrap.Metadata, verb: "patch", group: metal, resource: "servers"},
-		{user: bootstrap.Metadata, verb: "patch", group: infrastructure, resource: "serverbindings"},
+		{user: bootstrap.Metadata, verb: "patch", group: infrastructure, resource: "serverbindings", allowed: true},
+		{user: bootstrap.Metadata, verb: "delete", group: infrastructure, resource: "serverbindings"},
 
 		{user: bootstrap.ClusterAPI, verb: "watch", group: "apiextensions.k8s.io", resource: "customresourcedefinitions", allowed: true},
 		{user: bootstrap.ClusterAPI, verb: "get", group: "cluster.x-k8s.io", resource: "clusterclasses", allowed: true},

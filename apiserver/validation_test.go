@@ -176,10 +176,10 @@ func testLenience(t *testing.T, a api) {
 		{classes, `"spec":{"configPatches":[{"op":"add","path":"a"}],"strategicPatches":["a: [","machine: {future: hunter2}"]}`,
 			[]string{
 				`spec.configPatches[0].path: Invalid value: "a": must begin with /`, `spec.strategicPatches[0]: Invalid value: "": is no YAML: `,
-				`spec.strategicPatches[1]: Invalid value: "": Talos as it is known here does not take it: unknown keys: machine.future`,
+				`spec.strategicPatches[1]: Invalid value: "": Talos as it is known here does not take it: error decoding document /v1alpha1/ (line 1): unknown keys: machine.future`,
 			}},
 		{servers, `"spec":{"strategicPatches":["machine: {}","machine: {future: 1}"]}`,
-			[]string{`spec.strategicPatches[1]: Invalid value: "": Talos as it is known here does not take it: unknown keys: machine.future`}},
+			[]string{`spec.strategicPatches[1]: Invalid value: "": Talos as it is known here does not take it: error decoding document /v1alpha1/ (line 1): unknown keys: machine.future`}},
 		{classes, `"spec":{"qualifiers":[{"system":{"manufacturer":"Dell Inc."},"memory":{"totalSize":"32 GB"}}]}`,
 			[]string{"spec.qualifiers: is not a list"}},
 		{servers, `"spec":{"accepted":true,"bmc":{"endpoint":"b","userFrom":{"secretKeyRef":{"name":"n","key":"user"}},"passFrom":{"secretKeyRef":{"name":"n","key":"pass"}}}}`,

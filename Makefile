@@ -91,7 +91,7 @@ demo: deps ## show it: three blank machines boot over the network and turn up in
 test: deps ## run all tests, also those with virtual machines (as root)
 	@$(MAKE) --no-print-directory build tools
 	go vet ./...
-	go vet -tags e2e ./e2e/...
+	go vet -tags e2e ./e2e/... ./controllers/...
 	go vet -tags images ./assets ./registration-agent/image
 	go test -p 2 -timeout 10m ./...
 	go test -tags images ./assets ./registration-agent/image
@@ -209,6 +209,8 @@ e2e-servers: deps ## run the life of servers: machines with IPMI, Redfish and ne
 e2e-clusters: deps ## make clusters of machines with real firmware, whose nodes stand in for Talos, and take them apart (as root)
 	@$(MAKE) --no-print-directory build tools talosnode bin/talosctl
 	go test -tags e2e -count=1 -p 1 -timeout 20m ./e2e/talosnode/...
+	go test -tags e2e -count=1 -timeout 20m ./controllers/infrastructure -args -races 1000
+	go test -tags e2e -count=1 -timeout 20m ./controllers/talos/controlplane
 	go test -tags e2e -count=1 -p 1 -timeout 120m -run '^TestClusters' ./e2e -args -kills 50
 
 .PHONY: bench

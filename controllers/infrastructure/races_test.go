@@ -2,6 +2,7 @@ package infrastructure_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -25,9 +26,11 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/talosapi"
 )
 
+//nolint:gochecknoglobals // a flag of the test binary
+var races = flag.Int("races", 100, "how often two machines race for the last server in TestRaces")
+
 const (
-	// races is how often two machines race for the last server, and lanes how many such races go on side by side, each for a server of its own.
-	races = 1000
+	// lanes is how many races go on side by side, each for a server of its own.
 	lanes = 4
 	// comesWithin is how long a racer waits at the start for the other one.
 	comesWithin = 10 * time.Second
@@ -64,7 +67,7 @@ func TestRaces(t *testing.T) {
 
 	for _, l := range all {
 		running.Go(func() {
-			for range races / lanes {
+			for range *races / lanes {
 				if err := l.race(t.Context()); err != nil {
 					t.Error(err)
 
@@ -83,15 +86,15 @@ func TestRaces(t *testing.T) {
 		t.Logf("wins: %v", l.wins)
 	}
 
-	if met != races {
-		t.Errorf("both tried to take the server in %d of %d races", met, races)
+	if met != *races {
+		t.Errorf("both tried to take the server in %d of %d races", met, *races)
 	}
 
 	if left := a.bindings(); len(left) > 0 {
 		t.Errorf("there are still %d bindings", len(left))
 	}
 
-	t.Logf("%d races took %s", races, time.Since(began))
+	t.Logf("%d races took %s", *races, time.Since(began))
 }
 
 func (a *api) lane(name string) *lane {

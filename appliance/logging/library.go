@@ -25,6 +25,7 @@ func harmless() []rule {
 		{"etcd", []string{"setting up serving from embedded etcd failed", "closed"}, stopping},
 		{"etcd", []string{"insecure grpc server due to error", "use of closed network connection"}, stopping},
 		{"kubernetes", []string{"[core]", "createTransport failed"}, "its logger is gRPC's too: a node that is starting does not answer, which whoever asks it tells of"},
+		{"kubernetes", []string{"Unable to write event", "context canceled"}, "the appliance stops, and what it would still tell is in its log"},
 		{"kubernetes", []string{"setting componentGlobalsRegistry in SetFallback"}, "there are no flags of Kubernetes to parse"},
 		{"kubernetes", []string{"The manifest file is empty, ignoring"}, "the list of allowed labels of metrics is optional, and not used"},
 		{"kubernetes", []string{"Skipping API", "because it has no resources"}, "old versions of APIs that are not served on purpose"},

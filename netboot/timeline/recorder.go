@@ -203,7 +203,8 @@ func (w *writer) write(ctx context.Context) {
 		delete(w.held, server)
 		w.written[server] = time.Now()
 
-		if err := w.add(ctx, server, all); client.IgnoreNotFound(err) != nil && ctx.Err() == nil {
+		// A write goes on when ctx ends meanwhile: the API server calls a request that is dropped an error.
+		if err := w.add(context.WithoutCancel(ctx), server, all); client.IgnoreNotFound(err) != nil && ctx.Err() == nil {
 			w.Log.Warn("what a machine did is not written down", "server", server, "reason", err)
 		}
 	}

@@ -80,8 +80,7 @@ not given. docs/clusters.md tells how to go on.`,
 	addClusterFlags(cmd.Flags(), c)
 	wrong = p.readVariables(cmd.Flags())
 	p.completeClusterFlags(cmd)
-	addPlaceFlags(cmd.Flags())
-	cmd.Flags().Lookup("kubeconfig").Usage = "kubeconfig to use (default: the one in $KUBECONFIG, else admin.kubeconfig in --data-dir)"
+	addClientFlags(cmd.Flags())
 	return cmd
 }
 

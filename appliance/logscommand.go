@@ -15,8 +15,7 @@ func (p program) logsCommand() *cobra.Command {
 		Short: "Print what a server's machine has logged",
 		Long: `Print what the kernel of a server's machine and Talos on it have logged, oldest
 first. Machines send that over SideroLink from when Talos has their configuration. The
-last few megabytes are kept of each, also after its cluster is gone, until the Server
-is deleted.
+last few megabytes are kept of each, also after its cluster is gone.
 
 ` + howToName,
 		Example: `  sidero-appliance logs node-7

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
 	"github.com/sidero-appliance/sidero-appliance/metadata/logs"
 )
@@ -49,6 +50,8 @@ func answer(server string, err error) error {
 	if errors.Is(err, logs.ErrNone) {
 		return &apierrors.StatusError{ErrStatus: metav1.Status{
 			Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
+			// Without a name it would be the kind that is not there, which is what another API than an appliance's says.
+			Details: &metav1.StatusDetails{Group: v1alpha2.GroupName, Kind: "servers", Name: server},
 			Message: fmt.Sprintf("the machine of server %s has logged nothing: it does when it runs Talos 1.5 or newer in a cluster, and reaches this appliance by SideroLink", server),
 		}}
 	}

@@ -32,8 +32,8 @@ what its Machine's bootstrap provider made, with the patches of its class and of
 server, its node label, and where it reports to. Nothing is changed.
 
 Secrets are hidden, and so is what may hold one, such as the content of files; keys
-are sorted. With --secrets it is what the machine would get, to the byte. That takes a
-kubeconfig that may read Secrets.
+are sorted. With --secrets it is what the machine would get, to the byte. Either way
+this takes a kubeconfig that may read Secrets.
 
 ` + howToName,
 		Example: `  sidero-appliance config render node-7
@@ -60,8 +60,9 @@ handed out last. What was changed on the machine itself, as by "talosctl apply-c
 is not seen. Nothing is changed: a machine fetches its configuration again after
 "talosctl reset", or when it is made anew.
 
-Secrets are hidden; one that has changed has another mark. --secrets shows them. It
-takes a kubeconfig that may read Secrets, also those in namespace sidero-system.
+Secrets are hidden; one that has changed has another mark. --secrets shows them. Either
+way this takes a kubeconfig that may read Secrets, also those in namespace
+sidero-system.
 
 ` + howToName,
 		Example: `  sidero-appliance config diff node-7`,

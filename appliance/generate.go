@@ -33,7 +33,7 @@ func (p program) generateCommand() *cobra.Command {
 }
 
 func (p program) generateClusterCommand() *cobra.Command {
-	c := &manifest.Cluster{Name: p.variable(manifest.Name), Port: manifest.DefaultPort}
+	c := &manifest.Cluster{Name: p.environmentVariable(manifest.Name), Port: manifest.DefaultPort}
 	var wrong map[string]error
 	cmd := &cobra.Command{
 		Use:   "cluster NAME",
@@ -127,8 +127,8 @@ func count(to **int64) pflag.Value {
 	return variable[*int64]{to, parse, show, "int"}
 }
 
-// variable is one of the environment, empty when it is not there.
-func (p program) variable(name string) string {
+// environmentVariable is one of the environment, empty when it is not there.
+func (p program) environmentVariable(name string) string {
 	for _, entry := range p.environment {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {
 			return value
@@ -141,7 +141,7 @@ func (p program) variable(name string) string {
 func (p program) readVariables(flags *pflag.FlagSet) map[string]error {
 	wrong := map[string]error{}
 	for flag, name := range clusterVariables() {
-		value := p.variable(name)
+		value := p.environmentVariable(name)
 		if value == "" {
 			continue
 		}

@@ -11,22 +11,19 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
-	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	talos "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/bootwindow"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/bootstrap"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/pki"
 	"github.com/sidero-appliance/sidero-appliance/appliance/network"
+	"github.com/sidero-appliance/sidero-appliance/appliance/servers"
 	"github.com/sidero-appliance/sidero-appliance/boottoken"
 	"github.com/sidero-appliance/sidero-appliance/metadata"
 	"github.com/sidero-appliance/sidero-appliance/netboot/bootplan"
@@ -55,7 +52,7 @@ func newConfigurations(s site, config *rest.Config, objects cache.Cache, saw sig
 	if err != nil {
 		return nil, err
 	}
-	live, err := metadataClient(config)
+	live, err := servers.NewClient(config)
 	if err != nil {
 		return nil, err
 	}
@@ -92,27 +89,6 @@ func newConfigurations(s site, config *rest.Config, objects cache.Cache, saw sig
 		Now:     time.Now,
 	})
 	return c, nil
-}
-
-func metadataClient(config *rest.Config) (client.Client, error) {
-	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha2.AddToScheme(scheme), v1alpha3.AddToScheme(scheme), talos.AddToScheme(scheme), clusterv1.AddToScheme(scheme),
-		corev1.AddToScheme(scheme)); err != nil {
-		return nil, fmt.Errorf("register types: %w", err)
-	}
-	m := meta.NewDefaultRESTMapper(nil)
-	m.Add(v1alpha2.GroupVersion.WithKind("Server"), meta.RESTScopeRoot)
-	m.Add(v1alpha3.GroupVersion.WithKind("ServerBinding"), meta.RESTScopeRoot)
-	m.Add(v1alpha3.GroupVersion.WithKind("MetalMachine"), meta.RESTScopeNamespace)
-	m.Add(clusterv1.GroupVersion.WithKind("Machine"), meta.RESTScopeNamespace)
-	m.Add(talos.GroupVersion.WithKind("TalosConfig"), meta.RESTScopeNamespace)
-	m.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
-	m.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
-	live, err := client.New(config, client.Options{Scheme: scheme, Mapper: m})
-	if err != nil {
-		return nil, fmt.Errorf("make client: %w", err)
-	}
-	return live, nil
 }
 
 // bootKey is the key of boot tokens, made when there is none.

@@ -101,11 +101,11 @@ func (l Lookup) machine(ctx context.Context, binding *v1alpha3.ServerBinding) (*
 		return nil, failed("read MetalMachine %s/%s: %w", ref.Namespace, ref.Name, err)
 	}
 
-	if !given(metalMachine, binding) {
+	if !binding.IsOf(metalMachine) {
 		return nil, failed("MetalMachine %s/%s is another one than the server was given to, which had its name", ref.Namespace, ref.Name)
 	}
 
-	owner, ok := owningMachine(metalMachine)
+	owner, ok := OwningMachine(metalMachine)
 	if !ok {
 		return nil, failed("MetalMachine %s/%s has no owner: no Machine of Cluster API", ref.Namespace, ref.Name)
 	}
@@ -118,16 +118,8 @@ func (l Lookup) machine(ctx context.Context, binding *v1alpha3.ServerBinding) (*
 	return machine, nil
 }
 
-// given tells whether a MetalMachine is the one that a server was given to, and not a later one of its name. One that was moved here
-// has another UID, and knows its server.
-func given(machine *v1alpha3.MetalMachine, binding *v1alpha3.ServerBinding) bool {
-	uid, ref := binding.Spec.MetalMachineRef.UID, machine.Spec.ServerRef
-
-	return uid == "" || uid == machine.UID || ref != nil && ref.Name == binding.Name
-}
-
-// owningMachine is the name of the Machine that owns an object, in whichever version the reference has it.
-func owningMachine(o metav1.Object) (string, bool) {
+// OwningMachine is the name of the Machine that owns an object, in whichever version the reference has it.
+func OwningMachine(o metav1.Object) (string, bool) {
 	for _, owner := range o.GetOwnerReferences() {
 		version, err := schema.ParseGroupVersion(owner.APIVersion)
 		if err == nil && version.Group == clusterv1.GroupVersion.Group && owner.Kind == "Machine" {

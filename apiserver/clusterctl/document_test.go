@@ -21,8 +21,8 @@ import (
 // typedWithin bounds all commands of the document together.
 const typedWithin = 4 * time.Minute
 
-// document types the commands of docs/clusters.md, in their order, where there are servers enough and none that boots.
-func (h *hall) document(t *testing.T) {
+// typeDocument types the commands of docs/clusters.md, in their order, where there are servers enough and none that boots.
+func (h *hall) typeDocument(t *testing.T) {
 	var script strings.Builder
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(document(t), -1) {
 		script.WriteString(block[1])

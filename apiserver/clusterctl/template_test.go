@@ -93,7 +93,7 @@ func TestTemplates(t *testing.T) {
 		}, "--from", filepath.Join("testdata", "sidero-template.yaml"))
 	})
 	t.Run("the appliance's", func(t *testing.T) { h.try(t, "new", nil) })
-	t.Run("docs/clusters.md", h.document) // here, because a process has one set of Cluster API's controllers
+	t.Run("docs/clusters.md", h.typeDocument) // here, because a process has one set of Cluster API's controllers
 
 	for _, line := range h.Log.Since(0, "forbidden", "Forbidden") {
 		t.Error(line)

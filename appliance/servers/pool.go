@@ -43,7 +43,7 @@ type Pool struct {
 	Poll time.Duration
 }
 
-// NewClient makes the client of a Pool.
+// NewClient makes a client of the kinds that commands of people, and machine configurations, are made of.
 func NewClient(config *rest.Config) (client.Client, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(v1alpha2.AddToScheme(scheme), v1alpha3.AddToScheme(scheme), talos.AddToScheme(scheme), clusterv1.AddToScheme(scheme),

@@ -73,10 +73,8 @@ func (p *Pool) machine(ctx context.Context, binding *v1alpha3.ServerBinding) (*v
 		return nil, p.explain(fmt.Errorf("look who uses it: %w", err))
 	}
 
-	// Another one may have its name by now, with another server.
-	another := ref.UID != "" && ref.UID != machine.UID
-	if another && (machine.Spec.ServerRef == nil || machine.Spec.ServerRef.Name != binding.Name) {
-		return nil, nil //nolint:nilnil // it is gone
+	if !binding.IsOf(machine) {
+		return nil, nil //nolint:nilnil // it is gone: another one has its name by now, with another server
 	}
 
 	return machine, nil

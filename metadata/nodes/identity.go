@@ -23,21 +23,10 @@ const (
 
 // Identity reads the installation's, and makes it when there is none. The client reads without a cache.
 func Identity(ctx context.Context, c client.Client) (siderolink.Identity, error) {
-	made, err := siderolink.NewIdentity()
-	if err != nil {
-		return siderolink.Identity{}, fmt.Errorf("make identity of SideroLink: %w", err)
-	}
-
-	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: SecretNamespace, Name: SecretName, Labels: map[string]string{moveLabel: ""}},
-		Type:       corev1.SecretTypeOpaque,
-		Data:       made.Data(),
-	}
-
-	err = c.Get(ctx, client.ObjectKeyFromObject(secret), secret)
+	secret, err := stored(ctx, c)
 	if apierrors.IsNotFound(err) {
-		if err = c.Create(ctx, secret); apierrors.IsAlreadyExists(err) {
-			err = c.Get(ctx, client.ObjectKeyFromObject(secret), secret)
+		if err = create(ctx, c); err == nil || apierrors.IsAlreadyExists(err) {
+			secret, err = stored(ctx, c)
 		}
 	}
 
@@ -52,4 +41,23 @@ func Identity(ctx context.Context, c client.Client) (siderolink.Identity, error)
 	}
 
 	return identity, nil
+}
+
+func stored(ctx context.Context, c client.Client) (*corev1.Secret, error) {
+	secret := &corev1.Secret{}
+
+	return secret, c.Get(ctx, client.ObjectKey{Namespace: SecretNamespace, Name: SecretName}, secret) //nolint:wrapcheck // by the caller
+}
+
+func create(ctx context.Context, c client.Client) error {
+	made, err := siderolink.NewIdentity()
+	if err != nil {
+		return fmt.Errorf("make identity of SideroLink: %w", err)
+	}
+
+	return c.Create(ctx, &corev1.Secret{ //nolint:wrapcheck // by the caller
+		ObjectMeta: metav1.ObjectMeta{Namespace: SecretNamespace, Name: SecretName, Labels: map[string]string{moveLabel: ""}},
+		Type:       corev1.SecretTypeOpaque,
+		Data:       made.Data(),
+	})
 }

@@ -83,12 +83,17 @@ func TestIdentity(t *testing.T) {
 	if _, moves := secret.Labels["clusterctl.cluster.x-k8s.io/move"]; !moves {
 		t.Error("clusterctl would not move it")
 	}
-	secret.Data["private-key"] = []byte("broken")
-	if err := c.Update(t.Context(), secret); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := nodes.Identity(t.Context(), c); err == nil || !strings.Contains(err.Error(), "default/siderolink") || strings.Contains(err.Error(), first.Installation) {
-		t.Errorf("a broken one: %v", err)
+	for _, key := range []string{"broken", ""} {
+		secret.Data["private-key"] = []byte(key)
+		if key == "" {
+			delete(secret.Data, "private-key")
+		}
+		if err := c.Update(t.Context(), secret); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := nodes.Identity(t.Context(), c); err == nil || !strings.Contains(err.Error(), "default/siderolink") || strings.Contains(err.Error(), first.Installation) {
+			t.Errorf("with the key %q: %v", key, err)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/metadata"
 	"github.com/sidero-appliance/sidero-appliance/metadata/events"
 	"github.com/sidero-appliance/sidero-appliance/metadata/logs"
 )
@@ -62,10 +62,8 @@ func (r *Reports) Sender(ctx context.Context, tunnel netip.Addr) logs.Sender {
 		return from // the lines are better kept without the other names than not
 	}
 
-	for _, owner := range machine.OwnerReferences {
-		if group, _, _ := strings.Cut(owner.APIVersion, "/"); group == clusterv1.GroupVersion.Group && owner.Kind == "Machine" {
-			from.Machine = owner.Name
-		}
+	if binding.IsOf(machine) {
+		from.Machine, _ = metadata.OwningMachine(machine)
 	}
 
 	return from

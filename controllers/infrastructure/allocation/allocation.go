@@ -179,7 +179,7 @@ func list(counts map[string]int) string {
 // none, and the binding when it is free.
 func Named(name string, s *v1alpha2.Server, machine *v1alpha3.MetalMachine, binding *v1alpha3.ServerBinding) error {
 	switch {
-	case binding != nil && IsOf(binding, machine):
+	case binding != nil && binding.IsOf(machine):
 		return nil
 	case binding != nil:
 		ref := binding.Spec.MetalMachineRef
@@ -194,17 +194,4 @@ func Named(name string, s *v1alpha2.Server, machine *v1alpha3.MetalMachine, bind
 	default:
 		return nil
 	}
-}
-
-// IsOf tells whether a binding is of a machine, and not of a former one of the same name, whose server holds its data. A machine
-// that was restored from a backup has another UID, and names its server.
-func IsOf(binding *v1alpha3.ServerBinding, machine *v1alpha3.MetalMachine) bool {
-	ref := binding.Spec.MetalMachineRef
-	if ref.Namespace != machine.Namespace || ref.Name != machine.Name {
-		return false
-	}
-
-	named := machine.Spec.ServerRef != nil && machine.Spec.ServerRef.Name == binding.Name
-
-	return ref.UID == "" || ref.UID == machine.UID || named
 }

@@ -168,7 +168,7 @@ func TestNamed(t *testing.T) {
 	}
 
 	machine.Spec.ServerRef = &corev1.ObjectReference{Name: "a"}
-	if !allocation.IsOf(&former, machine) {
+	if !former.IsOf(machine) {
 		t.Error("a restored machine does not have its server")
 	}
 }

@@ -169,7 +169,7 @@ func (r *Reconciler) take(ctx context.Context, machine *v1alpha3.MetalMachine, n
 	err := r.Client.Create(ctx, binding)
 	if apierrors.IsAlreadyExists(err) {
 		binding, err = r.find(ctx, name)
-		if err == nil && (binding == nil || !allocation.IsOf(binding, machine)) {
+		if err == nil && (binding == nil || !binding.IsOf(machine)) {
 			r.claims.Delete(machine.UID)
 
 			return nil, nil //nolint:nilnil // as told

@@ -22,7 +22,6 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
-	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/allocation"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/reset"
 )
 
@@ -224,7 +223,7 @@ func (r *Reconciler) bindingsOf(ctx context.Context, machine *v1alpha3.MetalMach
 	}
 
 	for i := range known.Items {
-		if allocation.IsOf(&known.Items[i], machine) {
+		if known.Items[i].IsOf(machine) {
 			names[known.Items[i].Name] = true
 		}
 	}
@@ -239,7 +238,7 @@ func (r *Reconciler) bindingsOf(ctx context.Context, machine *v1alpha3.MetalMach
 			return nil, err
 		}
 
-		if binding != nil && allocation.IsOf(binding, machine) {
+		if binding != nil && binding.IsOf(machine) {
 			bindings = append(bindings, binding)
 		}
 	}

@@ -26,7 +26,6 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
-	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/allocation"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/reset"
 )
 
@@ -146,7 +145,7 @@ func (r *reconciler) server(ctx context.Context, machine *v1alpha3.MetalMachine)
 	key := client.ObjectKey{Name: machine.Spec.ServerRef.Name}
 
 	binding := &v1alpha3.ServerBinding{}
-	if found, err := contract.Find(ctx, r.live, key, binding); !found || !allocation.IsOf(binding, machine) {
+	if found, err := contract.Find(ctx, r.live, key, binding); !found || !binding.IsOf(machine) {
 		return "", "", err //nolint:wrapcheck // it names the object
 	}
 

@@ -23,7 +23,6 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
-	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/allocation"
 )
 
 const (
@@ -145,7 +144,7 @@ func (r *reconciler) node(ctx context.Context, w *workload, m *v1alpha3.MetalMac
 // reach writes how a Node is reached into the binding of its machine, unless the machine itself has told that.
 func (r *reconciler) reach(ctx context.Context, m *v1alpha3.MetalMachine, node *corev1.Node) error {
 	binding := &v1alpha3.ServerBinding{}
-	if found, err := contract.Find(ctx, r.client, client.ObjectKey{Name: m.Spec.ServerRef.Name}, binding); !found || !allocation.IsOf(binding, m) {
+	if found, err := contract.Find(ctx, r.client, client.ObjectKey{Name: m.Spec.ServerRef.Name}, binding); !found || !binding.IsOf(m) {
 		return err //nolint:wrapcheck // it names the object
 	}
 

@@ -2,7 +2,6 @@ package serverbinding
 
 import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
-	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/allocation"
 )
 
 // orphan tells whether the machine that a binding was made for is gone, and has not given its server back: somebody took its
@@ -13,5 +12,5 @@ func orphan(binding *v1alpha3.ServerBinding, machine *v1alpha3.MetalMachine) boo
 		return false
 	}
 
-	return machine == nil || !allocation.IsOf(binding, machine)
+	return machine == nil || !binding.IsOf(machine)
 }

@@ -31,7 +31,8 @@ const (
 )
 
 const (
-	// answersWithin bounds what is asked of a machine that may have gone: its connections end then.
+	// A machine that has said nothing for asksAfter is asked whether it is there. Its connections end when it has not answered within
+	// answersWithin.
 	asksAfter     = 2 * time.Minute
 	answersWithin = 30 * time.Second
 

@@ -132,21 +132,26 @@ func (p *poller) expect(server string, state power.State, asked bool) {
 	m.last.told, m.switched = state, time.Now()
 	m.last.defies = m.last.defies && !asked
 	m.switches++
+	m.lookSoon()
+}
 
+// lookSoon has the machine looked at before its time.
+func (m *polled) lookSoon() {
 	select {
 	case m.wake <- struct{}{}:
-	default:
+	default: // it will be
 	}
 }
 
-// failed is told why a machine could not be switched. That counts until it is looked at the next time: what was seen before says
-// nothing of whether the control works.
+// failed is told why a machine could not be switched. That counts until it is looked at the next time, which is soon: what was seen
+// before says nothing of whether the control works.
 func (p *poller) failed(server string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
 	if m := p.machines[server]; m != nil {
 		m.last.err = err
+		m.lookSoon()
 	}
 }
 
@@ -163,7 +168,7 @@ func (p *poller) run(ctx context.Context, server string, m *polled) {
 
 			return
 		case <-m.wake:
-			// BMCs need a moment before they tell the truth about what they were just told to do.
+			// BMCs need a moment before they tell the truth about what they were just told to do, or work again.
 			pause.Reset(p.every / 12)
 
 			select {
@@ -208,6 +213,10 @@ func (p *poller) look(ctx context.Context, server string, m *polled) {
 	m.untold = m.untold || !now.same(before)
 	news := m.untold
 	p.mu.Unlock()
+
+	if now.err != nil && before.err == nil { // once is nothing yet
+		m.lookSoon()
+	}
 
 	if news && p.changed(server) {
 		p.mu.Lock()

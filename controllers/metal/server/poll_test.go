@@ -244,3 +244,66 @@ func TestDefiance(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// flaky fails one call, and works then.
+type flaky struct {
+	power.Driver
+
+	looks int
+}
+
+func (f *flaky) State(context.Context) (power.State, error) {
+	if f.looks++; f.looks == 1 {
+		return power.Unknown, errors.New("busy")
+	}
+
+	return power.On, nil
+}
+
+// TestLooksSoon has one failure count for seconds, not for as long as a machine is left alone that goes on to fail.
+func TestLooksSoon(t *testing.T) {
+	const soon = 10 * time.Second
+
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		machine := &flaky{}
+		p := &poller{every: time.Minute, machines: map[string]*polled{}, changed: func(string) bool { return true }}
+		follow := func() reading { return p.follow(ctx, "a", machine) }
+
+		follow()
+		synctest.Wait()
+
+		if follow().err == nil {
+			t.Error("the first look has not failed")
+		}
+
+		time.Sleep(soon)
+
+		if got := follow(); got != (reading{state: power.On}) {
+			t.Errorf("after a look that failed: %+v", got)
+		}
+
+		p.failed("a", errors.New("busy"))
+		time.Sleep(soon)
+
+		if got := follow(); got != (reading{state: power.On}) {
+			t.Errorf("after a switch that failed: %+v", got)
+		}
+
+		looks := machine.looks
+		p.machines["a"].driver = &broken{err: errors.New("gone")}
+
+		time.Sleep(time.Minute + soon)
+
+		p.machines["a"].driver = machine
+
+		time.Sleep(time.Minute)
+
+		if got := follow(); got.err != nil || machine.looks > looks+2 {
+			t.Errorf("after a minute without an answer: %+v, looked at %d times", got, machine.looks-looks)
+		}
+
+		stop()
+		synctest.Wait()
+	})
+}

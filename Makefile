@@ -214,7 +214,7 @@ e2e-clusters: deps ## make clusters of machines with real firmware, whose nodes 
 	go test -tags e2e -count=1 -p 1 -timeout 120m -run '^TestClusters' ./e2e -args -kills 50
 
 .PHONY: bench
-bench: deps ## measure start, memory, load, polling and boots
+bench: deps ## measure start, memory, load, polling, boots and clusters
 	@$(MAKE) --no-print-directory build tools
 	go test -tags e2e -count=1 -p 1 -timeout 90m -run '^$$' -bench . -benchtime 1x ./controllers ./e2e/...
 

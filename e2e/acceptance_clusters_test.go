@@ -355,6 +355,10 @@ func (s *acceptance) serverRefRestored(ctx context.Context, t *testing.T) {
 		t.Fatal(err)
 	}
 
+	if len(bindings.Items) == 0 {
+		t.Error("no machine has a server")
+	}
+
 	for _, b := range bindings.Items {
 		machine := &v1alpha3.MetalMachine{ObjectMeta: metav1.ObjectMeta{Namespace: b.Spec.MetalMachineRef.Namespace, Name: b.Spec.MetalMachineRef.Name}}
 		s.change(ctx, t, machine, `{"spec":{"serverRef":null}}`)

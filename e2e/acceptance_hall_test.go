@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -12,12 +13,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"google.golang.org/grpc/grpclog"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -38,6 +41,9 @@ import (
 const asHall = "SIDERO_APPLIANCE_TEST_HALL"
 
 func TestMain(m *testing.M) {
+	// Programs that stand for machines dial an appliance that was killed until it is there again, and gRPC tells of each time.
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, os.Stderr))
+
 	socket := os.Getenv(asHall)
 	if socket == "" {
 		os.Exit(m.Run())
@@ -90,6 +96,10 @@ func nodesBeside(ctx context.Context, t testing.TB, i *installation.Installation
 
 		if t.Failed() {
 			showLog(t, said.Path())
+		}
+
+		if err := said.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 
@@ -155,9 +165,16 @@ func serveReleases(ctx context.Context, t testing.TB, i *installation.Installati
 	files := http.NewServeMux()
 	files.HandleFunc("GET /talos/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) })
 
-	listener, err := i.Lab.Listen(ctx, "tcp", outside)
+	serve(ctx, t, i, &http.Server{Addr: outside, Handler: files})
+}
+
+// serve has a server at its address inside the lab until the test ends.
+func serve(ctx context.Context, t testing.TB, i *installation.Installation, server *http.Server) {
+	t.Helper()
+
+	listener, err := i.Lab.Listen(ctx, "tcp", server.Addr)
 	listener = must(t, listener, err)
-	server := &http.Server{Handler: files, ReadHeaderTimeout: time.Minute}
+	server.ReadHeaderTimeout = time.Minute
 
 	go server.Serve(listener)
 	t.Cleanup(func() { server.Close() })
@@ -224,11 +241,9 @@ func healthy(ctx context.Context, i *installation.Installation, c client.Client,
 
 	ready := 0
 
-	for _, n := range list.Items {
-		for _, condition := range n.Status.Conditions {
-			if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
-				ready++
-			}
+	for n := range list.Items {
+		if isReady(&list.Items[n]) {
+			ready++
 		}
 	}
 
@@ -237,4 +252,10 @@ func healthy(ctx context.Context, i *installation.Installation, c client.Client,
 	}
 
 	return nil
+}
+
+func isReady(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
 }

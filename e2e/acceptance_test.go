@@ -59,7 +59,7 @@ func acceptanceArgs(more ...string) []string {
 	}, more...)
 }
 
-// step is one of the suite's, with its limit.
+// step is a part of a test that the next ones build on, with its limit.
 type step struct {
 	name  string
 	limit time.Duration
@@ -75,7 +75,10 @@ func walk(ctx context.Context, t *testing.T, steps []step) {
 			ctx, cancel := context.WithTimeout(ctx, step.limit)
 			defer cancel()
 
+			began := time.Now()
+
 			step.run(ctx, t)
+			t.Logf("%s after %s", step.name, time.Since(began).Round(time.Second))
 		})
 		if !passed {
 			t.Fatal("the next steps build on this one")
@@ -104,7 +107,7 @@ func (s *acceptance) prepare(ctx context.Context, t *testing.T, system simulated
 		})
 		m := must(t, made, err)
 		s.machines = append(s.machines, m)
-		s.serve(ctx, t, powerAPI(n), switches(m))
+		serve(ctx, t, s.installation, &http.Server{Addr: powerAPI(n), Handler: switches(m)})
 
 		t.Cleanup(func() {
 			if err := m.Close(); err != nil {
@@ -112,17 +115,6 @@ func (s *acceptance) prepare(ctx context.Context, t *testing.T, system simulated
 			}
 		})
 	}
-}
-
-func (s *acceptance) serve(ctx context.Context, t *testing.T, address string, handler http.Handler) {
-	t.Helper()
-
-	listener, err := s.installation.Lab.Listen(ctx, "tcp", address)
-	listener = must(t, listener, err)
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
-
-	go server.Serve(listener)
-	t.Cleanup(func() { server.Close() })
 }
 
 // powerAPI is where a machine's power API is.

@@ -33,19 +33,11 @@ const (
 // nevertheless. That no machine was wiped once too often, and no node restarted that was ready, is held against what the machines
 // themselves have written down.
 func TestClustersKilled(t *testing.T) {
-	seed := *cycleSeed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-
-	t.Logf("-seed %d -kills %d", seed, *cycleKills)
-
 	ctx, i := start(t, 8*time.Minute+time.Duration(*cycleKills)*4*longestLife, "--talos-release-url", "http://"+outside+"/talos")
 	serveReleases(ctx, t, i)
 
 	r := &roundabout{
-		installation: i, api: admin(t, i), random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // to repeat it
-		events: make(chan struct{}, 1), system: nodesBeside(ctx, t, i).boot,
+		installation: i, api: admin(t, i), random: chance(t), events: make(chan struct{}, 1), system: nodesBeside(ctx, t, i).boot,
 	}
 
 	for n := range breeders*breedersMachines + 1 {
@@ -59,17 +51,7 @@ func TestClustersKilled(t *testing.T) {
 
 	r.breed(ctx, t)
 
-	for n := range *cycleKills {
-		r.live(ctx, t, n)
-		r.kill(t)
-	}
-
-	if err := i.WaitReady(ctx); err != nil {
-		t.Fatal(err)
-	}
-
-	r.end()
-	r.check(ctx, t)
+	r.killAll(ctx, t)
 
 	for _, c := range r.cyclists {
 		c.checkRestarts(t)
@@ -82,6 +64,7 @@ func (r *roundabout) breed(ctx context.Context, t *testing.T) {
 
 	asked, stop := context.WithCancel(ctx)
 	r.stop = stop
+	t.Cleanup(r.working.Wait) // the test's context is over by then
 
 	var mu sync.Mutex
 
@@ -195,6 +178,10 @@ func (b *brood) members(ctx context.Context) ([]*cyclist, error) {
 		}
 
 		members = append(members, b.cyclists[at])
+	}
+
+	if len(members) != b.controls+b.workers {
+		return nil, fmt.Errorf("%s has %d machines", b.name, len(members))
 	}
 
 	return members, nil

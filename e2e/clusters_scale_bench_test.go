@@ -32,7 +32,7 @@ var (
 )
 
 const (
-	// clustersWithin bounds the benchmark, clustersWave how many machines are made ready at once.
+	// clustersBenchWithin bounds the benchmark, clustersWave is how many machines are made ready at once.
 	clustersBenchWithin = 40 * time.Minute
 	clustersWave        = 50
 )

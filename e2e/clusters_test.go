@@ -15,14 +15,12 @@ import (
 	"time"
 
 	"github.com/siderolabs/talos/pkg/machinery/constants"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/e2e/bmc"
 	"github.com/sidero-appliance/sidero-appliance/e2e/installation"
 	"github.com/sidero-appliance/sidero-appliance/e2e/lab"
@@ -50,43 +48,30 @@ const (
 // TestClusters makes a cluster of machines with real firmware by Sidero's own template, and takes it apart again. What runs on the
 // machines is e2e/talosnode, a stand-in for Talos.
 func TestClusters(t *testing.T) {
-	if _, err := os.Stat(filepath.Join(talosNode, "manifest.json")); err != nil {
-		t.Fatalf("%v: run \"make talosnode\"", err)
+	for file, target := range map[string]string{filepath.Join(talosNode, "manifest.json"): "talosnode", "../bin/talosctl": "bin/talosctl"} {
+		if _, err := os.Stat(file); err != nil {
+			t.Fatalf("%v: run \"make %s\"", err, target)
+		}
 	}
 
 	ctx, i := start(t, clustersWithin, "--talos-release-url", "http://"+releases+"/talos")
 	c := &clusters{Installation: i, api: admin(t, i), whole: t}
-	c.serveReleases(ctx, t)
+	c.serveNode(ctx, t)
 	c.openEndpoint(ctx, t)
 
-	for _, step := range []struct {
-		name  string
-		limit time.Duration
-		run   func(context.Context, *testing.T)
-	}{
+	walk(ctx, t, []step{
 		{"machines are clean", machinesWithin, c.prepare},
 		{"a cluster is made", clusterWithin, c.create},
 		{"two workers", clusterWithin, c.scale("machinedeployment/lab-workers", 2, 3)},
 		{"one worker again", clusterWithin, c.scale("machinedeployment/lab-workers", 1, 2)},
+		{"a worker that is reset gets its configuration again", clusterWithin, c.reset},
 		{"a worker that is off is remediated", clusterWithin, c.remediate},
 		{"three of a control plane", 2 * clusterWithin, c.scale("taloscontrolplane/lab-cp", 3, 4)},
 		{"one of a control plane", clusterWithin, c.scale("taloscontrolplane/lab-cp", 1, 2)},
 		{"a cluster is deleted", machinesWithin, c.remove},
-		{"a second cluster of the same machines", clusterWithin, c.create},
-	} {
-		passed := t.Run(step.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(ctx, step.limit)
-			defer cancel()
-
-			began := time.Now()
-
-			step.run(ctx, t)
-			t.Logf("%s after %s", step.name, time.Since(began).Round(time.Second))
-		})
-		if !passed {
-			t.Fatal("the next steps build on this one")
-		}
-	}
+		{"a second cluster of the same machines, while the appliance is killed", 2 * clusterWithin, c.createKilled},
+		{"a cluster is deleted, while the appliance is killed", 2 * machinesWithin, c.removeKilled},
+	})
 }
 
 // clusters are what the steps work with.
@@ -99,12 +84,9 @@ type clusters struct {
 	whole *testing.T
 }
 
-// serveReleases serves the stand-in's files, whichever version of Talos is asked for.
-func (c *clusters) serveReleases(ctx context.Context, t *testing.T) {
+// serveNode serves the stand-in's files, whichever version of Talos is asked for.
+func (c *clusters) serveNode(ctx context.Context, t *testing.T) {
 	t.Helper()
-
-	listener, err := c.Lab.Listen(ctx, "tcp", releases)
-	listener = must(t, listener, err)
 
 	files := http.NewServeMux()
 	files.HandleFunc("GET /talos/{version}/{file}", func(w http.ResponseWriter, r *http.Request) {
@@ -112,9 +94,7 @@ func (c *clusters) serveReleases(ctx context.Context, t *testing.T) {
 		http.ServeFile(w, r, filepath.Join(talosNode, name))
 	})
 
-	server := &http.Server{Handler: files, ReadHeaderTimeout: time.Minute}
-	go server.Serve(listener)
-	t.Cleanup(func() { server.Close() })
+	serve(ctx, t, c.Installation, &http.Server{Addr: releases, Handler: files})
 }
 
 // nodeKinds are machines of two firmwares, all with IPMI: as many as the largest cluster of the test has.
@@ -158,21 +138,7 @@ func (c *clusters) prepare(ctx context.Context, t *testing.T) {
 func (c *clusters) machine(k kind) *managed {
 	m := &managed{Installation: c.Installation, client: c.api, machine: bmc.NewMachine(c.Lab, k.machine)}
 
-	c.whole.Cleanup(func() {
-		if m.bmc != nil {
-			if err := m.bmc.Close(); err != nil {
-				c.whole.Error(err)
-			}
-		}
-
-		if vm := m.machine.VM(); vm != nil && c.whole.Failed() {
-			showLog(c.whole, vm.Console.Path())
-		}
-
-		if err := m.machine.Close(); err != nil {
-			c.whole.Error(err)
-		}
-	})
+	m.closeAtEnd(c.whole)
 
 	return m
 }
@@ -196,6 +162,13 @@ spec:
 
 // create applies Sidero's template, and waits for a cluster.
 func (c *clusters) create(ctx context.Context, t *testing.T) {
+	c.applyTemplate(ctx, t)
+	c.untilWhole(ctx, t, 2)
+}
+
+func (c *clusters) applyTemplate(ctx context.Context, t *testing.T) {
+	t.Helper()
+
 	for name, value := range map[string]string{
 		"CLUSTER_NAME": clusterName, "CONTROL_PLANE_ENDPOINT": endpointAddress, "CONTROL_PLANE_PORT": "6443",
 		"CONTROL_PLANE_SERVERCLASS": nodeClass, "WORKER_SERVERCLASS": nodeClass,
@@ -210,9 +183,14 @@ func (c *clusters) create(ctx context.Context, t *testing.T) {
 	file, err := filepath.Abs(template)
 	manifest, err2 := c.Tool(ctx, "", "clusterctl", "generate", "yaml", "--from", must(t, file, err))
 	c.apply(ctx, t, must(t, manifest, err2))
+}
 
-	c.untilRunning(ctx, t, 2)
-	c.checkNodes(ctx, t, 2)
+// untilWhole waits until so many machines are nodes that are ready, and nobody has anything to complain about.
+func (c *clusters) untilWhole(ctx context.Context, t *testing.T, count int) {
+	t.Helper()
+
+	c.untilRunning(ctx, t, count)
+	c.checkNodes(ctx, t, count)
 	c.checkTools(ctx, t)
 }
 
@@ -228,9 +206,7 @@ func (c *clusters) scale(what string, to, all int) func(context.Context, *testin
 	return func(ctx context.Context, t *testing.T) {
 		said, err := c.Kubectl(ctx, "scale", what, "--replicas", strconv.Itoa(to))
 		must(t, said, err)
-		c.untilRunning(ctx, t, all)
-		c.checkNodes(ctx, t, all)
-		c.checkTools(ctx, t)
+		c.untilWhole(ctx, t, all)
 	}
 }
 
@@ -238,23 +214,18 @@ func (c *clusters) scale(what string, to, all int) func(context.Context, *testin
 func (c *clusters) untilRunning(ctx context.Context, t *testing.T, count int) {
 	t.Helper()
 
-	machines := &unstructured.UnstructuredList{}
-	machines.SetAPIVersion("cluster.x-k8s.io/v1beta2")
-	machines.SetKind("MachineList")
-
 	eventually(ctx, t, func() error {
-		if err := c.api.List(ctx, machines); err != nil {
+		var machines clusterv1.MachineList
+		if err := c.api.List(ctx, &machines); err != nil {
 			return err
 		}
 
-		var phases []string
-
-		for _, m := range machines.Items {
-			phase, _, _ := unstructured.NestedString(m.Object, "status", "phase")
-			phases = append(phases, phase)
+		var phases []clusterv1.MachinePhase
+		for n := range machines.Items {
+			phases = append(phases, machines.Items[n].Status.GetTypedPhase())
 		}
 
-		if !slices.Equal(phases, slices.Repeat([]string{"Running"}, count)) {
+		if !slices.Equal(phases, slices.Repeat([]clusterv1.MachinePhase{clusterv1.MachinePhaseRunning}, count)) {
 			return fmt.Errorf("machines are %q", phases)
 		}
 
@@ -292,11 +263,8 @@ func (c *clusters) checkNodes(ctx context.Context, t *testing.T, count int) {
 		}
 
 		for _, n := range nodes.Items {
-			ready := slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-				return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-			})
-			if server := n.Labels["metal.sidero.dev/uuid"]; !ready || server == "" || n.Spec.ProviderID != "sidero://"+server {
-				return fmt.Errorf("node %s: ready=%t, label %q, provider ID %q", n.Name, ready, server, n.Spec.ProviderID)
+			if server := n.Labels["metal.sidero.dev/uuid"]; !isReady(&n) || server == "" || n.Spec.ProviderID != "sidero://"+server {
+				return fmt.Errorf("node %s: ready=%t, label %q, provider ID %q", n.Name, isReady(&n), server, n.Spec.ProviderID)
 			}
 		}
 
@@ -321,67 +289,5 @@ func (c *clusters) checkTools(ctx context.Context, t *testing.T) {
 		}
 
 		return nil
-	})
-}
-
-// healthCheck has workers switched off and on that are not there for half a minute.
-const healthCheck = `
-apiVersion: infrastructure.cluster.x-k8s.io/v1alpha3
-kind: MetalRemediationTemplate
-metadata: {name: power-cycle}
-spec: {template: {spec: {strategy: {retryLimit: 2, timeout: 10m}}}}
----
-apiVersion: cluster.x-k8s.io/v1beta1
-kind: MachineHealthCheck
-metadata: {name: lab-workers}
-spec:
-  clusterName: lab
-  selector: {matchLabels: {cluster.x-k8s.io/deployment-name: lab-workers}}
-  nodeStartupTimeout: 15m
-  unhealthyConditions:
-  - {type: Ready, status: Unknown, timeout: 30s}
-  - {type: Ready, status: "False", timeout: 30s}
-  remediationTemplate: {apiVersion: infrastructure.cluster.x-k8s.io/v1alpha3, kind: MetalRemediationTemplate, name: power-cycle}
-`
-
-// remediate pulls the plug of a worker, which is switched on again by its MachineHealthCheck and stays the same Machine.
-func (c *clusters) remediate(ctx context.Context, t *testing.T) {
-	c.apply(ctx, t, healthCheck)
-
-	worker, err := c.Kubectl(ctx, "get", "metalmachines", "-l", "!cluster.x-k8s.io/control-plane", "-o", "jsonpath={.items[0].spec.serverRef.name}")
-	worker = must(t, worker, err)
-
-	at := slices.IndexFunc(c.machines, func(m *managed) bool { return m.name == worker })
-	if at < 0 {
-		t.Fatalf("no machine is %q", worker)
-	}
-
-	m := c.machines[at]
-	must(t, 0, m.machine.TurnOff())
-	m.untilOn(ctx, t, true)
-	c.untilRunning(ctx, t, 2)
-	c.checkNodes(ctx, t, 2)
-
-	still, err := c.Kubectl(ctx, "get", "serverbinding", worker, "-o", "name")
-	must(t, still, err)
-}
-
-// remove deletes the cluster, and waits until its servers are clean and nothing of it is left.
-func (c *clusters) remove(ctx context.Context, t *testing.T) {
-	said, err := c.Kubectl(ctx, "delete", "cluster", clusterName, "--wait=false")
-	must(t, said, err)
-
-	for _, m := range c.machines {
-		m.until(ctx, t, "given back and clean", func(s *v1alpha2.Server) bool { return !s.Status.InUse && s.Status.IsClean })
-		m.untilOn(ctx, t, false)
-	}
-
-	eventually(ctx, t, func() error {
-		left, err := c.Kubectl(ctx, "get", "clusters,machines,metalmachines,serverbindings,taloscontrolplanes,talosconfigs", "--all-namespaces", "--no-headers", "--ignore-not-found")
-		if err == nil && left != "" {
-			err = fmt.Errorf("there still are\n%s", left)
-		}
-
-		return err
 	})
 }

@@ -27,8 +27,8 @@ import (
 
 //nolint:gochecknoglobals // flags of the test binary
 var (
-	cycleKills = flag.Int("kills", 10, "how often TestKilledAtAnyMoment kills the appliance")
-	cycleSeed  = flag.Uint64("seed", 0, "seed of TestKilledAtAnyMoment; another one each time when 0")
+	cycleKills = flag.Int("kills", 10, "how often TestKilledAtAnyMoment and TestClustersKilled kill the appliance")
+	cycleSeed  = flag.Uint64("seed", 0, "seed of both; another one each time when 0")
 )
 
 const (
@@ -48,6 +48,21 @@ const (
 // invariants 1, 2 and 3 of the design are held against what the machines themselves have written down: what was done to their
 // disks, and what their BMCs were told.
 func TestKilledAtAnyMoment(t *testing.T) {
+	ctx, i := start(t, 3*time.Minute+time.Duration(*cycleKills)*2*longestLife)
+	r := &roundabout{installation: i, api: admin(t, i), random: chance(t), events: make(chan struct{}, 1)}
+
+	for n := range cyclists + bystanders {
+		r.add(ctx, t, n, n < cyclists)
+	}
+
+	r.begin(ctx)
+	r.killAll(ctx, t)
+}
+
+// chance is what all that is random comes from: the same again with the same seed.
+func chance(t *testing.T) *rand.Rand {
+	t.Helper()
+
 	seed := *cycleSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
@@ -55,29 +70,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 
 	t.Logf("-seed %d -kills %d", seed, *cycleKills)
 
-	ctx, i := start(t, 3*time.Minute+time.Duration(*cycleKills)*2*longestLife)
-	r := &roundabout{
-		installation: i, api: admin(t, i), random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // to repeat it
-		events: make(chan struct{}, 1),
-	}
-
-	for n := range cyclists + bystanders {
-		r.add(ctx, t, n, n < cyclists)
-	}
-
-	r.begin(ctx)
-
-	for n := range *cycleKills {
-		r.live(ctx, t, n)
-		r.kill(t)
-	}
-
-	if err := i.WaitReady(ctx); err != nil {
-		t.Fatal(err)
-	}
-
-	r.end()
-	r.check(ctx, t)
+	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // to repeat it
 }
 
 // roundabout is what goes on while the appliance is killed. Errors of calls are expected.
@@ -156,9 +149,22 @@ func (r *roundabout) begin(ctx context.Context) {
 	}
 }
 
-func (r *roundabout) end() {
+// killAll kills the appliance as often as it is to be, and then holds what was done against what was to be done.
+func (r *roundabout) killAll(ctx context.Context, t *testing.T) {
+	t.Helper()
+
+	for n := range *cycleKills {
+		r.live(ctx, t, n)
+		r.kill(t)
+	}
+
+	if err := r.installation.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+
 	r.stop()
 	r.working.Wait()
+	r.check(ctx, t)
 }
 
 func (r *roundabout) happened() {

@@ -107,21 +107,7 @@ func (k kind) make(t *testing.T, i *installation.Installation) *managed {
 	m := &managed{Installation: i, client: admin(t, i), machine: bmc.NewMachine(i.Lab, k.machine), policy: k.policy}
 	m.name = m.machine.Description().UUID.String()
 
-	t.Cleanup(func() {
-		if m.bmc != nil {
-			if err := m.bmc.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-
-		if vm := m.machine.VM(); vm != nil && t.Failed() {
-			showLog(t, vm.Console.Path())
-		}
-
-		if err := m.machine.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	m.closeAtEnd(t)
 
 	for n, disk := range m.machine.Description().Disks {
 		d := &dataDisk{
@@ -138,6 +124,27 @@ func (k kind) make(t *testing.T, i *installation.Installation) *managed {
 	m.fill(t.Context(), t)
 
 	return m
+}
+
+// closeAtEnd switches the machine off when the test ends, and shows what it said if the test has failed.
+func (m *managed) closeAtEnd(t *testing.T) {
+	t.Helper()
+
+	t.Cleanup(func() {
+		if m.bmc != nil {
+			if err := m.bmc.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+
+		if vm := m.machine.VM(); vm != nil && t.Failed() {
+			showLog(t, vm.Console.Path())
+		}
+
+		if err := m.machine.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // fill puts data on all disks, whatever was done to them before. From here on nothing counts that was before.

@@ -88,7 +88,7 @@ func (l *life) boot(ctx context.Context, fromNetwork bool) bool {
 	return false
 }
 
-// system runs the machine's operating system, which one without any knows nothing of.
+// system runs the machine's operating system, and tells whether it restarts. Without one the machine is installed, and on until it is turned off.
 func (l *life) system(ctx context.Context, k kernel) bool {
 	l.started(k)
 

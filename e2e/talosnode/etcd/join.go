@@ -21,29 +21,21 @@ const answersWithin = 30 * time.Second
 
 // join makes the node a member of the cluster that others have, at first without a vote, as Talos does.
 func (m *Member) join(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, answersWithin)
-	defer cancel()
+	return m.askOthers(ctx, func(ctx context.Context, others *clientv3.Client) error {
+		m.joining.Lock()
+		defer m.joining.Unlock()
 
-	others, err := m.others(ctx)
-	if err != nil {
-		return err
-	}
+		if m.current() != nil {
+			return nil
+		}
 
-	defer others.Close()
+		members, err := m.enter(ctx, others)
+		if err != nil {
+			return err
+		}
 
-	m.joining.Lock()
-	defer m.joining.Unlock()
-
-	if m.current() != nil {
-		return nil
-	}
-
-	members, err := m.enter(ctx, others)
-	if err != nil {
-		return err
-	}
-
-	return m.start(m.initial(members), embed.ClusterStateFlagExisting)
+		return m.start(m.initial(members), embed.ClusterStateFlagExisting)
+	})
 }
 
 // enter adds the member. One that had the node's name before its data was lost is removed first, as Talos does. One that a former try
@@ -117,6 +109,19 @@ func (m *Member) promote(ctx context.Context) {
 }
 
 func (m *Member) promoteOnce(ctx context.Context, id uint64) error {
+	return m.askOthers(ctx, func(ctx context.Context, others *clientv3.Client) error {
+		if _, err := others.MemberPromote(ctx, id); err != nil {
+			return fmt.Errorf("promote member of etcd: %w", err)
+		}
+
+		m.config.Log.Info("etcd gives a vote")
+
+		return nil
+	})
+}
+
+// askOthers asks the other members of the cluster.
+func (m *Member) askOthers(ctx context.Context, ask func(context.Context, *clientv3.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, answersWithin)
 	defer cancel()
 
@@ -127,13 +132,7 @@ func (m *Member) promoteOnce(ctx context.Context, id uint64) error {
 
 	defer others.Close()
 
-	if _, err := others.MemberPromote(ctx, id); err != nil {
-		return fmt.Errorf("promote member of etcd: %w", err)
-	}
-
-	m.config.Log.Info("etcd gives a vote")
-
-	return nil
+	return ask(ctx, others)
 }
 
 // others is a client of other members.

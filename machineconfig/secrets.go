@@ -37,6 +37,9 @@ func NewSecrets(talosVersion string, now time.Time) (*Secrets, error) {
 	return &Secrets{bundle}, nil
 }
 
+// SecretsSuffix is what the name of the Secret with a cluster's secrets ends in, behind the cluster's name, as upstream has it.
+const SecretsSuffix = "-talos"
+
 // ReadSecrets finds a cluster's secrets in the data of its Secret.
 func ReadSecrets(data map[string][]byte) (*Secrets, error) {
 	bundle, read := &secrets.Bundle{}, map[string]any{}

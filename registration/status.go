@@ -19,8 +19,6 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/registration/orders"
 )
 
-const reasonInProgress = "InProgress"
-
 // ReconcileServerAddresses replaces the addresses of each type that the machine sends and keeps those of other types.
 func (s *Service) ReconcileServerAddresses(ctx context.Context, request *api.ReconcileServerAddressesRequest) (*api.ReconcileServerAddressesResponse, error) {
 	addresses, err := machine.ParseAddresses(request.GetAddress())
@@ -97,7 +95,7 @@ func wipes(server *v1alpha2.Server, now time.Time) {
 	seen(&server.Status, now)
 	server.Status.Conditions = server.Status.Conditions.With(v1alpha2.Condition{
 		Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityInfo,
-		Reason: reasonInProgress, Message: "wipe in progress", LastTransitionTime: metav1.Time{Time: now},
+		Reason: v1alpha2.ReasonInProgress, Message: "wipe in progress", LastTransitionTime: metav1.Time{Time: now},
 	})
 }
 

@@ -46,7 +46,7 @@ type Bootstrap struct {
 type Config struct {
 	// Client may do everything: it hands out rights.
 	Client *rest.Config
-	// Beside is done while the objects are applied. Optional.
+	// Beside is done while the objects are applied, and again with them when anything failed, which it must bear. Optional.
 	Beside func(context.Context) error
 	// Version is the appliance's.
 	Version string

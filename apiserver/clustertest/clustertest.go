@@ -159,14 +159,16 @@ func Until[T client.Object](a *API, object T, what string, is func(T) bool) T {
 	return object
 }
 
-// Goes waits for an object to be gone.
+// Goes waits for an object to be gone. Another one may have its name by then.
 func (a *API) Goes(object client.Object) {
 	a.t.Helper()
+
+	going := object.GetUID()
 
 	err := wait.PollUntilContextTimeout(a.t.Context(), looksEvery, happensWithin, true, func(ctx context.Context) (bool, error) {
 		err := a.Get(ctx, client.ObjectKeyFromObject(object), object)
 
-		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+		return apierrors.IsNotFound(err) || err == nil && going != "" && object.GetUID() != going, client.IgnoreNotFound(err)
 	})
 	if err != nil {
 		a.t.Fatalf("%T %s stays: %v", object, object.GetName(), err)

@@ -4459,7 +4459,7 @@ func schema_apiserver_apis_metal_v1alpha2_BootStep(ref common.ReferenceCallback)
 				Properties: map[string]spec.Schema{
 					"step": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Step is its name: dhcp, tftp, http, ipxe, kernel, agent, wipe, clean or config.",
+							Description: "Step is its name: dhcp, tftp, http, ipxe, kernel, agent, wipe, clean, config or talos.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",

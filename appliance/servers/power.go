@@ -81,16 +81,11 @@ func powerless(s *v1alpha2.Server) error {
 		return errDuplicate
 	case s.Spec.PowerDriver() == v1alpha2.PowerManual:
 		return errors.New("nothing controls its power, so somebody has to go there: spec.bmc or spec.power of the server changes that")
-	case s.Spec.PowerDriver() == v1alpha2.PowerIPMI && !login(s.Spec.BMC):
+	case s.Spec.PowerDriver() == v1alpha2.PowerIPMI && !s.Spec.BMC.HasLogin():
 		return errors.New("its BMC's user and password are not known yet: its agent sets them up, or you write them into spec.bmc")
 	default:
 		return nil
 	}
-}
-
-// login tells whether it is known how to log in to a BMC.
-func login(b *v1alpha2.BMC) bool {
-	return b != nil && (b.User != "" || b.UserFrom != nil) && (b.Pass != "" || b.PassFrom != nil)
 }
 
 // undone warns of what the controllers will do against an order.

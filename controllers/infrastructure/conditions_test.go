@@ -134,6 +134,10 @@ func TestGone(t *testing.T) {
 	a.letGo(a.cluster)
 	a.Goes(a.cluster)
 
+	if left := a.bindings(); len(left) != 1 || left[0].Name != s.Name {
+		t.Errorf("bindings: %+v", left)
+	}
+
 	class := &metal.ServerClass{ObjectMeta: metav1.ObjectMeta{Name: "all"}}
 	for _, object := range []client.Object{s, class, owner, waiting} {
 		clustertest.Must(t, a.Delete(t.Context(), object))

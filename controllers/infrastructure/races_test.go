@@ -86,8 +86,8 @@ func TestRaces(t *testing.T) {
 		t.Logf("wins: %v", l.wins)
 	}
 
-	if met != *races {
-		t.Errorf("both tried to take the server in %d of %d races", met, *races)
+	if wanted := *races / lanes * lanes; met != wanted {
+		t.Errorf("both tried to take the server in %d of %d races", met, wanted)
 	}
 
 	if left := a.bindings(); len(left) > 0 {

@@ -17,16 +17,16 @@ import (
 
 // The steps of a boot.
 const (
-	DHCP   = "dhcp"   // the firmware was told what to load
-	TFTP   = "tftp"   // and loaded it by TFTP,
-	HTTP   = "http"   // or by HTTP
-	IPXE   = "ipxe"   // iPXE runs: it asks for its script, or what to boot
-	Kernel = "kernel" // a kernel was loaded
-	Agent  = "agent"  // the registration agent runs, and has registered
-	Wipe   = "wipe"   // it wipes the disks, or could not
-	Clean  = "clean"  // they are wiped
-	Load   = "config" // Talos runs, and has fetched its configuration
-	Talos  = "talos"  // what Talos tells of itself
+	DHCP   = "dhcp"              // the firmware was told what to load
+	TFTP   = "tftp"              // and loaded it by TFTP,
+	HTTP   = "http"              // or by HTTP
+	IPXE   = "ipxe"              // iPXE runs: it asks for its script, or what to boot
+	Kernel = "kernel"            // a kernel was loaded
+	Agent  = "agent"             // the registration agent runs, and has registered
+	Wipe   = "wipe"              // it wipes the disks, or could not
+	Clean  = "clean"             // they are wiped
+	Load   = v1alpha2.StepConfig // Talos runs, and has fetched its configuration
+	Talos  = "talos"             // what Talos tells of itself
 )
 
 // Steps are all of them.

@@ -106,9 +106,7 @@ func leaving(server *v1alpha2.Server) bool {
 func turnedOff(spec *v1alpha2.ServerSpec) bool {
 	switch spec.PowerDriver() {
 	case v1alpha2.PowerIPMI:
-		bmc := spec.BMC
-
-		return bmc != nil && (bmc.User != "" || bmc.UserFrom != nil) && (bmc.Pass != "" || bmc.PassFrom != nil)
+		return spec.BMC.HasLogin()
 	case v1alpha2.PowerWakeOnLAN, v1alpha2.PowerManual:
 		return false
 	default:

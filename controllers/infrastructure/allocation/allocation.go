@@ -9,10 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
-
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 )
 
 // FailureDomainLabel names the failure domain that a Server is in: a rack, a room, a circuit. It is optional.
@@ -84,7 +83,7 @@ func Obstacle(s *v1alpha2.Server, bound bool) string {
 		return "being deleted"
 	case s.Duplicate():
 		return "of an identity that several machines claim"
-	case paused(s): // nobody would start its machine
+	case contract.Paused(s, nil): // nobody would start its machine
 		return "paused"
 	case bound || s.Status.InUse:
 		return "in use"
@@ -97,12 +96,6 @@ func Obstacle(s *v1alpha2.Server, bound bool) string {
 	default:
 		return ""
 	}
-}
-
-func paused(s *v1alpha2.Server) bool {
-	_, ok := s.Annotations[clusterv1.PausedAnnotation]
-
-	return ok
 }
 
 func (w Want) isIn(s *v1alpha2.Server) bool {

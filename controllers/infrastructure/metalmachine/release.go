@@ -19,12 +19,6 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/reset"
 )
 
-// stepConfig is the step of a boot in which the machine fetches its configuration.
-const stepConfig = "config"
-
-// reasonInProgress is that of a power cycle for a wipe, which is upstream's.
-const reasonInProgress = "InProgress"
-
 // eventRelease is what Events are about that tell of a server that is given back.
 const eventRelease = "Server Release"
 
@@ -122,7 +116,7 @@ func (r *Reconciler) vacate(ctx context.Context, f facts, binding *v1alpha3.Serv
 func (r *Reconciler) restarts(ctx context.Context, server *metal.Server, machine *v1alpha3.MetalMachine) error {
 	before := server.DeepCopy()
 	server.Status.Conditions = contract.Conditions(server.Status.Conditions,
-		contract.False(metal.ConditionPowerCycle, metal.SeverityInfo, reasonInProgress, "restarted for its wipe by the node that it was"))
+		contract.False(metal.ConditionPowerCycle, metal.SeverityInfo, metal.ReasonInProgress, "restarted for its wipe by the node that it was"))
 
 	err := r.Client.Status().Patch(ctx, server, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	if err != nil {
@@ -137,11 +131,9 @@ func (r *Reconciler) restarts(ctx context.Context, server *metal.Server, machine
 // describe turns objects into the facts that a node is reset by.
 func describe(machine *v1alpha3.MetalMachine, binding *v1alpha3.ServerBinding, server *metal.Server) reset.Facts {
 	bound, _ := machine.Status.Conditions.Find(v1alpha3.ConditionServerBound)
-	_, paused := server.Annotations[clusterv1.PausedAnnotation]
-
 	f := reset.Facts{
 		Now: time.Now(), Since: machine.DeletionTimestamp.Time, Server: server.Name,
-		Accepted: server.Spec.Accepted, Duplicate: server.Duplicate(), Paused: paused, Controlled: reset.Controlled(server),
+		Accepted: server.Spec.Accepted, Duplicate: server.Duplicate(), Paused: contract.Paused(server, nil), Controlled: reset.Controlled(server),
 		Configured: configured(machine, binding, server), Told: bound.Reason == v1alpha3.ReasonNodeResets,
 	}
 
@@ -164,7 +156,7 @@ func configured(machine *v1alpha3.MetalMachine, binding *v1alpha3.ServerBinding,
 
 	for _, boot := range server.Status.Boots {
 		for _, step := range boot.Steps {
-			if step.Step == stepConfig && !step.Time.Before(&binding.CreationTimestamp) {
+			if step.Step == metal.StepConfig && !step.Time.Before(&binding.CreationTimestamp) {
 				return true
 			}
 		}

@@ -26,7 +26,6 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
-	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/reset"
 )
 
 const (
@@ -169,7 +168,7 @@ func requestOf(s *metal.Server) string {
 			return requestOn
 		}
 	case metal.PowerIPMI: // without credentials its set-up is not complete
-		if !reset.Controlled(s) {
+		if !s.Spec.BMC.HasLogin() {
 			return ""
 		}
 	}

@@ -29,9 +29,6 @@ const (
 	mostAddresses = 4
 )
 
-// SecretsSuffix is what the name of the Secret with the secrets of a cluster ends in, behind the cluster's name.
-const SecretsSuffix = "-talos"
-
 // Nodes are those of all clusters.
 type Nodes struct {
 	live client.Reader
@@ -94,7 +91,7 @@ func (n *Nodes) Try(ctx context.Context, cluster client.ObjectKey, f Facts, note
 
 // configuration is a client's of a cluster, nil when its secrets are gone, or nobody can read them.
 func (n *Nodes) configuration(ctx context.Context, cluster client.ObjectKey) ([]byte, error) {
-	secret, key := &corev1.Secret{}, client.ObjectKey{Namespace: cluster.Namespace, Name: cluster.Name + SecretsSuffix}
+	secret, key := &corev1.Secret{}, client.ObjectKey{Namespace: cluster.Namespace, Name: cluster.Name + machineconfig.SecretsSuffix}
 	if found, err := contract.Find(ctx, n.live, key, secret); !found {
 		return nil, err //nolint:wrapcheck // it names the object
 	}
@@ -194,9 +191,7 @@ func Controlled(s *metal.Server) bool {
 
 		return hook != nil && (hook.Preset != "" || hook.State != nil)
 	case metal.PowerIPMI: // without credentials its set-up is not complete
-		bmc := s.Spec.BMC
-
-		return bmc != nil && (bmc.User != "" || bmc.UserFrom != nil) && (bmc.Pass != "" || bmc.PassFrom != nil)
+		return s.Spec.BMC.HasLogin()
 	default:
 		return true
 	}

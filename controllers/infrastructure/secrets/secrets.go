@@ -28,6 +28,7 @@ import (
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/reset"
+	"github.com/sidero-appliance/sidero-appliance/machineconfig"
 )
 
 // Finalizer keeps a Secret.
@@ -143,7 +144,7 @@ func serverOf(m *v1alpha3.MetalMachine) string {
 func isOfCluster(o client.Object) bool {
 	cluster := o.GetLabels()[clusterv1.ClusterNameLabel]
 
-	return cluster != "" && o.GetName() == cluster+reset.SecretsSuffix
+	return cluster != "" && o.GetName() == cluster+machineconfig.SecretsSuffix
 }
 
 // ofMachine are the secrets of a machine's cluster.
@@ -153,7 +154,7 @@ func ofMachine(_ context.Context, o client.Object) []reconcile.Request {
 		return nil
 	}
 
-	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: o.GetNamespace(), Name: cluster + reset.SecretsSuffix}}}
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: o.GetNamespace(), Name: cluster + machineconfig.SecretsSuffix}}}
 }
 
 // changesNeed lets those machines through that get a server, or give it back.

@@ -23,7 +23,6 @@ const (
 )
 
 const (
-	reasonInProgress = "InProgress"
 	// wipeInProgress is the message of the PowerCycle condition that an agent's heartbeat writes.
 	wipeInProgress = "wipe in progress"
 )

@@ -123,7 +123,7 @@ func (r *Reconciler) note(ctx context.Context, s *v1alpha2.Server, t result, ask
 
 		if t.marks() {
 			set(&s.Status, v1alpha2.Condition{
-				Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityInfo, Reason: reasonInProgress,
+				Type: v1alpha2.ConditionPowerCycle, Status: corev1.ConditionFalse, Severity: v1alpha2.SeverityInfo, Reason: v1alpha2.ReasonInProgress,
 				Message: "restarted for its wipe at " + time.Now().UTC().Format(time.RFC3339), LastTransitionTime: metav1.Now(),
 			})
 		}

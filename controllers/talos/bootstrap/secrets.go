@@ -18,7 +18,7 @@ import (
 
 // What the names of the Secrets of a cluster and of a machine end in, and their keys.
 const (
-	secretsSuffix = "-talos"
+	secretsSuffix = machineconfig.SecretsSuffix
 	caSuffix      = "-ca"
 	clientSuffix  = "-talosconfig"
 	dataSuffix    = "-bootstrap-data"

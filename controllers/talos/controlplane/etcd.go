@@ -189,7 +189,7 @@ func (r *reconciler) clientConfig(ctx context.Context, s *scene) ([]byte, error)
 
 	secret := &corev1.Secret{}
 
-	err := r.client.Get(ctx, client.ObjectKey{Namespace: s.cluster.Namespace, Name: s.cluster.Name + "-talos"}, secret)
+	err := r.client.Get(ctx, client.ObjectKey{Namespace: s.cluster.Namespace, Name: s.cluster.Name + machineconfig.SecretsSuffix}, secret)
 	if apierrors.IsNotFound(err) {
 		return nil, errNoSecrets
 	}

@@ -37,7 +37,7 @@ type scene struct {
 	machines []clusterv1.Machine
 	configs  []bootstrap.TalosConfig // of the cluster
 	facts    facts
-	unkept   error // why the kubeconfig is not kept
+	unkept   error // why the kubeconfig is not kept, or what it opens cannot be seen
 }
 
 // gather reads what is, not what a cache remembers: a machine that was made a moment ago counts.

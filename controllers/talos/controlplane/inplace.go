@@ -183,8 +183,8 @@ type refusal struct{ error }
 // Unwrap gives the cause.
 func (r refusal) Unwrap() error { return r.error }
 
-// forget takes the note away that a machine is to install a release of Talos.
-func (r *reconciler) forget(ctx context.Context, s *scene, d decision) error {
+// recordTalos takes the note away that a machine is to install a release of Talos.
+func (r *reconciler) recordTalos(ctx context.Context, s *scene, d decision) error {
 	m := s.machine(d.machine)
 
 	if fact := s.fact(d.machine); fact.talos == fact.try.to {

@@ -163,8 +163,7 @@ func (r *reconciler) reckon(ctx context.Context, s *scene) error {
 	return err
 }
 
-// survey asks the cluster's API whether it is there, and when machines are upgraded what runs on them. What it does not answer stays
-// unknown.
+// survey asks the cluster's API whether it is there, and when machines are upgraded what runs on them.
 func (s *scene) survey(ctx context.Context, kubeconfig []byte) error {
 	cluster, err := connect(kubeconfig)
 	if err != nil {
@@ -253,7 +252,7 @@ func (r *reconciler) act(ctx context.Context, s *scene, d decision) error {
 	case install:
 		return r.install(ctx, s, d)
 	case recordTalos:
-		return r.forget(ctx, s, d)
+		return r.recordTalos(ctx, s, d)
 	case clearAll:
 		return r.clear(ctx, s)
 	case finish:

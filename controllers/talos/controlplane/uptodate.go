@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util/conditions"
-	"sigs.k8s.io/cluster-api/util/patch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -38,14 +37,11 @@ func (r *reconciler) tellMachines(ctx context.Context, s *scene) error {
 }
 
 func (r *reconciler) tellMachine(ctx context.Context, m *clusterv1.Machine, wanted metav1.Condition) error {
-	helper, err := patch.NewHelper(m, r.client)
-	if err != nil {
-		return fmt.Errorf("write condition of Machine %s: %w", m.Name, err)
-	}
-
+	before := m.DeepCopy()
 	conditions.Set(m, wanted)
 
-	if err := helper.Patch(ctx, m, patch.WithOwnedConditions{Conditions: []string{wanted.Type}}); err != nil {
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Status().Patch(ctx, m, patch); err != nil {
 		return fmt.Errorf("write condition of Machine %s: %w", m.Name, err)
 	}
 

@@ -13,9 +13,12 @@ type Boot struct {
 	Steps []BootStep `json:"steps,omitempty"`
 }
 
+// StepConfig is the step of a machine that has fetched its configuration: it has run an operating system.
+const StepConfig = "config"
+
 // BootStep is something that a machine did on its way from the firmware to its work.
 type BootStep struct {
-	// Step is its name: dhcp, tftp, http, ipxe, kernel, agent, wipe, clean or config.
+	// Step is its name: dhcp, tftp, http, ipxe, kernel, agent, wipe, clean, config or talos.
 	Step string `json:"step"`
 
 	// Time when it was first seen.

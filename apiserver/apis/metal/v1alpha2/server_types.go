@@ -44,6 +44,8 @@ const (
 const (
 	// ConditionPowerCycle is False while a power cycle for a wipe is under way.
 	ConditionPowerCycle ConditionType = "PowerCycle"
+	// ReasonInProgress is why it is False then, as with Sidero.
+	ReasonInProgress = "InProgress"
 	// ConditionPXEBooted is True once an operating system is installed on an allocated server.
 	ConditionPXEBooted ConditionType = "PXEBooted"
 	// ConditionPowerControl is False while the machine's power cannot be controlled, with the reason: its BMC does not answer,

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -56,7 +57,7 @@ func TestConfigurationAccess(t *testing.T) {
 	token := regexp.MustCompile(`token=[^&]+`)
 
 	f.fetch(ctx, t, f.other, address, http.StatusForbidden)
-	f.refused(ctx, t, "another machine, with the MAC "+f.mac(ctx, t, f.other))
+	f.refused(ctx, t, "another machine, with the MAC "+mac(t, f.other))
 	f.fetch(ctx, t, f.own, token.ReplaceAllString(address, "token=x"), http.StatusForbidden)
 	f.refused(ctx, t, "a token of another server")
 	f.fetch(ctx, t, f.own, token.ReplaceAllString(address, ""), http.StatusForbidden)
@@ -92,12 +93,19 @@ func computer(ctx context.Context, t *testing.T, i *installation.Installation, a
 	return must(t, node, err)
 }
 
-func (f *fetches) mac(ctx context.Context, t *testing.T, node *lab.Node) string {
+func mac(t *testing.T, node *lab.Node) (address string) {
 	t.Helper()
 
-	text, err := node.Command(ctx, "cat", "/sys/class/net/eth0/address").Output()
+	must(t, 0, node.Inside(func() error {
+		card, err := net.InterfaceByName("eth0")
+		if err == nil {
+			address = card.HardwareAddr.String()
+		}
 
-	return strings.TrimSpace(string(must(t, text, err)))
+		return err
+	}))
+
+	return address
 }
 
 // makeServer makes a server that waits for a cluster: that it is clean is said of it, not done.
@@ -106,7 +114,7 @@ func (f *fetches) makeServer(ctx context.Context, t *testing.T) {
 
 	s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: configured}}
 	s.Spec.Hardware = &v1alpha2.HardwareInformation{Network: &v1alpha2.NetworkInformation{
-		Interfaces: []*v1alpha2.NetworkInterface{{Name: "eth0", MAC: f.mac(ctx, t, f.own)}},
+		Interfaces: []*v1alpha2.NetworkInterface{{Name: "eth0", MAC: mac(t, f.own)}},
 	}}
 
 	must(t, 0, f.api.Create(ctx, s))
@@ -125,7 +133,7 @@ func (f *fetches) told(ctx context.Context, t *testing.T) (address string) {
 	t.Helper()
 
 	script := "http://" + installation.Endpoint + "/ipxe?arch=x86_64&platform=pcbios&uuid=" + configured + "&mac=" +
-		strings.ReplaceAll(f.mac(ctx, t, f.own), ":", "-")
+		strings.ReplaceAll(mac(t, f.own), ":", "-")
 
 	eventually(ctx, t, func() error {
 		status, text, err := ask(ctx, f.own, script)

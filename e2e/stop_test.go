@@ -102,7 +102,7 @@ func TestStop(t *testing.T) {
 
 // TestStopWhileStarting tells the appliance to stop at different moments of its start.
 func TestStopWhileStarting(t *testing.T) {
-	ctx, i := start(t, time.Minute)
+	ctx, i := start(t, 2*time.Minute)
 
 	for _, moment := range []string{"starting", "component is ready. component=health", "component is ready. component=etcd", "component is ready. component=bootstrap"} {
 		if err := i.Process.Stop(); err != nil {

@@ -21,9 +21,10 @@ const (
 	// hundred bytes at a time: a turn for each would make a list wait thousands of times.
 	part = 64 << 10
 	// longest is how long a turn lasts at most. Whoever has it may be waiting himself, such as for a watch cache to become as
-	// new as was asked for. It is the turn that ends and not the patience of the others: many who wait are no reason to begin
-	// all at once.
-	longest = time.Second
+	// new as was asked for, which the cache does for three seconds. It is the turn that ends and not the patience of the others:
+	// many who wait are no reason to begin all at once. Until its first part is written, a list of ten thousand servers takes more
+	// than a second beside others: turns that end before that are lists that are worked on side by side.
+	longest = 4 * time.Second
 )
 
 // Handler lets so many lists be worked on at once, and the others in turn. A turn lasts until a part of the list is

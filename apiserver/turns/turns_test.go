@@ -160,6 +160,8 @@ func TestSlowClientTakesNoTurn(t *testing.T) {
 
 // TestTurnsAreNotWaitedForForever: whoever has a turn may be waiting himself, for ever.
 func TestTurnsAreNotWaitedForForever(t *testing.T) {
+	const turn = 4 * time.Second
+
 	synctest.Test(t, func(t *testing.T) {
 		s := stage{make(chan struct{}, 2), make(chan struct{})}
 		handler := turns.Handler(s, []schema.GroupVersion{taking}, 1)
@@ -171,7 +173,7 @@ func TestTurnsAreNotWaitedForForever(t *testing.T) {
 		go handler.ServeHTTP(httptest.NewRecorder(), ask("list", taking))
 		<-s.in
 
-		if waited := time.Since(begin); waited != time.Second {
+		if waited := time.Since(begin); waited != turn {
 			t.Errorf("waited %s", waited)
 		}
 
@@ -183,7 +185,7 @@ func TestTurnsAreNotWaitedForForever(t *testing.T) {
 		for n := range 2 { // one after the other, however long they wait
 			<-s.in
 
-			if waited := time.Since(begin); waited != time.Duration(n+1)*time.Second {
+			if waited := time.Since(begin); waited != time.Duration(n+1)*turn {
 				t.Errorf("number %d waited %s", n, waited)
 			}
 		}

@@ -61,6 +61,7 @@ type site struct {
 	bundle     *secrets.Bundle
 	input      *generate.Input
 	kubernetes kubernetes.Interface
+	logs       []*lab.Transcript // of computers, which write to them until the lab is closed
 
 	mu      sync.Mutex
 	configs map[string][]byte
@@ -89,7 +90,13 @@ func newSite(ctx context.Context, t *testing.T) *site {
 
 	s.lab, err = lab.New(ctx, lab.Config{Dir: s.dir})
 	must(t, err)
-	t.Cleanup(func() { must(t, s.lab.Close()) })
+	t.Cleanup(func() {
+		must(t, s.lab.Close())
+
+		for _, log := range s.logs {
+			must(t, log.Close())
+		}
+	})
 
 	s.bundle, err = secrets.NewBundle(secrets.NewClock(), config.TalosVersion1_13)
 	must(t, err)
@@ -214,9 +221,8 @@ func (s *site) machine(ctx context.Context, t *testing.T, name string, number in
 	must(t, os.MkdirAll(m.folder, 0o700))
 	m.log, err = lab.NewTranscript(filepath.Join(s.dir, name+".log"))
 	must(t, err)
+	s.logs = append(s.logs, m.log)
 	t.Cleanup(func() {
-		must(t, m.log.Close())
-
 		if t.Failed() {
 			show(t, m)
 		}

@@ -5,18 +5,23 @@ package e2e_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/e2e/bmc"
+	"github.com/sidero-appliance/sidero-appliance/netboot/timeline"
 )
 
 // healthCheck has workers switched off and on that are not there for half a minute.
@@ -80,25 +85,50 @@ func (c *clusters) binding(ctx context.Context, t *testing.T, name string) *v1al
 	return b
 }
 
-// reset has real talosctl take from a worker what it knows. A person lets it have its configuration again, so that it is the same Node.
+// reset has real talosctl take from a worker what it knows. A person lets it have its configuration again, and it is a node again.
 func (c *clusters) reset(ctx context.Context, t *testing.T) {
 	m := c.worker(ctx, t)
+
 	before := c.binding(ctx, t, m.name)
+	if len(before.Spec.Addresses) == 0 {
+		t.Fatal("the worker has told no address")
+	}
 
 	said, err := c.Tool(ctx, "", "sidero-appliance", "boot-window", m.name)
 	t.Log(must(t, said, err))
 
+	began := time.Now()
 	said, err = c.talosctl(ctx, t, before.Spec.Addresses[0], "reset", "--graceful=false", "--reboot", "--wait=false", "--system-labels-to-wipe", "STATE,EPHEMERAL")
 	must(t, said, err)
 
+	m.until(ctx, t, "told its configuration again", func(s *v1alpha2.Server) bool { return hasStep(s, timeline.Load, began) })
+	c.untilBeats(ctx, t, m.name, time.Now())
+	c.untilWhole(ctx, t, 2)
+
+	if after := c.binding(ctx, t, m.name); after.UID != before.UID {
+		t.Errorf("its server was bound to %+v, and is to %+v", before.Spec.MetalMachineRef, after.Spec.MetalMachineRef)
+	}
+}
+
+// untilBeats waits until the node of a server has told, after a time, that it lives.
+func (c *clusters) untilBeats(ctx context.Context, t *testing.T, server string, after time.Time) {
+	t.Helper()
+
+	api := c.workload(ctx, t)
+
 	eventually(ctx, t, func() error {
-		if at := c.binding(ctx, t, m.name).Status.ConfigurationLoadedAt; at == nil || !at.After(before.Status.ConfigurationLoadedAt.Time) {
-			return fmt.Errorf("it has loaded its configuration at %v, and had before at %v", at, before.Status.ConfigurationLoadedAt)
+		nodes, err := api.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: "metal.sidero.dev/uuid=" + server})
+		if err != nil || len(nodes.Items) != 1 {
+			return fmt.Errorf("%d nodes: %w", len(nodes.Items), errors.Join(err, errNotYet))
+		}
+
+		lease, err := api.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, nodes.Items[0].Name, metav1.GetOptions{})
+		if err != nil || !lease.Spec.RenewTime.After(after) {
+			return errors.Join(err, errNotYet)
 		}
 
 		return nil
 	})
-	c.untilWhole(ctx, t, 2)
 }
 
 // talosctl asks a node as the documentation has people do it.
@@ -111,6 +141,14 @@ func (c *clusters) talosctl(ctx context.Context, t *testing.T, address string, a
 	must(t, 0, os.WriteFile(path, must(t, text, err2), 0o600))
 
 	return c.Tool(ctx, "", "talosctl", append([]string{"--talosconfig", path, "-e", address, "-n", address}, args...)...)
+}
+
+// ofClusters are the kinds of which nothing is left when a cluster is gone.
+func ofClusters() []string {
+	return []string{
+		"clusters", "machines", "machinesets", "machinedeployments", "machinehealthchecks", "metalmachines", "metalremediations",
+		"serverbindings", "taloscontrolplanes", "talosconfigs",
+	}
 }
 
 // remove deletes the cluster, and waits until its servers are clean and nothing of it is left.
@@ -135,7 +173,7 @@ func (c *clusters) untilRemoved(ctx context.Context, t *testing.T) {
 	}
 
 	eventually(ctx, t, func() error {
-		left, err := c.Kubectl(ctx, "get", "clusters,machines,metalmachines,serverbindings,taloscontrolplanes,talosconfigs", "--all-namespaces", "--no-headers", "--ignore-not-found")
+		left, err := c.Kubectl(ctx, "get", strings.Join(ofClusters(), ","), "--all-namespaces", "--no-headers", "--ignore-not-found")
 		if err == nil && left != "" {
 			err = fmt.Errorf("there still are\n%s", left)
 		}
@@ -151,77 +189,101 @@ const (
 	longestPeace = 40 * time.Second
 )
 
-// createKilled makes a cluster, and kills the appliance meanwhile. Once the nodes are ready, one more start does nothing to them.
+// createKilled makes a cluster, and kills the appliance meanwhile: once machines have loaded a kernel, because firmware that finds nobody
+// to load one from gives up. No machine is switched off or started again for it, neither then nor by one more start of the appliance.
 func (c *clusters) createKilled(ctx context.Context, t *testing.T) {
+	told := c.told()
+
 	c.applyTemplate(ctx, t)
-	c.killAgainAndAgain(ctx, t)
+
+	c.untilLoaded(ctx, t, 2, time.Now())
+	c.killings(t).run(ctx, t, c.Installation)
 	c.untilWhole(ctx, t, 2)
-	c.checkStart(ctx, t)
+	checkStart(ctx, t, c.Installation, c.bmcs())
 	c.untilWhole(ctx, t, 2)
-}
-
-// removeKilled deletes a cluster, and kills the appliance meanwhile. Machines that are clean by then are not wiped again.
-func (c *clusters) removeKilled(ctx context.Context, t *testing.T) {
-	c.delete(ctx, t)
-	c.killAgainAndAgain(ctx, t)
-	c.untilRemoved(ctx, t)
-	c.checkStart(ctx, t)
-}
-
-func (c *clusters) killAgainAndAgain(ctx context.Context, t *testing.T) {
-	t.Helper()
-
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-
-	for n := range clusterKills {
-		if n%2 == 0 { // while it works; otherwise also while it starts
-			must(t, 0, c.WaitReady(ctx))
-		}
-
-		alive := time.Duration(random.Int64N(int64(longestPeace)))
-		<-time.After(alive)
-		c.Process.Kill()
-		t.Logf("killed %s later", alive.Round(time.Millisecond))
-		must(t, 0, c.Launch())
-	}
-
-	must(t, 0, c.WaitReady(ctx))
-}
-
-// checkStart kills the appliance once more: one that has nothing to do does nothing when it starts, by what BMCs and disks say.
-func (c *clusters) checkStart(ctx context.Context, t *testing.T) {
-	t.Helper()
-
-	var (
-		told          [][]string
-		asked, starts []int
-	)
-
-	for _, m := range c.machines {
-		told, asked, starts = append(told, m.changes()), append(asked, m.bmc.Asked()), append(starts, m.machine.Starts())
-	}
-
-	c.Process.Kill()
-	must(t, 0, c.Start(ctx))
 
 	for n, m := range c.machines {
-		eventually(ctx, t, func() error {
-			const looks = 5 // by then it has seen how the machine is, and thought about it
-			if m.bmc.Asked() < asked[n]+looks {
-				return fmt.Errorf("BMC %d was asked %d times: %w", n, m.bmc.Asked()-asked[n], errNotYet)
-			}
-
-			return nil
-		})
-
-		if got := m.changes(); !slices.Equal(got, told[n]) {
-			t.Errorf("BMC %d was told %q after a start, before it %q", n, got, told[n])
-		}
-
-		if got := m.machine.Starts(); got != starts[n] {
-			t.Errorf("machine %d was started %d times more", n, got-starts[n])
+		if is := m.changes()[told[n]:]; slices.Contains(is, bmc.Off) || slices.Contains(is, bmc.Cycle) {
+			t.Errorf("the BMC of %s was told %q", m.name, is)
 		}
 	}
+}
+
+// removeKilled deletes a cluster, and kills the appliance meanwhile. A kill costs one more start of a machine at most, and those that are
+// clean by then are not wiped again.
+func (c *clusters) removeKilled(ctx context.Context, t *testing.T) {
+	told := c.told()
+
+	c.delete(ctx, t)
+	c.killings(t).run(ctx, t, c.Installation)
+	c.untilRemoved(ctx, t)
+	checkStart(ctx, t, c.Installation, c.bmcs())
+
+	for n, m := range c.machines {
+		if is := m.changes()[told[n]:]; startsIn(is) > 1+clusterKills {
+			t.Errorf("the BMC of %s was told %q", m.name, is)
+		}
+	}
+}
+
+func (c *clusters) killings(t *testing.T) killings {
+	t.Helper()
+
+	return killings{times: clusterKills, longest: longestPeace, random: chance(t)}
+}
+
+func (c *clusters) bmcs() (all []bmc.BMC) {
+	for _, m := range c.machines {
+		all = append(all, m.bmc)
+	}
+
+	return all
+}
+
+// told is how much the BMCs were told to change.
+func (c *clusters) told() (all []int) {
+	for _, m := range c.machines {
+		all = append(all, len(m.changes()))
+	}
+
+	return all
+}
+
+// untilLoaded waits until so many machines in use have loaded a kernel after a time.
+func (c *clusters) untilLoaded(ctx context.Context, t *testing.T, count int, after time.Time) {
+	t.Helper()
+
+	eventually(ctx, t, func() error {
+		var servers v1alpha2.ServerList
+		if err := c.api.List(ctx, &servers); err != nil {
+			return err
+		}
+
+		loaded := 0
+
+		for _, s := range servers.Items {
+			if s.Status.InUse && hasStep(&s, timeline.Kernel, after) {
+				loaded++
+			}
+		}
+
+		if loaded < count {
+			return fmt.Errorf("%d machines have loaded a kernel", loaded)
+		}
+
+		return nil
+	})
+}
+
+// hasStep tells whether a machine has come to a step of a boot after a time.
+func hasStep(s *v1alpha2.Server, name string, after time.Time) bool {
+	for _, boot := range s.Status.Boots {
+		for _, step := range boot.Steps {
+			if step.Step == name && step.Time.After(after) {
+				return true
+			}
+		}
+	}
+
+	return false
 }

@@ -54,7 +54,7 @@ func TestClusters(t *testing.T) {
 		}
 	}
 
-	ctx, i := start(t, clustersWithin, "--talos-release-url", "http://"+releases+"/talos")
+	ctx, i := start(t, clustersWithin, "--talos-release-url", "http://"+releases+"/talos", "--server-reboot-timeout=2m")
 	c := &clusters{Installation: i, api: admin(t, i), whole: t}
 	c.serveNode(ctx, t)
 	c.openEndpoint(ctx, t)

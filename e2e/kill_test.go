@@ -40,7 +40,7 @@ const (
 	longestSpan = 2 * time.Second
 	// longestMoment is how long after something has happened the appliance is killed, when it is because of that.
 	longestMoment = 30 * time.Millisecond
-	// longestLife is how long the appliance is left alone at most, a start included, which takes 1.3 s.
+	// longestLife is how long the appliance is left alone at most, a start included, which takes 2 s.
 	longestLife = 6 * time.Second
 )
 

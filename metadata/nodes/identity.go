@@ -31,7 +31,7 @@ func Identity(ctx context.Context, c client.Client) (siderolink.Identity, error)
 	}
 
 	if err != nil {
-		return siderolink.Identity{}, fmt.Errorf("read identity of SideroLink: %w", err)
+		return siderolink.Identity{}, fmt.Errorf("find or make identity of SideroLink: %w", err)
 	}
 
 	identity, err := siderolink.ReadIdentity(secret.Data)

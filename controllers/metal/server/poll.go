@@ -143,15 +143,14 @@ func (m *polled) lookSoon() {
 	}
 }
 
-// failed is told why a machine could not be switched. That counts until it is looked at the next time, which is soon: what was seen
-// before says nothing of whether the control works.
+// failed is told why a machine could not be switched. That counts until it is looked at the next time: what was seen before says
+// nothing of whether the control works.
 func (p *poller) failed(server string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
 	if m := p.machines[server]; m != nil {
 		m.last.err = err
-		m.lookSoon()
 	}
 }
 
@@ -214,7 +213,7 @@ func (p *poller) look(ctx context.Context, server string, m *polled) {
 	news := m.untold
 	p.mu.Unlock()
 
-	if now.err != nil && before.err == nil { // once is nothing yet
+	if now.err != nil && before.err == nil { // the next time it may answer, and the server is not ready until then
 		m.lookSoon()
 	}
 

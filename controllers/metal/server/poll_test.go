@@ -124,10 +124,15 @@ func TestNewsIsToldAgain(t *testing.T) {
 type broken struct {
 	power.Driver
 
-	err error
+	err   error
+	looks int
 }
 
-func (b *broken) State(context.Context) (power.State, error) { return power.Unknown, b.err }
+func (b *broken) State(context.Context) (power.State, error) {
+	b.looks++
+
+	return power.Unknown, b.err
+}
 
 // TestSuperseded has a machine looked at by a driver in whose place there is another already: what it says is of other settings, and tells
 // nothing of the machine.
@@ -260,47 +265,33 @@ func (f *flaky) State(context.Context) (power.State, error) {
 	return power.On, nil
 }
 
-// TestLooksSoon has one failure count for seconds, not for as long as a machine is left alone that goes on to fail.
+// TestLooksSoon has one look that fails count for seconds, and a machine that goes on to fail left alone for as long as any other.
 func TestLooksSoon(t *testing.T) {
 	const soon = 10 * time.Second
 
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		machine := &flaky{}
 		p := &poller{every: time.Minute, machines: map[string]*polled{}, changed: func(string) bool { return true }}
-		follow := func() reading { return p.follow(ctx, "a", machine) }
+		gone := &broken{err: errors.New("gone")}
 
-		follow()
+		p.follow(ctx, "flaky", &flaky{})
+		p.follow(ctx, "gone", gone)
 		synctest.Wait()
 
-		if follow().err == nil {
+		if got, _ := p.last("flaky"); got.err == nil {
 			t.Error("the first look has not failed")
 		}
 
 		time.Sleep(soon)
 
-		if got := follow(); got != (reading{state: power.On}) {
+		if got, _ := p.last("flaky"); got != (reading{state: power.On}) {
 			t.Errorf("after a look that failed: %+v", got)
 		}
 
-		p.failed("a", errors.New("busy"))
-		time.Sleep(soon)
+		time.Sleep(time.Minute - soon)
 
-		if got := follow(); got != (reading{state: power.On}) {
-			t.Errorf("after a switch that failed: %+v", got)
-		}
-
-		looks := machine.looks
-		p.machines["a"].driver = &broken{err: errors.New("gone")}
-
-		time.Sleep(time.Minute + soon)
-
-		p.machines["a"].driver = machine
-
-		time.Sleep(time.Minute)
-
-		if got := follow(); got.err != nil || machine.looks > looks+2 {
-			t.Errorf("after a minute without an answer: %+v, looked at %d times", got, machine.looks-looks)
+		if gone.looks < 2 || gone.looks > 3 {
+			t.Errorf("in a minute it was looked at %d times", gone.looks)
 		}
 
 		stop()

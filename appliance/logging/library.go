@@ -32,9 +32,15 @@ func harmless() []rule {
 		{"kubernetes", []string{"Unable to remove peer endpoint leases", "key not found"}, "there is one API server, so it has no peers to take leave of"},
 		{"kubernetes", []string{`namespaces "kube-system" not found`}, "on the first start the namespace is made moments after the first ask"},
 		{"kubernetes", []string{"rejected by webhook"}, "whoever asked was told why"},
+		{"kubernetes", []string{"watch chan error", "required revision has been compacted"}, "who watches what seldom changes begins anew from time to time"},
 		{"cluster-api", []string{"Connect failed", `-kubeconfig" not found`}, "a cluster has no kubeconfig until its control plane is made"},
+		{"cluster-api", []string{"Reconciler error", "connection to the workload cluster is down"}, "a cluster that is being made has no API yet, which its Machines' conditions tell"},
+		{anyLibrary, []string{"Reconciler error", "the object has been modified"}, "somebody else has written it meanwhile, and it is done again at once"},
 	}
 }
+
+// anyLibrary is the component of a rule for all of them.
+const anyLibrary = "*"
 
 // rule names harmless lines by parts of their message and error, all of which
 // must be there.
@@ -72,7 +78,7 @@ func Library(log *slog.Logger, component string) logr.Logger {
 func forLibrary(log *slog.Logger, component string) library {
 	l := library{next: log.Handler().WithAttrs([]slog.Attr{slog.String("component", component)})}
 	for _, r := range harmless() {
-		if r.component == component {
+		if r.component == component || r.component == anyLibrary {
 			l.rules = append(l.rules, r)
 		}
 	}

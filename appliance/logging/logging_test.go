@@ -102,6 +102,12 @@ func TestLibraries(t *testing.T) {
 			`level=DEBUG msg=Starting component=controllers logger=server controller_kind=Server`},
 		{"controller-runtime error", func() { ctrllog.Log.Error(errors.New("boom"), "Reconciler error") },
 			`level=ERROR msg="Reconciler error" component=controllers error=boom`},
+		{"a conflict", func() {
+			ctrllog.Log.Error(errors.New("write x: the object has been modified; please apply your changes to the latest version"), "Reconciler error")
+		}, `level=DEBUG msg="Reconciler error" component=controllers error="write x: the object has been modified; please apply your changes to the latest version"`},
+		{"a cluster without an API yet", func() {
+			Library(own, "cluster-api").Error(errors.New("error getting client: connection to the workload cluster is down"), "Reconciler error")
+		}, `level=DEBUG msg="Reconciler error" component=cluster-api error="error getting client: connection to the workload cluster is down"`},
 		{"controller-runtime chatter", func() { ctrllog.Log.V(1).Info("detail") }, ""},
 		{"a library's own logger", func() { Library(own, "controllers").Info("Starting workers", "worker count", 1) },
 			`level=DEBUG msg="Starting workers" component=controllers worker_count=1`},

@@ -113,7 +113,7 @@ func (r *reconciler) describe(ctx context.Context, s *scene) error {
 		_, hooked := m.Annotations[hook]
 		upgrading := m.Annotations[kubernetesUpgrading]
 		s.facts.machines = append(s.facts.machines, machine{
-			name: m.Name, uid: string(m.UID), deleting: m.DeletionTimestamp != nil, held: hooked && m.DeletionTimestamp != nil,
+			name: m.Name, uid: string(m.UID), deleting: m.DeletionTimestamp != nil, held: hooked && m.DeletionTimestamp != nil, drained: drained(m),
 			flagged: flagged(m), located: address(m) != "", unready: conditions.IsFalse(&m, clusterv1.MachineNodeReadyCondition),
 			outdated: differs || upgrading != "" || m.Spec.Version != spec.Version, differs: differs,
 			kubernetes: m.Spec.Version, upgrading: upgrading, try: parseTry(m.Annotations[talosTried]),
@@ -126,6 +126,11 @@ func (r *reconciler) describe(ctx context.Context, s *scene) error {
 	s.plane.Status.Bootstrapped = s.facts.bootstrapped
 
 	return nil
+}
+
+// drained tells whether all is done with a machine that comes before our hook.
+func drained(m clusterv1.Machine) bool {
+	return conditions.GetReason(&m, clusterv1.MachineDeletingCondition) == clusterv1.MachineDeletingWaitingForPreTerminateHookReason
 }
 
 // flagged tells whether a machine is to be replaced because it is unhealthy. That it was handed over alone does not tell: it may have

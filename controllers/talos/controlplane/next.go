@@ -62,6 +62,9 @@ type machine struct {
 	deleting bool
 	// held is one that is being deleted and waits to be released here.
 	held bool
+	// drained is one whose Node has been drained, by Cluster API: it may part from etcd. Who is still connected to its API server would
+	// wait in vain from then on, such as for the list of the Pods to be evicted.
+	drained bool
 	// flagged is one that a MachineHealthCheck wants to be replaced.
 	flagged bool
 	// outdated is one that is not made of what is wanted. It differs if that is not by its version of Kubernetes alone.

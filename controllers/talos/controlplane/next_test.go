@@ -56,7 +56,7 @@ func young(change func(*facts)) facts {
 func off(m *machine) { m.reached, m.member.healthy, m.talos = false, false, "" }
 
 // goes has a machine be deleted.
-func goes(m *machine) { m.deleting, m.held = true, true }
+func goes(m *machine) { m.deleting, m.held, m.drained = true, true, true }
 
 // old has all machines be of another version of Kubernetes than is wanted.
 func old(f *facts) {
@@ -142,7 +142,12 @@ func TestNext(t *testing.T) {
 		}), wait, "", "--recover-from"},
 
 		// Machines that go.
-		"goes":               {three(func(f *facts) { goes(&f.machines[0]) }), evict, "a", ""},
+		"goes": {three(func(f *facts) { goes(&f.machines[0]) }), evict, "a", ""},
+		"goes, not drained": {three(func(f *facts) {
+			f.wanted = 2
+			goes(&f.machines[0])
+			f.machines[0].drained = false
+		}), wait, "", "the Node of a to be drained"},
 		"goes, was off":      {three(func(f *facts) { goes(&f.machines[0]); off(&f.machines[0]) }), evict, "a", ""},
 		"goes and has left":  {three(func(f *facts) { goes(&f.machines[0]); f.machines[0].member, f.members = member{}, 2 }), release, "a", ""},
 		"goes and is needed": {three(func(f *facts) { goes(&f.machines[0]); off(&f.machines[1]) }), create, "", ""},

@@ -119,7 +119,7 @@ func (f facts) parting() (decision, bool) {
 		case !m.held || !f.etcd || !f.canLose(m):
 		case m.member.id == 0: // a member that was not found to be its own is a stranger as soon as it is gone
 			return decision{action: release, machine: m.name}, true
-		default:
+		case m.drained:
 			return decision{action: evict, machine: m.name}, true
 		}
 	}
@@ -175,6 +175,10 @@ func (f facts) held() decision {
 		if m.held && !f.etcd {
 			return waiting(v1alpha3.ReasonEtcdUnhealthy,
 				"machine %s waits to leave etcd, whose majority does not answer: bring its machines back: %s", m.name, unwell(f.machines))
+		}
+
+		if m.held && !m.drained && f.canLose(m) {
+			return waiting(v1alpha3.ReasonScalingDown, "waits for the Node of %s to be drained: its condition Deleting tells how far that is", m.name)
 		}
 
 		if m.held {

@@ -44,6 +44,7 @@ func (w *world) look() facts {
 	for _, n := range w.nodes {
 		m := n.machine
 		m.held, m.located, m.reached, m.pristine = n.hooked && m.deleting, n.up || m.located, n.up, n.up && !n.data
+		m.drained = m.held // what is not drained waits
 		m.member, m.unready = member{}, n.located && !n.up
 		m.outdated = m.differs || m.upgrading != "" || m.kubernetes != f.kubernetes
 

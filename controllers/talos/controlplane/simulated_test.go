@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/cluster-api/util/conditions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	bootstrap "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
@@ -152,7 +153,11 @@ func (l *lab) step(ctx context.Context, m *clusterv1.Machine) error {
 
 	if _, held := m.Annotations[preTerminate]; m.DeletionTimestamp != nil {
 		if held {
-			return nil
+			conditions.Set(m, metav1.Condition{
+				Type: clusterv1.MachineDeletingCondition, Status: metav1.ConditionTrue, Reason: clusterv1.MachineDeletingWaitingForPreTerminateHookReason,
+			})
+
+			return l.Status().Patch(ctx, m, client.MergeFrom(before))
 		}
 
 		l.node(m.Name).SwitchOff()

@@ -17,6 +17,10 @@ import (
 // lifeLeft is the part of a certificate's life at whose beginning it is renewed: a third, as Kubernetes's kubelets do.
 const lifeLeft = 3
 
+// skew is how far the clock of a machine may be behind: certificates are valid from that long ago. A client's that is made for one call
+// would else be refused as expired, by a node whose clock is a second late.
+const skew = time.Hour
+
 // Client is whom talosctl reaches the nodes of a cluster as.
 type Client struct {
 	Cluster string
@@ -27,7 +31,7 @@ type Client struct {
 // ClientConfig makes a configuration for talosctl with a certificate of an administrator.
 func (s *Secrets) ClientConfig(client Client, now time.Time) ([]byte, error) {
 	bundle := *s.bundle
-	bundle.Clock = secrets.NewFixedClock(now)
+	bundle.Clock = secrets.NewFixedClock(now.Add(-skew))
 
 	certificate, err := bundle.GenerateTalosAPIClientCertificate(role.MakeSet(role.Admin))
 	if err != nil {

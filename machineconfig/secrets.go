@@ -29,7 +29,7 @@ func NewSecrets(talosVersion string, now time.Time) (*Secrets, error) {
 		return nil, err
 	}
 
-	bundle, err := secrets.NewBundle(secrets.NewFixedClock(now), contract)
+	bundle, err := secrets.NewBundle(secrets.NewFixedClock(now.Add(-skew)), contract)
 	if err != nil {
 		return nil, fmt.Errorf("make secrets of a cluster: %w", err)
 	}

@@ -145,10 +145,12 @@ func TestClientConfig(t *testing.T) {
 	roots.AppendCertsFromPEM(ca)
 
 	certificate := parse(read.Contexts["lab"].Crt)
-	if _, err := certificate.Verify(x509.VerifyOptions{
-		Roots: roots, CurrentTime: now.Add(time.Hour), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}); err != nil {
-		t.Error(err)
+	for _, late := range []time.Duration{0, 50 * time.Minute, -time.Hour} { // the node's clock
+		if _, err := certificate.Verify(x509.VerifyOptions{
+			Roots: roots, CurrentTime: now.Add(-late), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		}); err != nil {
+			t.Errorf("at a node that is %s late: %v", late, err)
+		}
 	}
 
 	if got := certificate.Subject.Organization; len(got) != 1 || got[0] != "os:admin" {

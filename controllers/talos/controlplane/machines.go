@@ -1,10 +1,12 @@
 package controlplane
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -75,6 +77,10 @@ func (r *reconciler) create(ctx context.Context, s *scene) error {
 	return nil
 }
 
+// nodeDeletedWithin is how long Cluster API tries to delete the Node of a machine that is gone, unless somebody says otherwise. It may be
+// connected to the API server of that very machine, and not notice for most of a minute. With its own ten seconds the Node would stay.
+const nodeDeletedWithin = 5 * time.Minute
+
 // newMachine is held by Cluster API's finalizer from its beginning, so that it never goes without having left etcd.
 func (s *scene) newMachine(name string, infra clusterv1.ContractVersionedObjectReference, annotations map[string]string) *clusterv1.Machine {
 	spec := s.plane.Spec.MachineTemplate.Spec
@@ -92,7 +98,7 @@ func (s *scene) newMachine(name string, infra clusterv1.ContractVersionedObjectR
 			Deletion: clusterv1.MachineDeletionSpec{
 				NodeDrainTimeoutSeconds:        seconds(spec.Deletion.NodeDrainTimeoutSeconds),
 				NodeVolumeDetachTimeoutSeconds: seconds(spec.Deletion.NodeVolumeDetachTimeoutSeconds),
-				NodeDeletionTimeoutSeconds:     seconds(spec.Deletion.NodeDeletionTimeoutSeconds),
+				NodeDeletionTimeoutSeconds:     cmp.Or(seconds(spec.Deletion.NodeDeletionTimeoutSeconds), ptr.To(int32(nodeDeletedWithin/time.Second))),
 			},
 		},
 	}

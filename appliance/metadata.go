@@ -11,9 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -56,11 +54,10 @@ func newConfigurations(s site, config *rest.Config, objects cache.Cache, saw sig
 	if err != nil {
 		return nil, err
 	}
-	eventClient, err := kubernetes.NewForConfig(config)
+	writer, err := newEventWriter("metadata-events", config)
 	if err != nil {
-		return nil, fmt.Errorf("make client for events: %w", err)
+		return nil, err
 	}
-	writer := &eventWriter{name: "metadata-events", broadcaster: events.NewBroadcaster(&events.EventSinkImpl{Interface: eventClient.EventsV1()})}
 	lookup := metadata.Lookup{Objects: objects, Live: live}
 	link, err := newSideroLink(s, objects, lookup, live, saw)
 	if err != nil {

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -40,15 +37,14 @@ func newRegistrar(s site, config *rest.Config, objects cache.Cache) (*registrar,
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
-	eventClient, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("make client for events: %w", err)
-	}
 	requests, err := newRegistrationMetrics()
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	writer := &eventWriter{name: "events", broadcaster: events.NewBroadcaster(&events.EventSinkImpl{Interface: eventClient.EventsV1()})}
+	writer, err := newEventWriter("events", config)
+	if err != nil {
+		return nil, err
+	}
 	recorder := writer.broadcaster.NewRecorder(scheme, registration.FieldManager)
 	if err := registration.Index(context.Background(), objects); err != nil {
 		return nil, err
@@ -80,34 +76,4 @@ func registrationMapper() meta.RESTMapper {
 	m.Add(v1alpha3.GroupVersion.WithKind("ServerBinding"), meta.RESTScopeRoot)
 	m.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
 	return m
-}
-
-// eventWriter is the component that writes Events to the API.
-type eventWriter struct {
-	name        string
-	broadcaster events.EventBroadcaster
-	running     atomic.Bool
-}
-
-// Name implements supervisor.Component.
-func (w *eventWriter) Name() string { return w.name }
-
-// Ready implements supervisor.Component.
-func (w *eventWriter) Ready(context.Context) error {
-	if !w.running.Load() {
-		return errors.New("not recording")
-	}
-	return nil
-}
-
-// Run implements supervisor.Component.
-func (w *eventWriter) Run(ctx context.Context) error {
-	if err := w.broadcaster.StartRecordingToSinkWithContext(ctx); err != nil {
-		return fmt.Errorf("record events: %w", err)
-	}
-	w.running.Store(true)
-	<-ctx.Done()
-	w.running.Store(false)
-	w.broadcaster.Shutdown()
-	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/tools/events"
 )
 
-// eventWithin is how long an Event may take that is being written when the appliance stops.
+// eventWithin is how long an Event may still take that is being written when the appliance stops.
 const eventWithin = 2 * time.Second
 
 // eventWriter is the component that writes Events to the API.
@@ -75,8 +75,11 @@ func (s *wholeSink) write(ctx context.Context, do func(context.Context) (*events
 	if s.closed {
 		return nil, context.Canceled
 	}
-	whole, done := context.WithTimeout(context.WithoutCancel(ctx), eventWithin)
+	whole, done := context.WithCancel(context.WithoutCancel(ctx))
 	defer done()
+	// From the stop on, not before: in a hall of machines a write waits its turn for longer.
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(eventWithin, done) })
+	defer stop()
 	return do(whole)
 }
 

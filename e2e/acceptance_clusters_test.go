@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -171,22 +170,7 @@ func (s *acceptance) deleted(ctx context.Context, t *testing.T, object client.Ob
 
 // configuration is what a server's machine would get.
 func (s *acceptance) configuration(ctx context.Context, name string) (int, string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+installation.Endpoint+"/configdata?uuid="+name, http.NoBody)
-	if err != nil {
-		return 0, "", err
-	}
-
-	web := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: s.installation.Lab.Dial}}
-
-	answer, err := web.Do(request)
-	if err != nil {
-		return 0, "", err
-	}
-	defer answer.Body.Close()
-
-	text, err := io.ReadAll(answer.Body)
-
-	return answer.StatusCode, string(text), err
+	return ask(ctx, s.installation.Lab.Node, "http://"+installation.Endpoint+"/configdata?uuid="+name)
 }
 
 // pxeBoot: a machine whose configuration Talos cannot load tells so, and goes on booting from the network until it can.

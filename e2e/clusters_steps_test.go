@@ -56,9 +56,7 @@ func (c *clusters) remediate(ctx context.Context, t *testing.T) {
 	c.untilRunning(ctx, t, 2)
 	c.checkNodes(ctx, t, 2)
 
-	if after := c.binding(ctx, t, m.name); after.UID != before.UID {
-		t.Errorf("its server was bound to %+v, and is to %+v", before.Spec.MetalMachineRef, after.Spec.MetalMachineRef)
-	}
+	c.checkBound(ctx, t, before)
 }
 
 // worker is the machine of the cluster's one worker.
@@ -85,6 +83,15 @@ func (c *clusters) binding(ctx context.Context, t *testing.T, name string) *v1al
 	return b
 }
 
+// checkBound wants a server to be what it was, of the same Machine.
+func (c *clusters) checkBound(ctx context.Context, t *testing.T, before *v1alpha3.ServerBinding) {
+	t.Helper()
+
+	if after := c.binding(ctx, t, before.Name); after.UID != before.UID {
+		t.Errorf("its server was bound to %+v, and is to %+v", before.Spec.MetalMachineRef, after.Spec.MetalMachineRef)
+	}
+}
+
 // reset has real talosctl take from a worker what it knows. A person lets it have its configuration again, and it is a node again.
 func (c *clusters) reset(ctx context.Context, t *testing.T) {
 	m := c.worker(ctx, t)
@@ -101,20 +108,18 @@ func (c *clusters) reset(ctx context.Context, t *testing.T) {
 	said, err = c.talosctl(ctx, t, before.Spec.Addresses[0], "reset", "--graceful=false", "--reboot", "--wait=false", "--system-labels-to-wipe", "STATE,EPHEMERAL")
 	must(t, said, err)
 
-	m.until(ctx, t, "told its configuration again", func(s *v1alpha2.Server) bool { return hasStep(s, timeline.Load, began) })
-	c.untilBeats(ctx, t, m.name, time.Now())
+	m.until(ctx, t, "told its configuration again", func(s *v1alpha2.Server) bool { return s.Status.HasStep(timeline.Load, began) })
+	c.untilBeats(ctx, t, m.name)
 	c.untilWhole(ctx, t, 2)
 
-	if after := c.binding(ctx, t, m.name); after.UID != before.UID {
-		t.Errorf("its server was bound to %+v, and is to %+v", before.Spec.MetalMachineRef, after.Spec.MetalMachineRef)
-	}
+	c.checkBound(ctx, t, before)
 }
 
-// untilBeats waits until the node of a server has told, after a time, that it lives.
-func (c *clusters) untilBeats(ctx context.Context, t *testing.T, server string, after time.Time) {
+// untilBeats waits until the node of a server has told once more that it lives.
+func (c *clusters) untilBeats(ctx context.Context, t *testing.T, server string) {
 	t.Helper()
 
-	api := c.workload(ctx, t)
+	began, api := time.Now(), c.workload(ctx, t)
 
 	eventually(ctx, t, func() error {
 		nodes, err := api.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: "metal.sidero.dev/uuid=" + server})
@@ -123,7 +128,7 @@ func (c *clusters) untilBeats(ctx context.Context, t *testing.T, server string, 
 		}
 
 		lease, err := api.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, nodes.Items[0].Name, metav1.GetOptions{})
-		if err != nil || !lease.Spec.RenewTime.After(after) {
+		if err != nil || !lease.Spec.RenewTime.After(began) {
 			return errors.Join(err, errNotYet)
 		}
 
@@ -196,7 +201,7 @@ func (c *clusters) createKilled(ctx context.Context, t *testing.T) {
 
 	c.applyTemplate(ctx, t)
 
-	c.untilLoaded(ctx, t, 2, time.Now())
+	c.untilLoaded(ctx, t, 2)
 	c.killings(t).run(ctx, t, c.Installation)
 	c.untilWhole(ctx, t, 2)
 	checkStart(ctx, t, c.Installation, c.bmcs())
@@ -249,9 +254,11 @@ func (c *clusters) told() (all []int) {
 	return all
 }
 
-// untilLoaded waits until so many machines in use have loaded a kernel after a time.
-func (c *clusters) untilLoaded(ctx context.Context, t *testing.T, count int, after time.Time) {
+// untilLoaded waits until so many machines in use have loaded a kernel from now on.
+func (c *clusters) untilLoaded(ctx context.Context, t *testing.T, count int) {
 	t.Helper()
+
+	began := time.Now()
 
 	eventually(ctx, t, func() error {
 		var servers v1alpha2.ServerList
@@ -262,7 +269,7 @@ func (c *clusters) untilLoaded(ctx context.Context, t *testing.T, count int, aft
 		loaded := 0
 
 		for _, s := range servers.Items {
-			if s.Status.InUse && hasStep(&s, timeline.Kernel, after) {
+			if s.Status.InUse && s.Status.HasStep(timeline.Kernel, began) {
 				loaded++
 			}
 		}
@@ -273,17 +280,4 @@ func (c *clusters) untilLoaded(ctx context.Context, t *testing.T, count int, aft
 
 		return nil
 	})
-}
-
-// hasStep tells whether a machine has come to a step of a boot after a time.
-func hasStep(s *v1alpha2.Server, name string, after time.Time) bool {
-	for _, boot := range s.Status.Boots {
-		for _, step := range boot.Steps {
-			if step.Step == name && step.Time.After(after) {
-				return true
-			}
-		}
-	}
-
-	return false
 }

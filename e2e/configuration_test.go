@@ -224,7 +224,7 @@ func (f *fetches) refused(ctx context.Context, t *testing.T, why string) {
 	})
 }
 
-// load has the machine report, as Talos does by an event, that it has its configuration.
+// load writes what the appliance writes when Talos reports, through SideroLink, that it has its configuration.
 func (f *fetches) load(ctx context.Context, t *testing.T) {
 	t.Helper()
 

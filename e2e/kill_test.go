@@ -28,7 +28,7 @@ import (
 //nolint:gochecknoglobals // flags of the test binary
 var (
 	cycleKills = flag.Int("kills", 10, "how often TestKilledAtAnyMoment and TestClustersKilled kill the appliance")
-	cycleSeed  = flag.Uint64("seed", 0, "seed of both; another one each time when 0")
+	cycleSeed  = flag.Uint64("seed", 0, "seed of the tests that kill the appliance; another one each time when 0")
 )
 
 const (
@@ -68,7 +68,7 @@ func chance(t *testing.T) *rand.Rand {
 		seed = uint64(time.Now().UnixNano())
 	}
 
-	t.Logf("-seed %d -kills %d", seed, *cycleKills)
+	t.Logf("-seed %d", seed)
 
 	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // to repeat it
 }

@@ -154,13 +154,5 @@ func configured(machine *v1alpha3.MetalMachine, binding *v1alpha3.ServerBinding,
 		return true
 	}
 
-	for _, boot := range server.Status.Boots {
-		for _, step := range boot.Steps {
-			if step.Step == metal.StepConfig && !step.Time.Before(&binding.CreationTimestamp) {
-				return true
-			}
-		}
-	}
-
-	return false
+	return server.Status.HasStep(metal.StepConfig, binding.CreationTimestamp.Time)
 }

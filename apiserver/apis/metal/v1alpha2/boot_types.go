@@ -1,6 +1,10 @@
 package v1alpha2
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // Boot is one start of a machine, as far as the appliance has seen it.
 type Boot struct {
@@ -15,6 +19,19 @@ type Boot struct {
 
 // StepConfig is the step of a machine that has fetched its configuration: it has run an operating system.
 const StepConfig = "config"
+
+// HasStep tells whether the machine has come to a step, in any of the boots that are known, at a time or later.
+func (s *ServerStatus) HasStep(name string, since time.Time) bool {
+	for _, boot := range s.Boots {
+		for _, step := range boot.Steps {
+			if step.Step == name && !step.Time.Time.Before(since) {
+				return true
+			}
+		}
+	}
+
+	return false
+}
 
 // BootStep is something that a machine did on its way from the firmware to its work.
 type BootStep struct {

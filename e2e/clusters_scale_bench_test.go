@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -131,7 +131,12 @@ func makeClean(ctx context.Context, b *testing.B, c client.Client, m *simulated.
 
 	s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: m.Name}, Spec: v1alpha2.ServerSpec{Accepted: true}}
 	must(b, 0, c.Create(ctx, s))
-	must(b, 0, c.Status().Patch(ctx, s, client.RawPatch(types.MergePatchType, []byte(`{"status":{"isClean":true}}`))))
+
+	// Its agent would have told the address, which the control plane's machine is looked for at.
+	known := s.DeepCopy()
+	s.Status.IsClean = true
+	s.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: m.Reachable().String()}}
+	must(b, 0, c.Status().Patch(ctx, s, client.MergeFrom(known)))
 
 	before := s.DeepCopy()
 	s.Spec.BMC = &v1alpha2.BMC{Endpoint: "127.0.0.1", Port: int64(m.Port()), User: "admin", Pass: "password"}

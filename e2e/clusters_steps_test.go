@@ -44,7 +44,8 @@ spec:
   remediationTemplate: {apiVersion: infrastructure.cluster.x-k8s.io/v1alpha3, kind: MetalRemediationTemplate, name: power-cycle}
 `
 
-// remediate pulls the plug of a worker, which is switched on again by its MachineHealthCheck and stays the same Machine.
+// remediate pulls the plug of a worker, which is switched on again; and has it hang, so that its MachineHealthCheck has it power-cycled. It stays
+// the same Machine.
 func (c *clusters) remediate(ctx context.Context, t *testing.T) {
 	c.apply(ctx, t, healthCheck)
 
@@ -53,6 +54,19 @@ func (c *clusters) remediate(ctx context.Context, t *testing.T) {
 
 	must(t, 0, m.machine.TurnOff())
 	m.untilOn(ctx, t, true)
+	c.untilBeats(ctx, t, m.name)
+
+	told := len(m.changes())
+
+	must(t, 0, m.machine.VM().QMP(ctx, "stop", nil, nil))
+	eventually(ctx, t, func() error {
+		if said := m.changes()[told:]; !slices.ContainsFunc(said, func(order string) bool { return strings.Contains(order, "cycle") }) {
+			return fmt.Errorf("its BMC was told %q: %w", said, errNotYet)
+		}
+
+		return nil
+	})
+	c.untilBeats(ctx, t, m.name)
 	c.untilRunning(ctx, t, 2)
 	c.checkNodes(ctx, t, 2)
 

@@ -3,6 +3,8 @@ package machineconfig
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 )
@@ -80,6 +82,40 @@ func addLabel(document map[string]any, label string) error {
 	}
 
 	return nil
+}
+
+// Labelled tells whether a node registers with a label, by its configuration.
+func Labelled(configuration []byte, label string) bool {
+	for _, text := range split(configuration) {
+		var document struct {
+			Kind    string `json:"kind"`
+			Machine struct {
+				Kubelet struct {
+					ExtraArgs map[string]any `json:"extraArgs"`
+				} `json:"kubelet"`
+			} `json:"machine"`
+		}
+		if err := yaml.Unmarshal(text, &document); err != nil || document.Kind != "" {
+			continue
+		}
+
+		var lists []any
+
+		switch labels := document.Machine.Kubelet.ExtraArgs[nodeLabels].(type) {
+		case string:
+			lists = []any{labels}
+		case []any:
+			lists = labels
+		}
+
+		for _, list := range lists {
+			if text, ok := list.(string); ok && slices.Contains(strings.Split(text, ","), label) {
+				return true
+			}
+		}
+	}
+
+	return false
 }
 
 func joined(known, label string) string {

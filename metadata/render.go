@@ -7,9 +7,6 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/machineconfig"
 )
 
-// nodeLabel is on the Node of every server in its cluster. Sidero's and our own controllers find it by that.
-const nodeLabel = "metal.sidero.dev/uuid"
-
 // Sources are what a server's configuration is made of.
 type Sources struct {
 	Server *v1alpha2.Server
@@ -40,7 +37,7 @@ func Render(s Sources, link Link) ([]byte, error) {
 		return nil, fmt.Errorf("patch with Server %s: spec.%w", s.Server.Name, err)
 	}
 
-	if configuration, err = machineconfig.Label(configuration, nodeLabel+"="+s.Server.Name); err != nil {
+	if configuration, err = machineconfig.Label(configuration, v1alpha2.NodeLabel+"="+s.Server.Name); err != nil {
 		return nil, fmt.Errorf("add node label: %w", err)
 	}
 

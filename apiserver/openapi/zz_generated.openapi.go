@@ -7083,7 +7083,7 @@ func schema_apiserver_apis_metal_v1alpha2_WipePolicy(ref common.ReferenceCallbac
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Keep names disks that are never written to, whatever else is said. None need match.",
+							Description: "Keep names disks that are never written to, whatever else is said. Those that a Server names by serial or wwid have to be in it: nothing is wiped before. Those of a ServerClass need not.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

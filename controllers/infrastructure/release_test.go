@@ -61,6 +61,7 @@ func (s *site) runs(name string, change func(*metal.ServerSpec)) (*v1alpha3.Meta
 	clustertest.Must(s.t, s.Patch(s.t.Context(), server, client.MergeFrom(before)))
 
 	m, node := s.named(name), s.talos.Start(s.t, name)
+	node.Configure(configurationOf(name))
 
 	binding := &v1alpha3.ServerBinding{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	clustertest.Until(s.API, binding, "it is there", func(*v1alpha3.ServerBinding) bool { return true })
@@ -79,6 +80,11 @@ func (s *site) runs(name string, change func(*metal.ServerSpec)) (*v1alpha3.Meta
 	})
 
 	return m, node
+}
+
+// configurationOf is what a server's node runs by, as far as anybody asks.
+func configurationOf(server string) []byte {
+	return []byte("version: v1alpha1\nmachine: {kubelet: {extraArgs: {node-labels: " + metal.NodeLabel + "=" + server + "}}}\n")
 }
 
 // named makes the MetalMachine of a server of the same name.
@@ -142,6 +148,24 @@ func TestReset(t *testing.T) {
 	for _, line := range s.Log.Since(0, "forbidden", "Forbidden") {
 		t.Error(line)
 	}
+}
+
+// TestAnotherNode: at the address of a node that is gone another node of the cluster answers, as at the virtual address of a control plane. It is
+// left alone.
+func TestAnotherNode(t *testing.T) {
+	s := newSite(t)
+	m, node := s.runs("a", unchanged)
+	node.Configure(configurationOf("b"))
+
+	clustertest.Must(t, s.Delete(t.Context(), m))
+	s.wantsPerson(m, "does not answer at "+node.Address)
+
+	if len(node.Resets()) > 0 || node.Called("Reset") > 0 || node.Called("Reboot") > 0 {
+		t.Errorf("another node was told: %v", node.Calls())
+	}
+
+	node.Configure(configurationOf("a"))
+	s.Goes(m)
 }
 
 // TestRestarts has nodes restart only that cannot wipe their disk, or are not to.

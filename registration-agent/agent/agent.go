@@ -35,6 +35,9 @@ type Pace struct {
 	Refresh time.Duration
 	// Progress is how often the appliance is told how far a wipe is.
 	Progress time.Duration
+	// Stuck is how long a wipe may get no further, on any disk, before it is given up: the
+	// kernel waits for some disks for ever. Zero is for ever too.
+	Stuck time.Duration
 	// FirstWipeRetry and LastWipeRetry bound the pause after a failed wipe, which
 	// doubles.
 	FirstWipeRetry, LastWipeRetry time.Duration
@@ -51,7 +54,7 @@ type Pace struct {
 func DefaultPace() Pace {
 	return Pace{
 		Restart: 10 * time.Second, FirstRetry: time.Second, LastRetry: 30 * time.Second, Refresh: 5 * time.Minute,
-		Progress: 10 * time.Second, FirstWipeRetry: time.Minute, LastWipeRetry: 30 * time.Minute,
+		Progress: 10 * time.Second, Stuck: 15 * time.Minute, FirstWipeRetry: time.Minute, LastWipeRetry: 30 * time.Minute,
 		FirstBMCRetry: time.Minute, LastBMCRetry: 30 * time.Minute, BMCTry: time.Minute, Leave: 5 * time.Second,
 	}
 }

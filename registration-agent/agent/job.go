@@ -32,6 +32,8 @@ type job struct {
 	failure  error
 	plan     wipe.Plan
 	progress map[string]wipe.Progress
+	// moved is when a disk got further last.
+	moved time.Time
 }
 
 // begin carries out an order to wipe, until it is done or stopped.
@@ -119,9 +121,13 @@ func (j *job) run(ctx context.Context) error {
 	return failed
 }
 
-// wipe works on the disks, and tells how far they are meanwhile.
+// wipe works on the disks, and tells how far they are meanwhile. When none gets further for
+// too long it is given up, so that people are told.
 func (j *job) wipe(ctx context.Context, plan wipe.Plan) error {
 	ctx, cancel := context.WithCancel(ctx)
+	j.mu.Lock()
+	j.moved = time.Now()
+	j.mu.Unlock()
 	reporting := make(chan struct{})
 	go func() {
 		defer close(reporting)
@@ -130,6 +136,9 @@ func (j *job) wipe(ctx context.Context, plan wipe.Plan) error {
 			if time.Since(shown) >= showEvery {
 				shown = time.Now()
 				j.show()
+			}
+			if j.stuck() {
+				cancel()
 			}
 			// Only a refusal counts: the wipe goes on while the appliance is away.
 			if _, err := call(ctx, j.orders.client.Report, j.of(j.tell())); refused(err) {
@@ -150,6 +159,21 @@ func (j *job) note(progress wipe.Progress) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.progress[progress.Disk.Name] = progress
+	j.moved = time.Now()
+}
+
+// stuck tells whether the wipe gets no further. A disk that erases itself tells nothing for
+// hours.
+func (j *job) stuck() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, progress := range j.progress {
+		if progress.Method == wipe.Secure && progress.State == wipe.Wiping {
+			return false
+		}
+	}
+	limit := j.orders.agent.Pace.Stuck
+	return limit > 0 && time.Since(j.moved) >= limit
 }
 
 // disks are those to be wiped, as the appliance is told of them.

@@ -130,6 +130,20 @@ type rig struct {
 // newRig has an agent at work. wiping is what a wipe does.
 func newRig(t *testing.T, d *dispatcher, wiping func(context.Context, wipe.Plan, func(wipe.Progress)) ([]wipe.Progress, error)) (*rig, screens) {
 	t.Helper()
+	return newPacedRig(t, d, hasty(), wiping)
+}
+
+func hasty() Pace {
+	return Pace{
+		Restart: time.Millisecond, FirstRetry: time.Millisecond, LastRetry: 10 * time.Millisecond, Refresh: time.Hour,
+		Progress: time.Millisecond, FirstWipeRetry: time.Millisecond, LastWipeRetry: 2 * time.Millisecond, Leave: time.Millisecond,
+	}
+}
+
+func newPacedRig(
+	t *testing.T, d *dispatcher, pace Pace, wiping func(context.Context, wipe.Plan, func(wipe.Progress)) ([]wipe.Progress, error),
+) (*rig, screens) {
+	t.Helper()
 	a := &appliance{orders: d}
 	r := &rig{Machine: machine(a.serve(t, "127.0.0.1:0")), wipes: make(chan wipe.Plan, 64), ended: make(chan string, 64)}
 	r.Disks = func(context.Context) ([]disk.Disk, error) {
@@ -144,11 +158,7 @@ func newRig(t *testing.T, d *dispatcher, wiping func(context.Context, wipe.Plan,
 	}
 	r.Reboot = func() error { r.ended <- "reboot"; return r.refuse }
 	r.PowerOff = func() error { r.ended <- "off"; return r.refuse }
-	shown := startPaced(t, r.Machine, slog.New(slog.DiscardHandler), Pace{
-		Restart: time.Millisecond, FirstRetry: time.Millisecond, LastRetry: 10 * time.Millisecond, Refresh: time.Hour,
-		Progress: time.Millisecond, FirstWipeRetry: time.Millisecond, LastWipeRetry: 2 * time.Millisecond, Leave: time.Millisecond,
-	})
-	return r, shown
+	return r, startPaced(t, r.Machine, slog.New(slog.DiscardHandler), pace)
 }
 
 func outcomes(plan wipe.Plan, state wipe.State, cause string) []wipe.Progress {
@@ -278,6 +288,42 @@ func TestWipeIsStopped(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStuckWipe: the kernel waits for a disk for ever. People are told; a disk that erases itself has all the time that it needs.
+func TestStuckWipe(t *testing.T) {
+	pace := hasty()
+	pace.Stuck = 20 * time.Millisecond
+	erases := make(chan struct{}, 64)
+	erased := make(chan struct{})
+	d := newDispatcher(wipeOrder())
+	_, shown := newPacedRig(t, d, pace, func(ctx context.Context, plan wipe.Plan, progress func(wipe.Progress)) ([]wipe.Progress, error) {
+		select {
+		case <-erased:
+			return untilStopped(ctx, plan, progress)
+		default:
+		}
+		for _, one := range outcomes(plan, wipe.Wiping, "") {
+			one.Method = wipe.Secure
+			progress(one)
+		}
+		erases <- struct{}{}
+		select {
+		case <-ctx.Done():
+			t.Error("a disk was stopped that erases itself")
+		case <-erased:
+		}
+		return outcomes(plan, wipe.Failed, "it does not answer any more"), errors.New("wipe /dev/sda")
+	})
+	await(t, "erasing", erases)
+	for range 3 * pace.Stuck / pace.Progress { // time enough
+		await(t, "progress", d.reports)
+	}
+	close(erased)
+	for d.awaitResult(t).GetResult().GetDisks()[0].GetError() != context.Canceled.Error() {
+		continue
+	}
+	shown.await(t, "has FAILED")
 }
 
 // TestFailedWipe is told, and tried again until it works.

@@ -32,6 +32,13 @@ func (c Choice) validate() error {
 	if c == (Choice{}) {
 		return errors.New("a disk selector is empty: it would choose every disk")
 	}
+	for _, text := range []struct{ what, given, left string }{
+		{"name", c.Name, bareName(c.Name)}, {"serial", c.Serial, strings.TrimSpace(c.Serial)}, {"wwid", c.WWID, bareWWID(c.WWID)},
+	} {
+		if text.given != "" && text.left == "" {
+			return fmt.Errorf("the %s %q of a disk selector says nothing: it would choose every disk", text.what, text.given)
+		}
+	}
 	if !slices.Contains([]string{"", "nvme", "ssd", "hdd", "sd"}, c.Type) {
 		return fmt.Errorf("type %q of a disk selector is none of nvme, ssd, hdd, sd", c.Type)
 	}
@@ -45,13 +52,15 @@ func (c Choice) chooses(d disk.Disk) bool {
 
 // choosesUnread goes by all but the label.
 func (c Choice) choosesUnread(d disk.Disk) bool {
-	return matches(strings.TrimPrefix(c.Name, "/dev/"), d.Name) &&
+	return matches(bareName(c.Name), d.Name) &&
 		matches(strings.TrimSpace(c.Serial), d.Serial) &&
 		matches(bareWWID(c.WWID), bareWWID(d.WWID)) &&
 		matches(c.Model, d.Model) && matches(c.BusPath, d.BusPath) &&
 		(c.Type == "" || c.Type == typeOf(d)) &&
 		c.MinSize <= d.Size && (c.MaxSize == 0 || d.Size <= c.MaxSize)
 }
+
+func bareName(name string) string { return strings.TrimPrefix(name, "/dev/") }
 
 func typeOf(d disk.Disk) string {
 	switch {

@@ -75,6 +75,9 @@ func TestPlanByChoices(t *testing.T) {
 		"no install disk":             {policy: Policy{Scope: InstallDisk, Install: one(Choice{Model: "Z"})}, fails: "no disk has"},
 		"an install disk to keep":     {policy: Policy{Scope: InstallDisk, Install: one(Choice{Serial: "A"}), Keep: Keep{Choices: []Choice{{Name: "sda"}}}}},
 		"an empty install disk":       {policy: Policy{Scope: InstallDisk, Install: one(Choice{})}, fails: "would choose every disk"},
+		"a serial of blanks":          {policy: Policy{Scope: Selected, Select: &Selection{Choices: []Choice{{Serial: " "}}}}, fails: "would choose every disk"},
+		"a wwid of a prefix":          {policy: Policy{Scope: Selected, Select: &Selection{Choices: []Choice{{WWID: "naa.", Model: "M"}}}}, fails: "would choose every disk"},
+		"a name of a folder":          {policy: Policy{Scope: InstallDisk, Install: one(Choice{Name: "/dev/"})}, fails: "would choose every disk"},
 		"two ways to the install disk": {
 			policy: Policy{Scope: InstallDisk, Install: &Hint{Disk: "/dev/sda", Choice: &Choice{Name: "sda"}}}, fails: "needs one of",
 		},

@@ -92,6 +92,9 @@ func (n *Node) Running() (version string, on bool) {
 	return version, on
 }
 
+// Configure gives the node another configuration.
+func (n *Node) Configure(configuration []byte) { n.locked(func() { n.config = configuration }) }
+
 // Configuration is the machine configuration that the node runs by.
 func (n *Node) Configuration() (configuration []byte) {
 	n.locked(func() { configuration = n.config })

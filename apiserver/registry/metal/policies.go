@@ -3,11 +3,13 @@ package metal
 import (
 	"net"
 	"net/netip"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/expression"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/wipepolicy"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/registry"
 )
 
@@ -62,6 +64,16 @@ func validateDisk(path *field.Path, disk v1alpha2.DiskSelector) field.ErrorList 
 
 	if disk == (v1alpha2.DiskSelector{}) {
 		errs = append(errs, field.Required(path, "an empty one matches every disk"))
+	}
+
+	for name, text := range map[string]struct{ given, left string }{
+		"name":   {disk.Name, strings.TrimPrefix(disk.Name, "/dev/")},
+		"serial": {disk.Serial, strings.TrimSpace(disk.Serial)},
+		"wwid":   {disk.WWID, wipepolicy.BareWWID(disk.WWID)},
+	} {
+		if text.given != "" && text.left == "" {
+			errs = append(errs, field.Invalid(path.Child(name), text.given, "says nothing, and would match every disk"))
+		}
 	}
 
 	if disk.MinSize < 0 {
@@ -137,6 +149,8 @@ func validateWebhook(path *field.Path, hook *v1alpha2.WebhookPower) field.ErrorL
 		errs = append(errs, field.Required(path.Child("url"), "how the device is reached"))
 	case hook.Preset == "" && hook.On == nil:
 		errs = append(errs, field.Required(path.Child("on"), "the request that turns the machine on, or a preset"))
+	case hook.Preset == "" && hook.State != nil && hook.Off == nil:
+		errs = append(errs, field.Required(path.Child("off"), "a machine whose state can be asked for is turned off when it has nothing to do"))
 	case hook.Preset != "" && hook.On != nil:
 		errs = append(errs, field.Forbidden(path.Child("on"), "a preset has its own"))
 	}

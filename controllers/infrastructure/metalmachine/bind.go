@@ -78,16 +78,32 @@ func (r *Reconciler) assign(ctx context.Context, machine *v1alpha3.MetalMachine,
 	return binding, nil
 }
 
-// allocate takes a server from the machine's class: the first of the candidates that nobody else takes.
+// allocate takes a server from the machine's class: the first of the candidates that nobody else takes. Those that others are about to
+// take come last.
 func (r *Reconciler) allocate(ctx context.Context, f facts) (*v1alpha3.ServerBinding, error) {
 	candidates, err := r.candidates(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 
+	var claimed []string
+
 	for _, name := range candidates {
-		binding, err := r.take(ctx, f.machine, name)
-		if binding != nil || err != nil {
+		if !r.claims.try(f.machine.UID, name) {
+			claimed = append(claimed, name)
+
+			continue
+		}
+
+		if binding, err := r.take(ctx, f.machine, name); binding != nil || err != nil {
+			return binding, err
+		}
+	}
+
+	for _, name := range claimed {
+		r.claims.claim(f.machine.UID, name)
+
+		if binding, err := r.take(ctx, f.machine, name); binding != nil || err != nil {
 			return binding, err
 		}
 	}
@@ -151,26 +167,28 @@ func peersOf(machine *v1alpha3.MetalMachine) func(*v1alpha3.ServerBinding) bool 
 	}
 }
 
-// take binds a server; there is no binding when somebody else has it, or it has changed.
+// take binds a server that the machine has claimed; there is no binding, and no claim, when somebody else has it, or it has changed.
 func (r *Reconciler) take(ctx context.Context, machine *v1alpha3.MetalMachine, name string) (*v1alpha3.ServerBinding, error) {
 	server := &metal.Server{}
-	if found, err := contract.Find(ctx, r.Live, client.ObjectKey{Name: name}, server); !found {
+
+	found, err := contract.Find(ctx, r.Live, client.ObjectKey{Name: name}, server)
+	if err != nil {
 		return nil, err //nolint:wrapcheck // it names the object
 	}
 
-	if allocation.Obstacle(server, false) != "" {
+	if !found || allocation.Obstacle(server, false) != "" {
+		r.claims.drop(machine.UID)
+
 		return nil, nil //nolint:nilnil // as told
 	}
 
-	r.claims.Store(machine.UID, name)
-
 	binding := newBinding(machine, name)
 
-	err := r.Client.Create(ctx, binding)
+	err = r.Client.Create(ctx, binding)
 	if apierrors.IsAlreadyExists(err) {
 		binding, err = r.find(ctx, name)
 		if err == nil && (binding == nil || !binding.IsOf(machine)) {
-			r.claims.Delete(machine.UID)
+			r.claims.drop(machine.UID)
 
 			return nil, nil //nolint:nilnil // as told
 		}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,9 +40,7 @@ type Reconciler struct {
 	// Nodes are those of the clusters: some have to restart by their own API when their machine goes.
 	Nodes *reset.Nodes
 
-	// claims are the names of the servers that machines, by their UIDs, have tried to take. A machine whose first try went through
-	// without an answer, or is not in the cache yet, takes no second server.
-	claims sync.Map
+	claims claims
 }
 
 // waitingError tells what has to happen before a machine has its server.
@@ -135,7 +132,12 @@ func (r *Reconciler) bind(ctx context.Context, f facts) (reconcile.Result, error
 		return reconcile.Result{}, err //nolint:wrapcheck // it names the object
 	}
 
-	return reconcile.Result{}, r.record(ctx, f, func(status *v1alpha3.MetalMachineStatus) { bound(status, binding, server) })
+	endpoint := ""
+	if f.cluster != nil {
+		endpoint = f.cluster.Spec.ControlPlaneEndpoint.Host
+	}
+
+	return reconcile.Result{}, r.record(ctx, f, func(status *v1alpha3.MetalMachineStatus) { bound(status, binding, server, endpoint) })
 }
 
 // hold sets the finalizer, before there is a binding to be deleted with the machine.
@@ -213,9 +215,7 @@ func (r *Reconciler) bindingsOf(ctx context.Context, machine *v1alpha3.MetalMach
 		names[machine.Spec.ServerRef.Name] = true
 	}
 
-	if claimed, ok := r.claims.Load(machine.UID); ok {
-		names[claimed.(string)] = true //nolint:forcetypeassert // nothing else is stored
-	}
+	names[r.claims.of(machine.UID)] = true
 
 	known := &v1alpha3.ServerBindingList{}
 	if err := r.Client.List(ctx, known, client.UnsafeDisableDeepCopy); err != nil {

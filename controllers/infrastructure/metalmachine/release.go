@@ -55,7 +55,7 @@ func (r *Reconciler) release(ctx context.Context, f facts) (reconcile.Result, er
 		controllerutil.RemoveFinalizer(machine, v1alpha3.MetalMachineFinalizer)
 	})
 	if err = client.IgnoreNotFound(err); err == nil {
-		r.claims.Delete(machine.UID)
+		r.claims.drop(machine.UID)
 	}
 
 	return reconcile.Result{}, err //nolint:wrapcheck // it is wrapped by change
@@ -137,7 +137,7 @@ func describe(machine *v1alpha3.MetalMachine, binding *v1alpha3.ServerBinding, s
 		Configured: configured(machine, binding, server), Told: bound.Reason == v1alpha3.ReasonNodeResets,
 	}
 
-	for _, a := range addresses(binding, server) {
+	for _, a := range addresses(binding, server, "") {
 		if a.Type == v1alpha3.AddressInternalIP {
 			f.Addresses = append(f.Addresses, a.Address)
 		}

@@ -6,10 +6,12 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
 
-// uuidLabel names the server of a Node. The machine configuration has it, as upstream's has.
-const uuidLabel = "metal.sidero.dev/uuid"
+// uuidLabel names the server of a Node.
+const uuidLabel = v1alpha2.NodeLabel
 
 // match finds the Node of a server: the one that bears its name, or, when none does, the one whose firmware does.
 func match(nodes []corev1.Node, server string) (*corev1.Node, error) {

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/tools/events"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -34,12 +35,16 @@ const (
 	failedAgainAfter  = 20 * time.Second
 	inOrderAgainAfter = 10 * time.Minute
 
+	// lateAfter is how long after a machine has its server its Node is expected: a slow one has booted three times and installed Talos by then.
+	lateAfter = 15 * time.Minute
+
 	reasonFailed = "ProviderUpdateFailed" // upstream's
 )
 
 type reconciler struct {
 	client client.Client
 	live   client.Reader // of Secrets, which are not kept in memory
+	events events.EventRecorder
 }
 
 // SetupWithManager lets the controller run.
@@ -49,7 +54,7 @@ func SetupWithManager(m ctrl.Manager) error {
 		For(&clusterv1.Cluster{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
 		Watches(&v1alpha3.MetalMachine{}, handler.EnqueueRequestsFromMapFunc(ofMachine), builder.WithPredicates(becomesPending())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
-		Complete(&reconciler{m.GetClient(), m.GetAPIReader()})
+		Complete(&reconciler{m.GetClient(), m.GetAPIReader(), m.GetEventRecorder("caps-controller-manager")})
 	if err != nil {
 		return fmt.Errorf("add Node controller: %w", err)
 	}
@@ -173,8 +178,14 @@ func (r *reconciler) reach(ctx context.Context, m *v1alpha3.MetalMachine, node *
 // record writes upstream's condition.
 func (r *reconciler) record(ctx context.Context, m *v1alpha3.MetalMachine, failed error) error {
 	condition := metal.Condition{Type: v1alpha3.ConditionProviderSet, Status: corev1.ConditionTrue}
+	late := failed != nil && isLate(m, time.Now())
+
 	if failed != nil {
 		condition = contract.False(v1alpha3.ConditionProviderSet, metal.SeverityWarning, reasonFailed, failed.Error())
+	}
+
+	if late {
+		condition.Message += lateAdvice(m)
 	}
 
 	before := m.DeepCopy()
@@ -186,7 +197,26 @@ func (r *reconciler) record(ctx context.Context, m *v1alpha3.MetalMachine, faile
 		return client.IgnoreNotFound(fmt.Errorf("write status of MetalMachine %s: %w", m.Name, err))
 	}
 
+	if was, _ := before.Status.Conditions.Find(v1alpha3.ConditionProviderSet); late && was.Message != condition.Message {
+		r.events.Eventf(m, nil, corev1.EventTypeWarning, reasonFailed, "MarkNode", "%s", condition.Message)
+	}
+
 	return nil
+}
+
+// isLate tells whether a machine without a Node has had its server for so long that something must be wrong. Until then it boots.
+func isLate(m *v1alpha3.MetalMachine, now time.Time) bool {
+	bound, _ := m.Status.Conditions.Find(v1alpha3.ConditionServerBound)
+
+	return bound.Status == corev1.ConditionTrue && now.Sub(bound.LastTransitionTime.Time) >= lateAfter
+}
+
+// lateAdvice is where a person finds out what the machine waits for.
+func lateAdvice(m *v1alpha3.MetalMachine) string {
+	server := m.Spec.ServerRef.Name
+
+	return fmt.Sprintf(", more than %d minutes after it got its server: look at the machine's console, at \"kubectl get server %s -o yaml\" for the steps of its boot, "+
+		"and at \"sidero-appliance logs %s\"", int(lateAfter.Minutes()), server, server)
 }
 
 // bound tells whether a machine has a server, and keeps it.

@@ -67,7 +67,7 @@ func (n *Nodes) Try(ctx context.Context, cluster client.ObjectKey, f Facts, note
 
 	defer func() { <-n.room }()
 
-	node := n.reach(ctx, configuration, f.Addresses)
+	node := n.reach(ctx, configuration, f)
 	if node == nil {
 		f.Node = Silent
 
@@ -110,16 +110,16 @@ func (n *Nodes) configuration(ctx context.Context, cluster client.ObjectKey) ([]
 }
 
 // reach finds the node at one of its addresses, nil when it answers at none.
-func (n *Nodes) reach(ctx context.Context, configuration []byte, addresses []string) talosapi.Node {
+func (n *Nodes) reach(ctx context.Context, configuration []byte, f Facts) talosapi.Node {
 	ctx, cancel := context.WithTimeout(ctx, answersWithin)
 	defer cancel()
 
 	var asking sync.WaitGroup
 
-	nodes := make([]talosapi.Node, len(addresses))
+	nodes := make([]talosapi.Node, len(f.Addresses))
 
-	for i, address := range addresses {
-		asking.Go(func() { nodes[i] = n.ask(ctx, configuration, address) })
+	for i, address := range f.Addresses {
+		asking.Go(func() { nodes[i] = n.ask(ctx, configuration, address, f.Server) })
 	}
 
 	asking.Wait()
@@ -139,14 +139,17 @@ func (n *Nodes) reach(ctx context.Context, configuration []byte, addresses []str
 	return found
 }
 
-func (n *Nodes) ask(ctx context.Context, configuration []byte, address string) talosapi.Node {
+// ask connects to the node of a server at an address, where another node of the cluster may be by now: that of the virtual address of its
+// control plane goes from node to node, and so do those that DHCP gives.
+func (n *Nodes) ask(ctx context.Context, configuration []byte, address, server string) talosapi.Node {
 	node, err := n.dial(configuration, address)
 	if err != nil {
 		return nil
 	}
 
-	if _, err := node.Version(ctx); err != nil {
-		node.Close() //nolint:errcheck // it does not answer
+	own, err := node.Configuration(ctx)
+	if err != nil || !machineconfig.Labelled(own, metal.NodeLabel+"="+server) {
+		node.Close() //nolint:errcheck // it does not answer, or is another
 
 		return nil
 	}

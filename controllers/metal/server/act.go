@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -37,8 +38,8 @@ func (r *Reconciler) act(ctx context.Context, on target, d Decision) error {
 	driver := power.When(on.view.control.driver, func(ctx context.Context) error { return r.stillDue(ctx, on, d) })
 
 	if d.Action != TurnOff && !d.Plain {
-		if err := driver.BootFromNetwork(ctx, r.firmware(on.server)); err != nil && !needsPerson(err) {
-			return fmt.Errorf("have it boot from the network: %w", err)
+		if err := r.bootFromNetwork(ctx, on.server, driver); err != nil {
+			return err
 		}
 	}
 
@@ -72,6 +73,24 @@ func (r *Reconciler) act(ctx context.Context, on target, d Decision) error {
 	}
 
 	r.poller.expect(on.server.Name, state, d.Request)
+
+	return nil
+}
+
+// bootFromNetwork has the next start be one from the network. A control that cannot choose that, as of boxes that add remote control to
+// machines without a BMC, or that keeps something else, does not keep the machine from being started: if its own boot order begins with
+// the network it comes all the same, and if not people are told.
+func (r *Reconciler) bootFromNetwork(ctx context.Context, s *v1alpha2.Server, driver power.Driver) error {
+	err := driver.BootFromNetwork(ctx, r.firmware(s))
+
+	switch {
+	case err == nil, needsPerson(err):
+		return nil
+	case power.ClassOf(err) != power.Refused:
+		return fmt.Errorf("have it boot from the network: %w", err)
+	}
+
+	r.events.Eventf(s, nil, corev1.EventTypeWarning, eventManagement, "BootFromNetwork", "it is started without being told to boot from the network: %v", err)
 
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -25,8 +26,9 @@ type recorder struct {
 	power.Driver
 
 	told []Action
-	// meanwhile happens while the machine is told what to boot from.
+	// meanwhile happens while the machine is told what to boot from, and refusal comes of that.
 	meanwhile func()
+	refusal   error
 }
 
 func (r *recorder) BootFromNetwork(context.Context, power.Firmware) error {
@@ -34,7 +36,7 @@ func (r *recorder) BootFromNetwork(context.Context, power.Firmware) error {
 		r.meanwhile()
 	}
 
-	return nil
+	return r.refusal
 }
 
 func (r *recorder) On(context.Context) error    { r.told = append(r.told, TurnOn); return nil }
@@ -91,6 +93,51 @@ func TestChangedMeanwhile(t *testing.T) {
 
 			if changed, err := r.keepMetadata(t.Context(), mine); changed != c.changed || (err != nil) != c.fails {
 				t.Errorf("changed %v, %v", changed, err)
+			}
+		})
+	}
+}
+
+// TestNoBootOverride starts a machine whose control cannot say what it boots from, and tells people; one whose control does not answer is not
+// started.
+func TestNoBootOverride(t *testing.T) {
+	failure := errors.New("it has no boot override")
+
+	for name, c := range map[string]struct {
+		err    error
+		starts bool
+		event  string
+	}{
+		"obeys":          {nil, true, ""},
+		"needs a person": {&power.NeedsPersonError{Action: "press F12"}, true, ""},
+		"refuses":        {power.Classify(failure, power.Refused), true, "Warning Server Management it is started without being told to boot from the network: " + failure.Error()},
+		"no answer":      {failure, false, ""},
+		"denied":         {power.Classify(failure, power.Denied), false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: v1alpha2.ServerSpec{Accepted: true}}
+			known := newFake(t, s, func() error { return nil })
+			told := events.NewFakeRecorder(1)
+			r := &Reconciler{
+				client: known, live: known, events: told, poller: &poller{machines: map[string]*polled{}}, config: Config{RebootTimeout: timeout},
+			}
+			driver := &recorder{refusal: c.err}
+			on := target{server: s, view: view{control: &control{driver: driver}, reading: reading{state: power.On}}}
+
+			err := r.act(t.Context(), on, Next(facts(s, nil, on.view, timeout)))
+			if started := slices.Equal(driver.told, []Action{Restart}); started != c.starts || (err == nil) != c.starts {
+				t.Errorf("it was told %v, %v", driver.told, err)
+			}
+
+			select {
+			case event := <-told.Events:
+				if event != c.event {
+					t.Errorf("Event %q", event)
+				}
+			default:
+				if c.event != "" {
+					t.Errorf("no Event %q", c.event)
+				}
 			}
 		})
 	}

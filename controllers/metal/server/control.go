@@ -32,11 +32,14 @@ const (
 	reasonPerson   = "PersonNeeded"
 	reasonFailed   = "NotReachable"
 	reasonDefies   = "NotObeyed"
+	reasonChanged  = "CertificateChanged"
 )
 
 // control is what a machine's power is controlled with.
 type control struct {
 	driver power.Driver
+	// revision changes with everything that the driver is made of; settings not with what it has found out itself.
+	revision, settings string
 	// blind tells that the driver cannot tell whether the machine is on.
 	blind bool
 }
@@ -115,12 +118,17 @@ func (c *controls) of(ctx context.Context, s *v1alpha2.Server) (*control, error)
 		return nil, &problemError{reasonSettings, err}
 	}
 
-	driver := c.guards.Driver(power.Key{Endpoint: endpoint, Machine: string(s.UID), Revision: c.revision(s, logins)}, open)
+	settings := c.hash(s.Spec.BMC, s.Spec.ManagementAPI, s.Spec.Power, logins)
+	revision := c.hash(settings, s.Status.BMCFingerprint)
+
+	driver := c.guards.Driver(power.Key{Endpoint: endpoint, Machine: string(s.UID), Revision: revision}, open)
 	if kind == v1alpha2.PowerAPI && (c.failures.Explicit > 0 || c.failures.Silent > 0) {
 		driver = power.Simulate(driver, c.failures)
 	}
 
-	return &control{driver: driver, blind: kind == v1alpha2.PowerWakeOnLAN || kind == v1alpha2.PowerWebhook && webhookIsBlind(s)}, nil
+	blind := kind == v1alpha2.PowerWakeOnLAN || kind == v1alpha2.PowerWebhook && webhookIsBlind(s)
+
+	return &control{driver, revision, settings, blind}, nil
 }
 
 // opener tells the device that a driver speaks to, and makes the driver.
@@ -274,9 +282,9 @@ func (c *controls) secret(ctx context.Context, namespace, name string) (map[stri
 	return secret.Data, nil
 }
 
-// revision changes with everything that a driver is made of.
-func (c *controls) revision(s *v1alpha2.Server, logins credentials) string {
-	text, _ := json.Marshal([]any{s.Spec.BMC, s.Spec.ManagementAPI, s.Spec.Power, s.Status.BMCFingerprint, logins}) //nolint:errchkjson // plain data
+// hash changes with everything that it is of.
+func (c *controls) hash(of ...any) string {
+	text, _ := json.Marshal(of) //nolint:errchkjson // plain data
 	hash := hmac.New(sha256.New, c.key)
 	hash.Write(text)
 

@@ -1,24 +1,45 @@
 package server
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/power"
 )
 
-// TestRepinnedCertificate has a person replace the fingerprint that is trusted: the driver has to be made anew.
-func TestRepinnedCertificate(t *testing.T) {
-	c := &controls{}
+// TestDriversAreMadeAnew has a person replace what a driver is made of: it has to be made anew, and what the old one saw counts no more, but for
+// the certificate that it has found itself.
+func TestDriversAreMadeAnew(t *testing.T) {
+	c := &controls{guards: power.NewGuards(power.Options{}), pinned: func(string, string) {}}
 	s := &v1alpha2.Server{}
-	s.Status.BMCFingerprint = "aa"
-	before := c.revision(s, credentials{})
+	s.Spec.BMC = &v1alpha2.BMC{User: "u", Pass: "p"}
+	s.Spec.Power = &v1alpha2.PowerControl{Redfish: &v1alpha2.RedfishPower{Endpoint: "bmc"}}
 
-	if c.revision(s, credentials{}) != before {
-		t.Error("another revision though nothing has changed")
+	made := func() *control {
+		t.Helper()
+
+		by, err := c.of(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		return by
+	}
+	first := made()
+
+	if again := made(); again.settings != first.settings || again.revision != first.revision {
+		t.Error("another driver though nothing has changed")
 	}
 
-	if s.Status.BMCFingerprint = "bb"; c.revision(s, credentials{}) == before {
-		t.Error("the driver of the old certificate is kept")
+	s.Status.BMCFingerprint = strings.Repeat("aa", 32)
+	if pinned := made(); pinned.settings != first.settings || pinned.revision == first.revision {
+		t.Error("the driver of the old certificate is kept, or what was seen before is not")
+	}
+
+	s.Spec.Power.Redfish.Endpoint = "other"
+	if other := made(); other.settings == first.settings || other.revision == first.revision {
+		t.Error("the driver of the old BMC is kept")
 	}
 }
 

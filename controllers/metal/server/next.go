@@ -88,6 +88,8 @@ type Facts struct {
 	Power     power.State
 	Automatic bool
 	Blind     bool
+	// Problem tells why there is no driver, though there are settings for one; empty when that is not so.
+	Problem string
 
 	// Settling tells that the machine was switched, and may still need time to show that.
 	Settling bool
@@ -201,6 +203,8 @@ func (d *Decision) ask(f Facts) {
 		d.Refused = "the server is not accepted: nothing is done to it"
 	case f.Duplicate:
 		d.Refused = "nobody knows which machine this is"
+	case !f.Automatic && f.Problem != "":
+		d.Refused = "its power cannot be controlled: " + f.Problem
 	case !f.Automatic:
 		d.Refused = "nothing controls its power: somebody has to go there"
 	case f.Asked == Restart && f.Power == power.Off:

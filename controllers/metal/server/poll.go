@@ -63,7 +63,9 @@ type poller struct {
 // polled is one machine. Its fields but wake are held by the poller's mu.
 type polled struct {
 	driver power.Driver
-	last   reading
+	// settings stand for what the driver is made of.
+	settings string
+	last     reading
 	// untold tells that the reading has changed and nobody knows yet.
 	untold bool
 	// switches counts how often it was switched, switched is when that was last.
@@ -74,19 +76,25 @@ type polled struct {
 	stop context.CancelFunc
 }
 
-// follow looks at a machine's power from here on, by this driver, until forget or ctx ends, and returns what was seen last.
-func (p *poller) follow(ctx context.Context, server string, driver power.Driver) reading {
+// follow looks at a machine's power from here on, by this control, until forget or ctx ends, and returns what was seen last.
+func (p *poller) follow(ctx context.Context, server string, by *control) reading {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
 	if m := p.machines[server]; m != nil {
-		m.driver = driver
+		m.driver = by.driver
+
+		if m.settings != by.settings { // what was seen may be of another machine, or of a password that was wrong
+			m.settings, m.last = by.settings, reading{}
+			m.switches++
+			m.lookSoon()
+		}
 
 		return m.last
 	}
 
 	ctx, stop := context.WithCancel(ctx)
-	m := &polled{driver: driver, wake: make(chan struct{}, 1), stop: stop}
+	m := &polled{driver: by.driver, settings: by.settings, wake: make(chan struct{}, 1), stop: stop}
 	p.machines[server] = m
 
 	go p.run(ctx, server, m)

@@ -203,7 +203,7 @@ func TestDefiance(t *testing.T) {
 			return true
 		}}
 
-		follow := func() reading { return p.follow(ctx, "a", machine) }
+		follow := func() reading { return p.follow(ctx, "a", &control{driver: machine}) }
 
 		follow()
 		synctest.Wait()
@@ -274,8 +274,8 @@ func TestLooksSoon(t *testing.T) {
 		p := &poller{every: time.Minute, machines: map[string]*polled{}, changed: func(string) bool { return true }}
 		gone := &broken{err: errors.New("gone")}
 
-		p.follow(ctx, "flaky", &flaky{})
-		p.follow(ctx, "gone", gone)
+		p.follow(ctx, "flaky", &control{driver: &flaky{}})
+		p.follow(ctx, "gone", &control{driver: gone})
 		synctest.Wait()
 
 		if got, _ := p.last("flaky"); got.err == nil {

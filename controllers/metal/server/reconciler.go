@@ -305,7 +305,7 @@ func (r *Reconciler) look(ctx context.Context, s *v1alpha2.Server) view {
 		return view{control: control, reading: reading{state: power.Unknown}, sent: r.sentTo(s.Name)}
 	}
 
-	return view{control: control, reading: r.poller.follow(r.running, s.Name, control.driver)}
+	return view{control: control, reading: r.poller.follow(r.running, s.Name, control)}
 }
 
 // facts are a server's.
@@ -323,6 +323,10 @@ func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout 
 
 	if v.control != nil {
 		f.Blind, f.Sent = v.control.blind, v.sent
+	}
+
+	if v.problem != nil {
+		f.Problem = v.problem.Error()
 	}
 
 	if c, ok := s.Status.Conditions.Find(v1alpha2.ConditionPowerCycle); ok && c.Status == corev1.ConditionFalse {

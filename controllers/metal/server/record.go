@@ -14,6 +14,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/power"
+	"github.com/sidero-appliance/sidero-appliance/power/redfish"
 )
 
 // Reasons of Events, which are upstream's.
@@ -182,9 +183,9 @@ func (t result) trouble() (reason string, err error) {
 	case t.view.problem != nil:
 		return reasonOf(t.view.problem), t.view.problem
 	case t.outcome != nil:
-		return reasonOf(t.outcome), t.outcome
+		return reasonOf(t.outcome), advised(t.outcome)
 	case t.view.reading.err != nil:
-		return reasonOf(t.view.reading.err), t.view.reading.err
+		return reasonOf(t.view.reading.err), advised(t.view.reading.err)
 	case t.defied():
 		return reasonDefies, errDefies
 	case t.decision.Unknown:
@@ -192,6 +193,16 @@ func (t result) trouble() (reason string, err error) {
 	default:
 		return "", nil
 	}
+}
+
+// advised is an error with what a person writes into the Server to mend it, where the driver, which knows of no Servers, cannot tell.
+func advised(err error) error {
+	var changed *redfish.CertificateError
+	if errors.As(err, &changed) {
+		return fmt.Errorf("%w; the fingerprint that is trusted is set by spec.power.redfish.fingerprint", err)
+	}
+
+	return err
 }
 
 // defied tells whether the control goes on not doing what the appliance wants of it. What a person has asked for is asked once: that it was not
@@ -235,11 +246,16 @@ func (r *Reconciler) tell(before, s *v1alpha2.Server, t result) {
 
 // reasonOf sums up an error of power control.
 func reasonOf(err error) string {
-	var problem *problemError
+	var (
+		problem *problemError
+		changed *redfish.CertificateError
+	)
 
 	switch {
 	case errors.As(err, &problem):
 		return problem.reason
+	case errors.As(err, &changed):
+		return reasonChanged
 	case needsPerson(err):
 		return reasonPerson
 	case power.ClassOf(err) == power.Denied:

@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/machineconfig"
 )
 
@@ -19,13 +21,14 @@ func (r *reconciler) keepClientConfigs(ctx context.Context, f facts) (time.Time,
 	now := time.Now()
 
 	due := machineconfig.Renewal([]byte(f.config.Status.TalosConfig), machineconfig.Client{Cluster: f.cluster.Name}, now)
-	if f.config.Status.TalosConfig != "" && due.IsZero() {
+	if due.IsZero() && f.config.Spec.GenerateType != v1alpha3.GenerateNone {
 		secrets, err := r.existing(ctx, f.cluster)
-		if err != nil {
-			return time.Time{}, err
+		if err == nil {
+			due, err = statusConfig(f, secrets, now)
 		}
 
-		if due, err = statusConfig(f, secrets, now); err != nil {
+		// One that has had none yet, as after a move, need not have come with secrets.
+		if err != nil && (f.config.Status.TalosConfig != "" || !errors.Is(err, errLost)) {
 			return time.Time{}, err
 		}
 	}

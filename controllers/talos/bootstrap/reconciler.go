@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/client-go/tools/events"
@@ -38,7 +39,8 @@ type reconciler struct {
 
 func setUp(manager ctrl.Manager) error {
 	r := &reconciler{
-		client: manager.GetClient(), store: store{manager.GetClient()}, events: manager.GetEventRecorder("talos-bootstrap"),
+		client: manager.GetClient(), events: manager.GetEventRecorder("talos-bootstrap"),
+		store: store{manager.GetClient(), &singleflight.Group{}},
 	}
 
 	return ctrl.NewControllerManagedBy(manager). //nolint:wrapcheck // by the caller

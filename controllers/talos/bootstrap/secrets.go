@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,7 +36,12 @@ var (
 )
 
 // store keeps Secrets.
-type store struct{ client client.Client }
+type store struct {
+	client client.Client
+	// making are the clusters, by their UIDs, whose secrets are being made: that takes seconds, for one long key, and all machines of a
+	// new cluster come for them at once.
+	making *singleflight.Group
+}
 
 // get reads a Secret of an owner. It is nil when there is none.
 func (s store) get(ctx context.Context, name string, owner client.Object) (*corev1.Secret, error) {
@@ -104,18 +110,19 @@ func newSecret(key client.ObjectKey, cluster string, owner *metav1.OwnerReferenc
 
 // clusterSecrets are the secrets that the nodes of a cluster share. They are made with its first node, and never again.
 func (s store) clusterSecrets(ctx context.Context, f facts) (*machineconfig.Secrets, error) {
-	secret, err := s.get(ctx, f.cluster.Name+secretsSuffix, f.cluster)
-	if err != nil {
-		return nil, err
-	}
-
-	if secret == nil {
-		if secret, err = s.makeClusterSecrets(ctx, f); err != nil {
-			return nil, err
+	made, err, _ := s.making.Do(string(f.cluster.UID), func() (any, error) {
+		secret, err := s.get(ctx, f.cluster.Name+secretsSuffix, f.cluster)
+		if err == nil && secret == nil {
+			secret, err = s.makeClusterSecrets(ctx, f)
 		}
+
+		return secret, err
+	})
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it is this package's own
 	}
 
-	return machineconfig.ReadSecrets(secret.Data)
+	return machineconfig.ReadSecrets(made.(*corev1.Secret).Data) //nolint:forcetypeassert // as above
 }
 
 func (s store) makeClusterSecrets(ctx context.Context, f facts) (*corev1.Secret, error) {

@@ -18,6 +18,9 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/talosapi"
 )
 
+// errAnother is that of a machine at whose address another member of etcd answers by now, or none.
+var errAnother = errors.New("its member of etcd does not answer at its address")
+
 // errNoSecrets is that of a cluster of which no node has been described yet.
 var errNoSecrets = errors.New("the cluster has no secrets yet")
 
@@ -140,6 +143,10 @@ func (f *facts) learn(machines []clusterv1.Machine, said []seen) {
 	f.members = len(members)
 
 	for i, s := range said {
+		if mistaken(machines, said, members, i) {
+			s = seen{}
+		}
+
 		m := &f.machines[i]
 		m.reached, m.pristine, m.talos = s.reached, s.pristine, s.talos
 		m.member = member{id: s.status.ID, healthy: s.healthy}
@@ -164,6 +171,29 @@ func (f *facts) learn(machines []clusterv1.Machine, said []seen) {
 			f.strangers = append(f.strangers, e.ID)
 		}
 	}
+}
+
+// mistaken tells whether the node that was asked for a machine is perhaps that of another one, which says the same of itself: at the address
+// of a node that is off another one answers that has it now, as the virtual address of the control plane. The machine whose own address is
+// the member's is believed.
+func mistaken(machines []clusterv1.Machine, said []seen, members []talosapi.Member, of int) bool {
+	id := said[of].status.ID
+	if id == 0 {
+		return false
+	}
+
+	at := slices.IndexFunc(members, func(e talosapi.Member) bool { return e.ID == id })
+	if at >= 0 && isOf(members[at], machines[of]) {
+		return false
+	}
+
+	for i, other := range said {
+		if i != of && other.status.ID == id {
+			return true
+		}
+	}
+
+	return false
 }
 
 // isOf tells whether a member is a machine's.
@@ -228,6 +258,10 @@ func (r *reconciler) evict(ctx context.Context, s *scene, name string) error {
 	leaving := s.fact(name)
 	if leaving.reached {
 		err := r.tell(ctx, s, name, func(n talosapi.Node) error {
+			if status, err := n.EtcdStatus(ctx); err != nil || status.ID != leaving.member.id {
+				return errAnother
+			}
+
 			_ = n.EtcdForfeitLeadership(ctx) //nolint:errcheck // without it the others elect a leader some seconds later
 
 			return n.EtcdLeave(ctx)

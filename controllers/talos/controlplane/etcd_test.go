@@ -30,6 +30,7 @@ func TestLearn(t *testing.T) {
 		"new":                     {seen{reached: true, pristine: true}, three[:2], member{}, true, 0},
 		"new, another's is left":  {seen{reached: true, pristine: true}, append(three[:2:2], entry(4, "d")), member{}, true, 1},
 		"expelled, does not know": {seen{reached: true, healthy: true, status: talosapi.EtcdStatus{ID: 3}}, three[:2], member{}, false, 0},
+		"another at its address":  {seen{reached: true, healthy: true, status: talosapi.EtcdStatus{ID: 1}}, three, member{id: 3}, false, 0},
 		"of another cluster":      {seen{reached: true, healthy: true, status: talosapi.EtcdStatus{ID: 9}}, three, member{}, false, 1},
 	} {
 		machines := make([]clusterv1.Machine, 3)
@@ -45,6 +46,10 @@ func TestLearn(t *testing.T) {
 
 		f := facts{machines: make([]machine, 3)}
 		f.learn(machines, said)
+
+		if got := f.machines[0].member; got != (member{1, true}) {
+			t.Errorf("%s: the first machine's is %+v", name, got)
+		}
 
 		if got := f.machines[2]; got.member != c.member || got.pristine != c.pristine || len(f.strangers) != c.strangers || f.members != len(c.members) {
 			t.Errorf("%s: %+v with strangers %v", name, got, f.strangers)

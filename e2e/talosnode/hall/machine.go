@@ -201,6 +201,9 @@ func (s *standing) register(ctx context.Context) error {
 // Hostname implements machineapi.Machine.
 func (s *standing) Hostname() string { return s.name }
 
+// Configuration implements machineapi.Machine.
+func (s *standing) Configuration() ([]byte, error) { return s.loaded.Bytes() } //nolint:wrapcheck // it says what it is
+
 // Release implements machineapi.Machine.
 func (s *standing) Release() string { return s.release }
 

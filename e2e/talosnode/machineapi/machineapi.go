@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	cosi "github.com/cosi-project/runtime/api/v1alpha1"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
@@ -46,6 +47,8 @@ type Machine interface {
 	Release() string
 	Booted() time.Time
 	Services() []*machine.ServiceInfo
+	// Configuration that it runs by.
+	Configuration() ([]byte, error)
 	// Owns tells whether an address or a name is the node's.
 	Owns(name string) bool
 
@@ -100,6 +103,7 @@ func Serve(ctx context.Context, listener net.Listener, security Security, of Mac
 		}),
 	)
 	machine.RegisterMachineServiceServer(server, &service{of: of})
+	cosi.RegisterStateServer(server, &resources{of: of})
 
 	ended := make(chan struct{})
 	context.AfterFunc(ctx, func() {

@@ -23,6 +23,9 @@ func (r *running) Release() string { return r.release }
 // Booted implements machineapi.Machine.
 func (r *running) Booted() time.Time { return r.since }
 
+// Configuration implements machineapi.Machine.
+func (r *running) Configuration() ([]byte, error) { return r.loaded.Bytes() } //nolint:wrapcheck // it says what it is
+
 // Owns implements machineapi.Machine.
 func (r *running) Owns(name string) bool {
 	for _, own := range r.names() {

@@ -232,7 +232,7 @@ func whole(q *resource.Quantity) *int64 {
 	return &value
 }
 
-// size is what bounds are about; memory and the largest disk in bytes, the fastest adapter's speed in bits per second.
+// size is what bounds are about, without removable disks; memory and the largest disk in bytes, the fastest adapter's speed in bits per second.
 type size struct{ cores, disks, memory, largest, nicSpeed int64 }
 
 func sizeOf(has *v1alpha2.HardwareInformation) size {
@@ -254,6 +254,10 @@ func sizeOf(has *v1alpha2.HardwareInformation) size {
 
 	if has.Storage != nil {
 		for _, disk := range has.Storage.Devices {
+			if disk.Removable {
+				continue
+			}
+
 			s.disks++
 			s.largest = max(s.largest, disk.Size)
 		}

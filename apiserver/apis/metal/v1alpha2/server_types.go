@@ -18,6 +18,9 @@ const WipeRequestAnnotation = "metal.sidero.dev/wipe"
 // window once. It stays; see BootWindow in infrastructure.cluster.x-k8s.io.
 const BootWindowAnnotation = "metal.sidero.dev/boot-window"
 
+// NodeLabel names the server that a Node of a cluster runs on. The machine configuration has it, as with Sidero.
+const NodeLabel = "metal.sidero.dev/uuid"
+
 // ServerFinalizer keeps a Server until it is no longer allocated. The name is upstream's.
 const ServerFinalizer = "storage.finalizers.server.k8s.io"
 

@@ -51,7 +51,8 @@ type WipePolicy struct {
 	// +listType=atomic
 	Selected []DiskSelector `json:"selected,omitempty"`
 
-	// Keep names disks that are never written to, whatever else is said. None need match.
+	// Keep names disks that are never written to, whatever else is said. Those that a Server names by
+	// serial or wwid have to be in it: nothing is wiped before. Those of a ServerClass need not.
 	// +optional
 	// +listType=atomic
 	Keep []DiskSelector `json:"keep,omitempty"`

@@ -75,11 +75,59 @@ func Decide(server *v1alpha2.Server, classes []v1alpha2.ServerClass, method v1al
 		d.From += "; kept disks: " + strings.Join(keepFrom, ", ")
 	}
 
-	if why := doubtful(doubts, levels); why != "" {
-		d.Policy.Disks, d.Policy.InstallDisk, d.Policy.Selected, d.Unclear = v1alpha2.WipeNone, nil, nil, why
+	for _, why := range []string{missing(server), doubtful(doubts, levels)} {
+		if why != "" {
+			d.Policy.Disks, d.Policy.InstallDisk, d.Policy.Selected, d.Unclear = v1alpha2.WipeNone, nil, nil, why
+		}
 	}
 
 	return d
+}
+
+// BareWWID is a world-wide name without what spellings differ in: naa.5000… is the kernel's, wwn-0x5000… udev's, 0x5000… lsblk's.
+func BareWWID(wwid string) string {
+	bare := strings.ToLower(strings.Join(strings.Fields(wwid), " "))
+	for _, prefix := range []string{"wwn-", "naa.", "eui.", "uuid.", "0x"} {
+		bare = strings.TrimPrefix(bare, prefix)
+	}
+
+	return bare
+}
+
+// missing tells of a disk that the server itself is to keep, and does not have: its name may be mistyped, and then the disk that was meant is
+// wiped. What a class keeps need not be in each machine.
+func missing(server *v1alpha2.Server) string {
+	if server.Spec.Wipe == nil || server.Spec.Hardware == nil || server.Spec.Hardware.Storage == nil {
+		return ""
+	}
+
+	var numbers, names []string
+
+	for _, disk := range server.Spec.Hardware.Storage.Devices {
+		if disk != nil {
+			numbers, names = append(numbers, strings.TrimSpace(disk.Serial)), append(names, BareWWID(disk.WWID))
+		}
+	}
+
+	for i, keep := range server.Spec.Wipe.Keep {
+		for _, one := range []struct {
+			field, wanted string
+			known         []string
+		}{
+			{"serial", strings.TrimSpace(keep.Serial), numbers},
+			{"wwid", BareWWID(keep.WWID), names},
+		} {
+			known := slices.DeleteFunc(one.known, func(text string) bool { return text == "" })
+			if one.wanted == "" || strings.Contains(one.wanted, "*") || len(known) == 0 || slices.Contains(known, one.wanted) {
+				continue // nothing is wanted by it, or nobody can tell
+			}
+
+			return fmt.Sprintf("spec.wipe.keep[%d].%s of the server is %q, and none of its disks has that: correct it, or remove it if the disk is gone; "+
+				"they have %s", i, one.field, one.wanted, strings.Join(known, ", "))
+		}
+	}
+
+	return ""
 }
 
 // opinions are those that count, in levels: the first that says something decides. Doubts are those of which nobody can say whether

@@ -227,3 +227,36 @@ func TestUndecidedExpressions(t *testing.T) {
 		})
 	}
 }
+
+// TestMissing: nothing is wiped while a disk is not there that the server itself is to keep: its number may be mistyped.
+func TestMissing(t *testing.T) {
+	disks := []*v1alpha2.StorageDevice{{Serial: "S1", WWID: "naa.5000c500a1b2c3d4"}, {Serial: "S2"}, nil}
+	silent := []*v1alpha2.StorageDevice{{}, {}}
+
+	for name, c := range map[string]struct {
+		keep  v1alpha2.DiskSelector
+		disks []*v1alpha2.StorageDevice
+		why   string
+	}{
+		"there":               {v1alpha2.DiskSelector{Serial: " S2 "}, disks, ""},
+		"mistyped":            {v1alpha2.DiskSelector{Serial: "S3"}, disks, `spec.wipe.keep[0].serial of the server is "S3", and none of its disks has that: correct it, or remove it if the disk is gone; they have S1, S2`},
+		"a pattern":           {v1alpha2.DiskSelector{Serial: "X*"}, disks, ""},
+		"wwid of lsblk":       {v1alpha2.DiskSelector{WWID: "0x5000C500A1B2C3D4"}, disks, ""},
+		"another wwid":        {v1alpha2.DiskSelector{WWID: "0x5000"}, disks, `spec.wipe.keep[0].wwid`},
+		"by model":            {v1alpha2.DiskSelector{Model: "none"}, disks, ""},
+		"disks tell nothing":  {v1alpha2.DiskSelector{Serial: "S3"}, silent, ""},
+		"not registered ever": {v1alpha2.DiskSelector{Serial: "S3"}, nil, ""},
+	} {
+		s := &v1alpha2.Server{}
+		s.Spec.Wipe = &v1alpha2.WipePolicy{Disks: v1alpha2.WipeAll, Keep: []v1alpha2.DiskSelector{c.keep}}
+
+		if c.disks != nil {
+			s.Spec.Hardware = &v1alpha2.HardwareInformation{Storage: &v1alpha2.StorageInformation{Devices: c.disks}}
+		}
+
+		d := wipepolicy.Decide(s, nil, v1alpha2.WipeFast)
+		if !strings.HasPrefix(d.Unclear, c.why) || (d.Unclear == "") != (c.why == "") || (d.Policy.Disks == v1alpha2.WipeNone) != (c.why != "") {
+			t.Errorf("%s: %q, disks %s", name, d.Unclear, d.Policy.Disks)
+		}
+	}
+}

@@ -216,7 +216,7 @@ e2e-clusters: deps ## make clusters of machines with real firmware, whose nodes 
 .PHONY: bench
 bench: deps ## measure start, memory, load, polling, boots and clusters
 	@$(MAKE) --no-print-directory build tools
-	go test -tags e2e -count=1 -p 1 -timeout 90m -run '^$$' -bench . -benchtime 1x ./controllers ./e2e/...
+	go test -tags e2e -count=1 -p 1 -timeout 240m -run '^$$' -bench . -benchtime 1x ./controllers ./e2e/...
 
 .PHONY: run
 run: build ## run the appliance on this machine's network, with its data in ./data (as root)

@@ -24,6 +24,7 @@ func (p *controlPlane) clusterKinds(s site) ([]apiserver.LocalService, error) {
 		Client:      own,
 		Listener:    listener,
 		Certificate: p.authority.ServiceCertificate(clusterapi.Names()...),
+		Features:    s.ClusterAPIFeatures,
 		Logger:      s.Log,
 	})
 	return listener.Services(), err

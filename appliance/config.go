@@ -64,6 +64,8 @@ type Config struct {
 	DHCP                  DHCPMode
 	Kubeconfig            string // empty: admin.kubeconfig in DataDir
 	Controllers           []string
+	ClusterAPIConcurrency int    // objects of a kind at the same time
+	ClusterAPIFeatures    string // NAME=true|false, separated by commas
 	TalosReleaseURL       string
 	AssetDirectories      []string // besides assets/files in DataDir
 	AutoAcceptServers     bool
@@ -87,21 +89,22 @@ type Config struct {
 // Defaults is the configuration of an appliance that was told nothing.
 func Defaults() Config {
 	return Config{
-		DataDir:             "/var/lib/sidero-appliance",
-		SecurePort:          6443,
-		HTTPPort:            8081,
-		DHCP:                DHCPProxy,
-		Controllers:         []string{allControllers},
-		TalosReleaseURL:     "https://github.com/siderolabs/talos/releases/download",
-		AutoBMCSetup:        true,
-		InsecureWipe:        true,
-		ServerRebootTimeout: 20 * time.Minute,
-		IPMIPXEMethod:       power.UEFI,
-		BootFromDiskMethod:  bootplan.IPXEExit,
-		MetadataAccess:      metadata.AccessToken,
-		WireGuardPort:       51821,
-		LogLevel:            slog.LevelInfo,
-		LogFormat:           LogText,
+		DataDir:               "/var/lib/sidero-appliance",
+		SecurePort:            6443,
+		HTTPPort:              8081,
+		DHCP:                  DHCPProxy,
+		Controllers:           []string{allControllers},
+		ClusterAPIConcurrency: 10,
+		TalosReleaseURL:       "https://github.com/siderolabs/talos/releases/download",
+		AutoBMCSetup:          true,
+		InsecureWipe:          true,
+		ServerRebootTimeout:   20 * time.Minute,
+		IPMIPXEMethod:         power.UEFI,
+		BootFromDiskMethod:    bootplan.IPXEExit,
+		MetadataAccess:        metadata.AccessToken,
+		WireGuardPort:         51821,
+		LogLevel:              slog.LevelInfo,
+		LogFormat:             LogText,
 	}
 }
 

@@ -209,7 +209,7 @@ func (p *controlPlane) provide(s site, identity string) error {
 			return err
 		}
 		p.providers = append(p.providers, set.prepare(provider.Config{
-			Client: own, Identity: identity, Logger: logging.Library(s.Log, set.name), Log: s.Log,
+			Client: own, Identity: identity, Workers: s.ClusterAPIConcurrency, Logger: logging.Library(s.Log, set.name), Log: s.Log,
 		}))
 	}
 	return nil

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/clusterapi"
 )
 
 // Validate returns everything that is wrong with the configuration, joined,
@@ -25,6 +27,10 @@ func (c Config) Validate() error {
 	c.validateSideroLink(v)
 	c.validateControllers(v)
 	c.validateWebhookServices(v)
+	v.check("clusterApiConcurrency", c.ClusterAPIConcurrency >= 1 && c.ClusterAPIConcurrency <= 1000, "must be between 1 and 1000, not %d", c.ClusterAPIConcurrency)
+	if err := clusterapi.CheckFeatures(c.ClusterAPIFeatures); err != nil {
+		v.check("clusterApiFeatures", false, "%v", err)
+	}
 	u, err := url.Parse(c.TalosReleaseURL)
 	v.check("talosReleaseUrl", err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "",
 		"must be an http or https URL, not %q", c.TalosReleaseURL)

@@ -25,27 +25,63 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/e2e/simulated"
 )
 
-//nolint:gochecknoglobals // flags of the test binary
-var (
-	benchClusters = flag.Int("clusters", 100, "how many clusters BenchmarkClusters makes")
-	benchWorkers  = flag.Int("workers", 2, "how many workers each cluster of BenchmarkClusters has")
-	benchIdle     = flag.Int("idle-servers", 0, "how many servers BenchmarkClusters has registered beside those that it uses")
-)
+//nolint:gochecknoglobals // a flag of the test binary
+var benchClusters = flag.Int("clusters", 100, "how many clusters the smaller parts of BenchmarkClusters make; its largest makes three times as many")
 
-// clustersBenchWithin bounds the benchmark.
-const clustersBenchWithin = 40 * time.Minute
+// clustersBenchWithin bounds each part of the benchmark.
+const clustersBenchWithin = 60 * time.Minute
+
+// scale is how many clusters are made, of one machine and so many workers, out of how many servers. It may take so many times as long as the
+// first.
+type scale struct {
+	name                       string
+	clusters, workers, servers int
+	within                     float64
+}
+
+func (s scale) machines() int { return s.clusters * (1 + s.workers) }
 
 // BenchmarkClusters makes clusters of simulated machines, and measures how long it takes from their manifests until the last Machine
 // runs, by stages: when the median and the last machine have come to each; and what is written to the API for that.
 func BenchmarkClusters(b *testing.B) {
+	var first time.Duration
+
+	for _, s := range []scale{
+		{"small", *benchClusters, 2, 0, 0},
+		{"of_many_servers", *benchClusters, 2, 30 * *benchClusters, 1.2},
+		{"one_large", 1, 3**benchClusters - 1, 0, 0},
+		{"three_times_as_many", 3 * *benchClusters, 2, 0, 3.3},
+	} {
+		b.Run(s.name, func(b *testing.B) {
+			took := makeClusters(b, s)
+
+			switch {
+			case s.name == "small":
+				first = took
+			case s.within > 0 && first > 0:
+				ratio := took.Seconds() / first.Seconds()
+				b.ReportMetric(ratio, "times-small")
+
+				if ratio > s.within {
+					b.Errorf("it took %.2f times as long as the same clusters out of no other servers, or a third of them: the limit is %.1f", ratio, s.within)
+				}
+			}
+		})
+	}
+}
+
+// makeClusters measures one part, and returns how long it took.
+func makeClusters(b *testing.B, s scale) (took time.Duration) {
+	b.Helper()
+
 	ctx, i := start(b, clustersBenchWithin, "--talos-release-url", "http://"+outside+"/talos", "--metadata-access=open")
 	serveReleases(ctx, b, i)
 
 	c := admin(b, i)
 	system := nodesBeside(ctx, b, i).boot
-	machines := cleanMachines(ctx, b, i, c, system, *benchClusters*(1+*benchWorkers))
+	machines := cleanMachines(ctx, b, i, c, system, s.machines())
 
-	for n := range *benchIdle {
+	for n := range s.servers - s.machines() {
 		must(b, 0, c.Create(ctx, crowded(n)))
 	}
 
@@ -55,7 +91,7 @@ func BenchmarkClusters(b *testing.B) {
 		seen := watchStages(ctx, b, c)
 		seen.began = time.Now()
 
-		applyAll(ctx, b, i)
+		s.apply(ctx, b, i)
 		seen.note("applied", "all", time.Now())
 
 		eventually(ctx, b, func() error {
@@ -66,7 +102,7 @@ func BenchmarkClusters(b *testing.B) {
 			return nil
 		})
 
-		took := time.Since(seen.began)
+		took = time.Since(seen.began)
 
 		for _, m := range machines {
 			seen.boots(m)
@@ -80,6 +116,8 @@ func BenchmarkClusters(b *testing.B) {
 	}
 
 	b.ReportMetric(0, "ns/op")
+
+	return took
 }
 
 // cleanMachines are accepted and clean, and off. That they are clean is said of them, not done: they have not been on before.
@@ -144,13 +182,13 @@ func makeClean(ctx context.Context, b *testing.B, c client.Client, m *simulated.
 	must(b, 0, c.Patch(ctx, s, client.MergeFrom(before)))
 }
 
-// applyAll applies the manifests of all clusters as one.
-func applyAll(ctx context.Context, b *testing.B, i *installation.Installation) {
+// apply applies the manifests of all clusters as one.
+func (s scale) apply(ctx context.Context, b *testing.B, i *installation.Installation) {
 	b.Helper()
 
 	var manifests []string
-	for n := range *benchClusters {
-		manifests = append(manifests, newShape(n+1, fmt.Sprintf("c%03d", n), v1alpha2.ServerClassAny, 1, *benchWorkers).manifest(b))
+	for n := range s.clusters {
+		manifests = append(manifests, newShape(n+1, fmt.Sprintf("c%03d", n), v1alpha2.ServerClassAny, 1, s.workers).manifest(b))
 	}
 
 	said, err := i.Tool(ctx, strings.Join(manifests, "\n---\n"), "kubectl", "apply", "-f", "-")

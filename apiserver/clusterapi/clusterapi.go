@@ -32,7 +32,9 @@ type Config struct {
 	Listener *Listener
 	// Certificate is the webhooks' certificate. The API server must trust it for the Names.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	Logger      *slog.Logger
+	// Features of Cluster API that are not as they are by themselves, as CheckFeatures accepts them.
+	Features string
+	Logger   *slog.Logger
 }
 
 // ClusterAPI installs Cluster API's kinds and answers its webhooks.
@@ -87,7 +89,7 @@ func New(config Config) (*ClusterAPI, error) {
 		return nil, err
 	}
 
-	if err := setProcess(c.kinds); err != nil {
+	if err := setProcess(c.kinds, config.Features); err != nil {
 		return nil, err
 	}
 

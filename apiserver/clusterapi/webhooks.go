@@ -15,14 +15,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/conversion"
 )
 
-// features are those of Cluster API that differ from its defaults here, or must not follow them.
-const features = "ClusterTopology=true,MachinePool=true"
-
 // setProcess sets what upstream keeps once for the whole process, however many APIs run in it, as they do in tests: the last
 // one counts. No other package sets these.
-func setProcess(k *kinds) error {
-	if err := feature.MutableGates.Set(features); err != nil {
-		return fmt.Errorf("set features: %w", err)
+func setProcess(k *kinds, given string) error {
+	for _, text := range []string{features, given} {
+		if err := feature.MutableGates.Set(text); err != nil {
+			return fmt.Errorf("set features: %w", err)
+		}
 	}
 
 	coreconversion.SetAPIVersionGetter(k.apiVersion)

@@ -1,6 +1,7 @@
 package clusterapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -29,6 +30,9 @@ const (
 
 	resync = 10 * time.Minute
 
+	// workers of each reconciler where nobody says: ten are upstream's default, and each is a goroutine that waits.
+	workers = 10
+
 	// requests a second that all reconcilers together may send, and in a burst: upstream's manager has the same.
 	requests      = 100
 	requestsBurst = 200
@@ -42,7 +46,7 @@ func New(c provider.Config) *provider.Controllers {
 			clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, clusterv1.AddToScheme, addonsv1.AddToScheme, ipamv1.AddToScheme,
 			runtimev1.AddToScheme,
 		},
-		Adapt: adapt, SetUp: setUp,
+		Adapt: adapt, SetUp: func(ctx context.Context, m ctrl.Manager) error { return setUp(ctx, m, cmp.Or(c.Workers, workers)) },
 	})
 }
 
@@ -54,10 +58,10 @@ func adapt(client *rest.Config, o *ctrl.Options) {
 	o.Controller.UsePriorityQueue = ptr.To(true)
 }
 
-func setUp(ctx context.Context, manager ctrl.Manager) error {
+func setUp(ctx context.Context, manager ctrl.Manager, workers int) error {
 	if err := index.AddDefaultIndexes(ctx, manager); err != nil {
 		return fmt.Errorf("add indexes: %w", err)
 	}
 
-	return addReconcilers(ctx, manager)
+	return addReconcilers(ctx, manager, workers)
 }

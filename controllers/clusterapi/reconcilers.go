@@ -20,15 +20,13 @@ import (
 	topologymachinedeployment "sigs.k8s.io/cluster-api/core/reconcilers/topology/machinedeployment"
 	topologymachineset "sigs.k8s.io/cluster-api/core/reconcilers/topology/machineset"
 	"sigs.k8s.io/cluster-api/core/setup"
+	"sigs.k8s.io/cluster-api/feature"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 )
 
 const (
-	// workers of each reconciler: ten are upstream's default, and each is a goroutine that waits.
-	workers = 10
-
 	// requests a second to the API of each workload cluster, and in a burst; how long it may be out of reach before that is
 	// shown. All as in upstream's manager.
 	workloadRequests      = 20
@@ -44,7 +42,7 @@ type reconciler interface {
 
 // addReconcilers adds those that upstream's manager has. Left out are the migrator of stored objects, because all are
 // stored in the newest version, and runtime extensions, which are off upstream too.
-func addReconcilers(ctx context.Context, manager ctrl.Manager) error {
+func addReconcilers(ctx context.Context, manager ctrl.Manager, workers int) error {
 	options := controller.Options{MaxConcurrentReconciles: workers}
 
 	workloads, err := newWorkloads(ctx, manager, options)
@@ -54,19 +52,29 @@ func addReconcilers(ctx context.Context, manager ctrl.Manager) error {
 
 	client, reader := manager.GetClient(), manager.GetAPIReader()
 
-	for _, r := range []reconciler{
+	all := []reconciler{
 		&cluster.Reconciler{Client: client, APIReader: reader, ClusterCache: workloads, RemoteConnectionGracePeriod: connectionGrace},
 		&machine.Reconciler{Client: client, APIReader: reader, ClusterCache: workloads, RemoteConditionsGracePeriod: conditionsGrace},
 		&machineset.Reconciler{Client: client, APIReader: reader, ClusterCache: workloads},
 		&machinedeployment.Reconciler{Client: client, APIReader: reader},
-		&machinepool.Reconciler{Client: client, APIReader: reader, ClusterCache: workloads},
 		&machinehealthcheck.Reconciler{Client: client, ClusterCache: workloads},
-		&clusterclass.Reconciler{Client: client},
-		&topologycluster.Reconciler{Client: client, APIReader: reader, ClusterCache: workloads},
-		&topologymachinedeployment.Reconciler{Client: client, APIReader: reader},
-		&topologymachineset.Reconciler{Client: client, APIReader: reader},
 		&clusterresourcesetbinding.Reconciler{Client: client},
-	} {
+	}
+
+	if feature.Gates.Enabled(feature.MachinePool) {
+		all = append(all, &machinepool.Reconciler{Client: client, APIReader: reader, ClusterCache: workloads})
+	}
+
+	if feature.Gates.Enabled(feature.ClusterTopology) {
+		all = append(all,
+			&clusterclass.Reconciler{Client: client},
+			&topologycluster.Reconciler{Client: client, APIReader: reader, ClusterCache: workloads},
+			&topologymachinedeployment.Reconciler{Client: client, APIReader: reader},
+			&topologymachineset.Reconciler{Client: client, APIReader: reader},
+		)
+	}
+
+	for _, r := range all {
 		if err := r.SetupWithManager(ctx, manager, options); err != nil {
 			return fmt.Errorf("set up %T: %w", r, err)
 		}

@@ -33,6 +33,8 @@ type Config struct {
 	Client *rest.Config
 	// Identity is who holds the Lease; see package lease.
 	Identity string
+	// Workers is how many objects each of Cluster API's reconcilers works on at the same time; other providers have their own numbers.
+	Workers int
 	Logger   logr.Logger
 	Log      *slog.Logger
 }

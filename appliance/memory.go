@@ -42,20 +42,14 @@ const quietAfter = 15 * time.Second
 // looksEvery is how often memory is looked at, givesEvery how often it is given back at
 // most. It is quiet when less than quietAllocation is allocated between looks, and less
 // than littleMemory is not worth the work, in bytes. Who has muchMemory lets less
-// garbage gather. It is busy when more than busyAllocation is allocated: then collecting
-// early takes two fifths of all processor time, and more garbage may gather, up to
-// burstMemory with what is alive, for the first burstLasts: who is always as busy is not
-// to take more memory for ever.
+// garbage gather.
 const (
-	looksEvery      = 15 * time.Second
+	looksEvery      = 30 * time.Second
 	givesEvery      = 2 * time.Minute
-	quietAllocation = 128 << 20
+	quietAllocation = 256 << 20
 	littleMemory    = 96 << 20
 	muchMemory      = 384 << 20
 	garbageOfMuch   = 30
-	busyAllocation  = 3 << 29
-	burstMemory     = 1 << 30
-	burstLasts      = 5 * time.Minute
 )
 
 // threadsPerProcessor is how many threads run Go code at the same time on one
@@ -95,8 +89,8 @@ func settle(ctx context.Context) {
 func tidy(ctx context.Context) {
 	look := time.NewTicker(looksEvery)
 	defer look.Stop()
-	before, least := used(), usage{}
-	var gave, busy time.Time // when memory was given back last, and since when it is busy
+	var before, least usage
+	var gave time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -111,21 +105,15 @@ func tidy(ctx context.Context) {
 			giveBack()
 			now, gave = used(), time.Now()
 		}
-		switch {
-		case !now.busy(before):
-			busy = time.Time{}
-		case busy.IsZero():
-			busy = time.Now()
-		}
-		debug.SetGCPercent(now.garbage(!busy.IsZero() && time.Since(busy) < burstLasts))
+		debug.SetGCPercent(now.garbage())
 		before = now
 	}
 }
 
 // usage of memory, in bytes.
 type usage struct {
-	// allocated is all that ever was, and alive what was at the last collection.
-	allocated, alive uint64
+	// allocated is all that ever was.
+	allocated uint64
 	// free is what Go keeps though nothing is in it, file what of files is in memory,
 	// and all what the process has.
 	free, file, all uint64
@@ -139,26 +127,18 @@ func (u usage) burden(before, least usage) bool {
 	return u.allocated-before.allocated < quietAllocation && idle > max(littleMemory, u.all/8)
 }
 
-// busy tells whether much was allocated since the look before.
-func (u usage) busy(before usage) bool { return u.allocated-before.allocated >= busyAllocation }
-
-// garbage is how much may gather, in per cent of what is alive: of much, less; and more in
-// a burst, as far as there is room.
-func (u usage) garbage(burst bool) int {
-	atRest := garbageAtRest
+// garbage is how much may gather, in per cent of what is alive: of much, less.
+func (u usage) garbage() int {
 	if u.all > muchMemory {
-		atRest = garbageOfMuch
+		return garbageOfMuch
 	}
-	if !burst || u.alive == 0 || u.alive > burstMemory {
-		return atRest
-	}
-	return min(max(atRest, int((burstMemory-u.alive)*100/u.alive)), garbageAtStart)
+	return garbageAtRest
 }
 
 func used() usage {
-	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
 	metrics.Read(samples)
-	u := usage{allocated: samples[0].Value.Uint64(), alive: samples[1].Value.Uint64(), free: samples[2].Value.Uint64()}
+	u := usage{allocated: samples[0].Value.Uint64(), free: samples[1].Value.Uint64()}
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return u // memory stays as the kernel has it

@@ -10,7 +10,9 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
@@ -54,6 +56,12 @@ func (s *Service) Wait(ctx context.Context, request *api.WaitRequest) (*api.Wait
 			level := s.config.quietly(slog.LevelInfo, name, "told "+next.GetOrder().String()+next.GetReason().String())
 			log.Log(ctx, level, "machine is told what to do", "order", next.GetOrder().String(), "reason", next.GetReason().String())
 
+			if next.GetOrder() == api.Order_POWER_OFF {
+				if err := s.obeys(ctx, name); err != nil {
+					return nil, s.fail(ctx, log, "update status", err)
+				}
+			}
+
 			return next, nil
 		}
 
@@ -70,6 +78,25 @@ func (s *Service) Wait(ctx context.Context, request *api.WaitRequest) (*api.Wait
 			return next, nil // nobody hears it. Of an error that nobody hears grpc makes a line of the log
 		}
 	}
+}
+
+// obeys tells that a machine's agent turns it off now, as somebody has asked: it is not told so again when it starts the next time.
+func (s *Service) obeys(ctx context.Context, name string) error {
+	ctx, cancel := answering(ctx)
+	defer cancel()
+
+	return s.change(ctx, name, func(server *v1alpha2.Server) error {
+		if !server.AskedOff(time.Now()) {
+			return nil
+		}
+
+		server.Status.Conditions = server.Status.Conditions.With(v1alpha2.Condition{
+			Type: v1alpha2.ConditionPowerRequested, Status: corev1.ConditionTrue, Reason: v1alpha2.ReasonAgentObeys,
+			Message: "power off: its agent turns the machine off", LastTransitionTime: metav1.Now(),
+		})
+
+		return nil
+	})
 }
 
 // next is the order for a machine that knows the one of a sequence.

@@ -49,6 +49,7 @@ func testOrders(t *testing.T, b bench, plane *apitest.Plane) {
 		{"a stale cache", testStaleCache},
 		{"a failed disk", testFailedWipe},
 		{"wiped", testWiped},
+		{"turned off", testTurnedOff},
 		{"allocated", testAllocatedOrders},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(t, b) }) {
@@ -443,6 +444,39 @@ func stamped(t *testing.T, b bench) {
 
 	if at := b.server(t).Status.Conditions[0].LastTransitionTime; time.Since(at.Time) > time.Minute {
 		t.Errorf("its time began at %s", at)
+	}
+}
+
+// testTurnedOff has somebody ask for a machine to be turned off that nothing else could.
+func testTurnedOff(t *testing.T, b bench) {
+	server := b.server(t)
+	before := server.DeepCopy()
+	server.Status.Conditions = server.Status.Conditions.With(v1alpha2.Condition{
+		Type: v1alpha2.ConditionPowerRequested, Status: corev1.ConditionUnknown, Reason: v1alpha2.ReasonAgentAsked, LastTransitionTime: metav1.Now(),
+	})
+
+	if err := b.admin.Status().Patch(t.Context(), server, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+
+	if next := b.order(t); next.GetOrder() != api.Order_POWER_OFF {
+		t.Fatalf("told %v", next)
+	}
+
+	if c, _ := b.server(t).Status.Conditions.Find(v1alpha2.ConditionPowerRequested); c.Status != corev1.ConditionTrue || c.Reason != v1alpha2.ReasonAgentObeys {
+		t.Errorf("the condition is %+v", c)
+	}
+
+	if next := b.order(t); next.GetOrder() != api.Order_STAY {
+		t.Errorf("when it starts again it is told %v", next)
+	}
+
+	server = b.server(t) // the next step knows nothing of this
+	before = server.DeepCopy()
+	server.Status.Conditions = server.Status.Conditions.Without(v1alpha2.ConditionPowerRequested)
+
+	if err := b.admin.Status().Patch(t.Context(), server, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
 	}
 }
 

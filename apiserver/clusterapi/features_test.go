@@ -7,7 +7,7 @@ import (
 
 func TestCheckFeatures(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                        "",
+		"": "",
 		"MachinePool=false,ClusterTopology=false": "",
 		"MachineTaintPropagation=true":            "",
 		"MachinePools=true":                       "MachinePools; known are ClusterTopology, MachinePool",

@@ -55,7 +55,7 @@ func (p *Pool) Power(ctx context.Context, names []string, order Order, timeout t
 
 // ask writes the order down for the controllers.
 func (p *Pool) ask(ctx context.Context, s *v1alpha2.Server, order Order) (request, error) {
-	if err := powerless(s); err != nil {
+	if err := powerless(s, order); err != nil {
 		return request{}, err
 	}
 
@@ -72,13 +72,15 @@ func (p *Pool) ask(ctx context.Context, s *v1alpha2.Server, order Order) (reques
 	return request{before: before, order: order}, err
 }
 
-// powerless tells why a server's power is not switched.
-func powerless(s *v1alpha2.Server) error {
+// powerless tells why a server's power is not switched. What nothing controls its agent may still turn off.
+func powerless(s *v1alpha2.Server, order Order) error {
 	switch {
 	case !s.Spec.Accepted:
 		return fmt.Errorf("it is not accepted, so nothing is done to it: accept it first with \"sidero-appliance accept %s\"", s.Name)
 	case s.Duplicate():
 		return errDuplicate
+	case order == Off && !s.Status.InUse:
+		return nil
 	case s.Spec.PowerDriver() == v1alpha2.PowerManual:
 		return errors.New("nothing controls its power, so somebody has to go there: spec.bmc or spec.power of the server changes that")
 	case s.Spec.PowerDriver() == v1alpha2.PowerIPMI && !s.Spec.BMC.HasLogin():
@@ -184,6 +186,13 @@ func outcome(before, now *v1alpha2.Server, order Order, settled bool) (string, e
 		return "", err
 	}
 
+	switch asked, _ := now.Status.Conditions.Find(v1alpha2.ConditionPowerRequested); asked.Reason {
+	case v1alpha2.ReasonAgentAsked:
+		return "", nil
+	case v1alpha2.ReasonAgentObeys:
+		return "its agent turns it off", nil
+	}
+
 	was, _ := before.Status.Conditions.Find(v1alpha2.ConditionPowerControl)
 	control, _ := now.Status.Conditions.Find(v1alpha2.ConditionPowerControl)
 	failed := control.Status == "False"
@@ -226,6 +235,8 @@ func overdue(s *v1alpha2.Server, order Order) error {
 	switch _, open := s.Annotations[v1alpha2.PowerRequestAnnotation]; {
 	case open:
 		return fmt.Errorf("nobody has taken up that it is asked for power %s: see whether the appliance runs, and its metal controllers with it", order)
+	case s.AskedOff(time.Now()):
+		return errors.New("no power control turns it off, and its agent, which could, has not asked what to do yet: if it does not soon, somebody has to go there")
 	case control.Status == "False":
 		return trouble(control)
 	default:

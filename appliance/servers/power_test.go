@@ -152,6 +152,11 @@ func testPowerless(r *room) {
 			"half: its BMC's user and password are not known yet: its agent sets them up, or you write them into spec.bmc\n"+
 			"double: another machine claims the same identity, so nobody knows which one this is: the server's condition DuplicateIdentity tells how to decide")
 
+	r.takeUp("manual", func(s *v1alpha2.ServerStatus) {
+		s.Conditions = v1alpha2.Conditions{{Type: v1alpha2.ConditionPowerRequested, Status: "True", Reason: v1alpha2.ReasonAgentObeys, LastTransitionTime: metav1.Now()}}
+	})
+	r.expect(r.Power(r.t.Context(), []string{"manual"}, servers.Off, time.Hour), "manual: its agent turns it off\n", "", "")
+
 	if len(r.get(box).Annotations) != 0 {
 		r.t.Error("a server that is not accepted is asked for its power")
 	}

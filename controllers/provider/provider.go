@@ -35,8 +35,8 @@ type Config struct {
 	Identity string
 	// Workers is how many objects each of Cluster API's reconcilers works on at the same time; other providers have their own numbers.
 	Workers int
-	Logger   logr.Logger
-	Log      *slog.Logger
+	Logger  logr.Logger
+	Log     *slog.Logger
 }
 
 // Provider is what is its own.

@@ -3,6 +3,7 @@ package orders
 import (
 	"cmp"
 	"hash/fnv"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -56,6 +57,8 @@ func decide(server *v1alpha2.Server, binding *v1alpha3.ServerBinding) (api.Order
 		return api.Order_REBOOT, api.Reason_NONE
 	case binding != nil || leaving(server):
 		return api.Order_STAY, api.Reason_LEAVING
+	case server.AskedOff(time.Now()):
+		return api.Order_POWER_OFF, api.Reason_NONE
 	case server.Status.IsClean && turnedOff(&server.Spec):
 		return api.Order_STAY, api.Reason_CLEAN_TURNED_OFF
 	case server.Status.IsClean:

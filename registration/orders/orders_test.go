@@ -17,18 +17,19 @@ import (
 
 // facts are all that the order of a server depends on.
 type facts struct {
-	accepted, bound, unbinding, inUse, clean, duplicate, paused, deleting, controlled bool
+	accepted, bound, unbinding, inUse, clean, duplicate, paused, deleting, controlled, asked bool
 }
 
 // every goes through all combinations.
 func every(do func(facts)) {
-	for bits := range 1 << 9 {
+	for bits := range 1 << 10 {
 		bit := func(n int) bool { return bits&(1<<n) != 0 }
-		do(facts{bit(0), bit(1), bit(2), bit(3), bit(4), bit(5), bit(6), bit(7), bit(8)})
+		do(facts{bit(0), bit(1), bit(2), bit(3), bit(4), bit(5), bit(6), bit(7), bit(8), bit(9)})
 	}
 }
 
 func (f facts) objects() (*v1alpha2.Server, *v1alpha3.ServerBinding) {
+	now := metav1.Now()
 	server := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: "box"}}
 	server.Spec.Accepted, server.Status.InUse, server.Status.IsClean = f.accepted, f.inUse, f.clean
 
@@ -40,9 +41,14 @@ func (f facts) objects() (*v1alpha2.Server, *v1alpha3.ServerBinding) {
 		server.Annotations = map[string]string{"cluster.x-k8s.io/paused": ""}
 	}
 
-	now := metav1.Now()
 	if f.deleting {
 		server.DeletionTimestamp = &now
+	}
+
+	if f.asked {
+		server.Status.Conditions = append(server.Status.Conditions, v1alpha2.Condition{
+			Type: v1alpha2.ConditionPowerRequested, Status: corev1.ConditionUnknown, Reason: v1alpha2.ReasonAgentAsked, LastTransitionTime: now,
+		})
 	}
 
 	if f.controlled {
@@ -77,6 +83,7 @@ var rows = []row{
 	{func(f facts) bool { return f.bound }, api.Order_STAY, api.Reason_LEAVING},
 	{func(f facts) bool { return f.inUse }, api.Order_STAY, api.Reason_LEAVING},
 	{func(f facts) bool { return f.deleting }, api.Order_STAY, api.Reason_LEAVING},
+	{func(f facts) bool { return f.asked }, api.Order_POWER_OFF, api.Reason_NONE},
 	{func(f facts) bool { return f.clean && f.controlled }, api.Order_STAY, api.Reason_CLEAN_TURNED_OFF},
 	{func(f facts) bool { return f.clean }, api.Order_STAY, api.Reason_CLEAN},
 	{func(facts) bool { return true }, api.Order_WIPE, api.Reason_NONE},

@@ -40,8 +40,8 @@ type control struct {
 	driver power.Driver
 	// revision changes with everything that the driver is made of; settings not with what it has found out itself.
 	revision, settings string
-	// blind tells that the driver cannot tell whether the machine is on.
-	blind bool
+	// blind tells that the driver cannot tell whether the machine is on, and turnsOff that it needs no person to turn it off.
+	blind, turnsOff bool
 }
 
 // problemError tells why a machine's power cannot be controlled.
@@ -128,7 +128,9 @@ func (c *controls) of(ctx context.Context, s *v1alpha2.Server) (*control, error)
 
 	blind := kind == v1alpha2.PowerWakeOnLAN || kind == v1alpha2.PowerWebhook && webhookIsBlind(s)
 
-	return &control{driver, revision, settings, blind}, nil
+	turnsOff := kind != v1alpha2.PowerWakeOnLAN && (kind != v1alpha2.PowerWebhook || webhookTurnsOff(s))
+
+	return &control{driver, revision, settings, blind, turnsOff}, nil
 }
 
 // opener tells the device that a driver speaks to, and makes the driver.

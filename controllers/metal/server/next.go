@@ -88,6 +88,8 @@ type Facts struct {
 	Power     power.State
 	Automatic bool
 	Blind     bool
+	// TurnsOff tells that the driver turns the machine off without a person.
+	TurnsOff bool
 	// Problem tells why there is no driver, though there are settings for one; empty when that is not so.
 	Problem string
 
@@ -122,6 +124,8 @@ type Decision struct {
 	// Request tells that the action is the one that a person has asked for, and Refused why it is not done.
 	Request bool
 	Refused string
+	// ByAgent tells that the machine's agent is asked for it.
+	ByAgent bool
 	// Plain tells that the machine need not boot from the network: it has an operating system.
 	Plain bool
 	// Marks makes the PowerCycle condition False with a new time after the action: the wipe has Facts.RebootTimeout to begin.
@@ -180,7 +184,7 @@ func Next(f Facts) Decision {
 // without is the decision, but that nothing is done now.
 func (d Decision) without() Decision {
 	d.Ready = d.Ready && d.Action == NoAction
-	d.Action, d.Request, d.Marks, d.Refused = NoAction, false, false, ""
+	d.Action, d.Request, d.Marks, d.Refused, d.ByAgent = NoAction, false, false, "", false
 
 	return d
 }
@@ -203,6 +207,8 @@ func (d *Decision) ask(f Facts) {
 		d.Refused = "the server is not accepted: nothing is done to it"
 	case f.Duplicate:
 		d.Refused = "nobody knows which machine this is"
+	case f.Asked == TurnOff && !f.TurnsOff && f.Problem == "" && !f.Bound && !f.Paused:
+		d.ByAgent, d.Action, d.Marks = true, NoAction, false
 	case !f.Automatic && f.Problem != "":
 		d.Refused = "its power cannot be controlled: " + f.Problem
 	case !f.Automatic:

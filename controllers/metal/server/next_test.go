@@ -18,7 +18,7 @@ func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }
 type fact func(*Facts)
 
 func given(changes ...fact) Facts {
-	f := Facts{Now: noon(), Accepted: true, Power: power.On, Automatic: true, RebootTimeout: timeout}
+	f := Facts{Now: noon(), Accepted: true, Power: power.On, Automatic: true, TurnsOff: true, RebootTimeout: timeout}
 	for _, change := range changes {
 		change(&f)
 	}
@@ -41,7 +41,9 @@ func off(f *Facts)         { f.Power = power.Off }
 func unknown(f *Facts)     { f.Power = power.Unknown }
 func notAsked(f *Facts)    { f.Power = "" }
 func blind(f *Facts)       { f.Power, f.Blind = power.Unknown, true }
-func byHand(f *Facts)      { f.Power, f.Automatic = "", false }
+func byHand(f *Facts)      { f.Power, f.Automatic, f.TurnsOff = "", false, false }
+func wakes(f *Facts)       { f.Power, f.Blind, f.TurnsOff = power.Unknown, true, false }
+func misset(f *Facts)      { f.Problem = "no Secret" }
 
 func sent(ago time.Duration) fact { return func(f *Facts) { f.Sent = f.Now.Add(-ago) } }
 
@@ -137,8 +139,19 @@ func TestNext(t *testing.T) {
 		"asked, not accepted": {given(notAccepted, asking(TurnOff)), Decision{
 			Phase: Registered, Refused: "the server is not accepted: nothing is done to it",
 		}},
-		"asked, by hand": {given(clean, byHand, asking(TurnOff)), Decision{
+		"asked, by hand": {given(clean, byHand, asking(TurnOn)), Decision{
 			IsClean: true, Ready: true, Phase: Clean, Refused: "nothing controls its power: somebody has to go there",
+		}},
+		"asked for off, by hand": {given(clean, byHand, asking(TurnOff)), Decision{IsClean: true, Ready: true, Phase: Clean, ByAgent: true}},
+		"asked for off, wakes":   {given(wakes, asking(TurnOff)), Decision{Phase: Waiting, Again: third, ByAgent: true}},
+		"asked for off, by hand, in use": {given(installed, byHand, asking(TurnOff)), Decision{
+			InUse: true, Ready: true, Phase: InUse, Again: powerAgain, Refused: "nothing controls its power: somebody has to go there",
+		}},
+		"asked for off, by hand, paused": {given(paused, byHand, asking(TurnOff)), Decision{
+			Phase: Paused, Refused: "nothing controls its power: somebody has to go there",
+		}},
+		"asked for off, settings are wrong": {given(clean, byHand, misset, asking(TurnOff)), Decision{
+			IsClean: true, Ready: true, Phase: Clean, Refused: "its power cannot be controlled: no Secret",
 		}},
 		"duplicate": {given(duplicate, clean), Decision{Phase: Duplicate}},
 	} {
@@ -183,6 +196,10 @@ func TestNothingUnsafe(t *testing.T) {
 			t.Fatalf("takes power that may not be there: %s", name)
 		}
 
+		if d.ByAgent && (!f.Accepted || f.Duplicate || f.Paused || f.Bound || f.Deleting || d.Action != NoAction || d.Marks) {
+			t.Fatalf("has an agent turn a machine off that it must not touch, or switches it too: %s", name)
+		}
+
 		if d.Marks && f.Unclear != "" {
 			t.Fatalf("starts a wipe of nobody knows which disks: %s", name)
 		}
@@ -207,7 +224,7 @@ func TestNothingUnsafe(t *testing.T) {
 
 // each calls visit with every combination of facts.
 func each(visit func(Facts)) {
-	const flags = 14
+	const flags = 15
 
 	for _, asked := range []Action{NoAction, TurnOn, TurnOff, Restart, "reboot"} {
 		combine(flags, func(f Facts) {
@@ -225,7 +242,7 @@ func combine(flags int, visit func(Facts)) {
 			for _, cycling := range []time.Time{{}, noon().Add(-time.Minute), noon().Add(-time.Hour)} {
 				visit(Facts{
 					Now: noon(), Accepted: bit(0), Deleting: bit(1), Paused: bit(2), Duplicate: bit(3), IsClean: bit(5),
-					Bound: bit(6), Installed: bit(6) && bit(7), Automatic: bit(8), Blind: bit(9) && state == power.Unknown,
+					Bound: bit(6), Installed: bit(6) && bit(7), Automatic: bit(8), TurnsOff: bit(8) && bit(14), Blind: bit(9) && state == power.Unknown,
 					Cordoned: bit(10), WipeFailure: map[bool]string{true: "a person: a disk is broken"}[bit(11)],
 					Unclear: map[bool]string{true: "classes contradict each other"}[bit(12)], Rotates: bit(13),
 					Power: state, Cycling: cycling, Heartbeat: bit(7) && !cycling.IsZero(), RebootTimeout: timeout,

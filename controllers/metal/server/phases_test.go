@@ -25,7 +25,7 @@ func TestPeopleAreTold(t *testing.T) {
 		{"../../../apiserver/apis/metal/v1alpha2/server_types.go", "// Phase sums up the server's life for display: ", ". Programs", `[A-Z][A-Za-z]+`, phases},
 		{docs, "| phase |", "\n\n", "(?m)^\\| `([A-Za-z]+)`", phases},
 		{docs, "| cause |", "\n\n", "(?m)^\\| `([A-Za-z]+)`", []string{
-			reasonSecret, reasonSettings, reasonDenied, reasonPerson, reasonFailed, reasonDefies,
+			reasonSecret, reasonSettings, reasonDenied, reasonPerson, reasonFailed, reasonDefies, reasonChanged,
 		}},
 	} {
 		got := list(t, l.file, l.from, l.to, regexp.MustCompile(l.each))

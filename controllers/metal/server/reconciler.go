@@ -203,7 +203,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 		return reconcile.Result{}, r.release(ctx, s)
 	}
 
-	return again(decision, view, outcome), nil
+	after := again(decision, view, outcome)
+	if left := unheard(s, time.Now()); left > 0 && (after.RequeueAfter == 0 || left < after.RequeueAfter) {
+		after.RequeueAfter = left
+	}
+
+	return after, nil
 }
 
 // again is after how long the server is looked at again.
@@ -322,7 +327,7 @@ func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout 
 	f.Asked = Action(s.Annotations[v1alpha2.PowerRequestAnnotation])
 
 	if v.control != nil {
-		f.Blind, f.Sent = v.control.blind, v.sent
+		f.Blind, f.Sent, f.TurnsOff = v.control.blind, v.sent, v.control.turnsOff
 	}
 
 	if v.problem != nil {

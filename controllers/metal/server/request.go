@@ -72,6 +72,8 @@ func requested(asked Action, status corev1.ConditionStatus, reason, why string) 
 // answer tells what became of what a person has asked for.
 func (t result) answer(asked Action) v1alpha2.Condition {
 	switch {
+	case t.decision.ByAgent:
+		return requested(asked, corev1.ConditionUnknown, v1alpha2.ReasonAgentAsked, "no power control does that: its agent is told to, if it runs")
 	case t.decision.Refused != "":
 		return requested(asked, corev1.ConditionFalse, requestRefused, t.decision.Refused)
 	case t.outcome != nil:
@@ -97,6 +99,28 @@ func (r *Reconciler) settle(s *v1alpha2.Server) {
 	}
 
 	forget(&s.Status)
+	giveUp(s, time.Now())
+}
+
+// unheard is how long a machine's agent still has to hear of a request; 0 when it need not.
+func unheard(s *v1alpha2.Server, now time.Time) time.Duration {
+	c, _ := s.Status.Conditions.Find(v1alpha2.ConditionPowerRequested)
+	if !s.AskedOff(now) {
+		return 0
+	}
+
+	return max(v1alpha2.AgentHears-now.Sub(c.LastTransitionTime.Time), time.Second)
+}
+
+// giveUp is for a request that no agent has heard of.
+func giveUp(s *v1alpha2.Server, now time.Time) {
+	c, _ := s.Status.Conditions.Find(v1alpha2.ConditionPowerRequested)
+	if c.Reason != v1alpha2.ReasonAgentAsked || s.AskedOff(now) {
+		return
+	}
+
+	set(&s.Status, requested(TurnOff, corev1.ConditionFalse, requestFailed,
+		"no power control turns the machine off, and its agent, which could, did not ask what to do: somebody has to go there"))
 }
 
 // forget is for a request of which nobody knows what became: the appliance ended meanwhile.

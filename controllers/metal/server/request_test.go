@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -18,8 +19,12 @@ func TestAnswer(t *testing.T) {
 		reason string
 		text   string
 	}{
-		"done":    {result{}, corev1.ConditionTrue, requestDone, "power off"},
-		"failed":  {result{outcome: errors.New("the BMC hangs")}, corev1.ConditionFalse, requestFailed, "power off: the BMC hangs"},
+		"done":   {result{}, corev1.ConditionTrue, requestDone, "power off"},
+		"failed": {result{outcome: errors.New("the BMC hangs")}, corev1.ConditionFalse, requestFailed, "power off: the BMC hangs"},
+		"agent": {
+			result{decision: Decision{ByAgent: true}}, corev1.ConditionUnknown, v1alpha2.ReasonAgentAsked,
+			"power off: no power control does that: its agent is told to, if it runs",
+		},
 		"refused": {result{decision: Decision{Refused: "no"}}, corev1.ConditionFalse, requestRefused, "power off: no"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -28,7 +33,7 @@ func TestAnswer(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 
-			if (got.Severity == "") != (c.status == corev1.ConditionTrue) {
+			if (got.Severity == "") != (c.status != corev1.ConditionFalse) {
 				t.Errorf("severity %q", got.Severity)
 			}
 		})
@@ -53,6 +58,33 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// TestUnheard ends a request that no agent has heard of, in its time.
+func TestUnheard(t *testing.T) {
+	s := &v1alpha2.Server{}
+	set(&s.Status, result{decision: Decision{ByAgent: true}}.answer(TurnOff))
+
+	asked, _ := s.Status.Conditions.Find(v1alpha2.ConditionPowerRequested)
+
+	for _, c := range []struct {
+		after  time.Duration
+		left   time.Duration
+		reason string
+	}{
+		{0, v1alpha2.AgentHears, v1alpha2.ReasonAgentAsked},
+		{v1alpha2.AgentHears - time.Millisecond, time.Second, v1alpha2.ReasonAgentAsked},
+		{v1alpha2.AgentHears, 0, requestFailed},
+		{v1alpha2.AgentHears, 0, requestFailed},
+	} {
+		now := asked.LastTransitionTime.Add(c.after)
+		giveUp(s, now)
+
+		is, _ := s.Status.Conditions.Find(v1alpha2.ConditionPowerRequested)
+		if left := unheard(s, now); left != c.left || is.Reason != c.reason {
+			t.Errorf("after %s it has %s, and is %+v", c.after, left, is)
+		}
+	}
+}
+
 // TestReasonsAreTold holds the docs to the reasons.
 func TestReasonsAreTold(t *testing.T) {
 	text, err := os.ReadFile("../../../docs/servers.md")
@@ -62,7 +94,7 @@ func TestReasonsAreTold(t *testing.T) {
 
 	_, rest, _ := strings.Cut(string(text), "| status | reason |")
 	table, _, _ := strings.Cut(rest, "\n\n")
-	reasons := []string{requestWaits, requestDone, requestFailed, requestRefused, requestInterrupted}
+	reasons := []string{requestWaits, requestDone, requestFailed, requestRefused, requestInterrupted, v1alpha2.ReasonAgentAsked, v1alpha2.ReasonAgentObeys}
 
 	for _, reason := range reasons {
 		if !strings.Contains(table, "| `"+reason+"` |") {

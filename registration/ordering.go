@@ -57,8 +57,13 @@ func (s *Service) Wait(ctx context.Context, request *api.WaitRequest) (*api.Wait
 			log.Log(ctx, level, "machine is told what to do", "order", next.GetOrder().String(), "reason", next.GetReason().String())
 
 			if next.GetOrder() == api.Order_POWER_OFF {
-				if err := s.obeys(ctx, name); err != nil {
+				stands, err := s.obeys(ctx, name)
+				if err != nil {
 					return nil, s.fail(ctx, log, "update status", err)
+				}
+
+				if !stands {
+					continue
 				}
 			}
 
@@ -80,13 +85,14 @@ func (s *Service) Wait(ctx context.Context, request *api.WaitRequest) (*api.Wait
 	}
 }
 
-// obeys tells that a machine's agent turns it off now, as somebody has asked: it is not told so again when it starts the next time.
-func (s *Service) obeys(ctx context.Context, name string) error {
+// obeys tells that a machine's agent turns it off now, as somebody has asked: it is not told so again when it starts the next time. It
+// returns whether that still stands.
+func (s *Service) obeys(ctx context.Context, name string) (stands bool, err error) {
 	ctx, cancel := answering(ctx)
 	defer cancel()
 
-	return s.change(ctx, name, func(server *v1alpha2.Server) error {
-		if !server.AskedOff(time.Now()) {
+	err = s.change(ctx, name, func(server *v1alpha2.Server) error {
+		if stands = orders.MayTouch(server) && server.AskedOff(time.Now()); !stands {
 			return nil
 		}
 
@@ -97,6 +103,8 @@ func (s *Service) obeys(ctx context.Context, name string) error {
 
 		return nil
 	})
+
+	return stands, err
 }
 
 // next is the order for a machine that knows the one of a sequence.

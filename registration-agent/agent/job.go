@@ -168,7 +168,7 @@ func (j *job) stuck() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, progress := range j.progress {
-		if progress.Method == wipe.Secure && progress.State == wipe.Wiping {
+		if progress.Erasing {
 			return false
 		}
 	}

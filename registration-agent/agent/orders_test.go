@@ -304,7 +304,7 @@ func TestStuckWipe(t *testing.T) {
 		default:
 		}
 		for _, one := range outcomes(plan, wipe.Wiping, "") {
-			one.Method = wipe.Secure
+			one.Erasing = true
 			progress(one)
 		}
 		erases <- struct{}{}

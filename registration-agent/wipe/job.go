@@ -121,6 +121,8 @@ func (j *job) preparation(method Method) func(context.Context, []Region) error {
 		return func(ctx context.Context, whole []Region) error { return j.ranges(ctx, whole, j.Discard) }
 	case Secure:
 		return func(ctx context.Context, _ []Region) error {
+			j.report(func(p *Progress) { p.Erasing = true })
+			defer j.report(func(p *Progress) { p.Erasing = false })
 			return j.Erase(ctx, j.step.Erase, func(done, total uint64) {
 				j.report(func(p *Progress) { p.Done, p.Total = done, total })
 			})

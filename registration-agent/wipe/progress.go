@@ -28,6 +28,8 @@ type Progress struct {
 	// Done and Total are bytes, of what is written or, while verifying, read back.
 	Done  uint64 `json:"done"`
 	Total uint64 `json:"total"`
+	// Erasing tells that the disk erases itself, of which nothing is seen until it is done.
+	Erasing bool `json:"erasing,omitempty"`
 	// Notes say where the work departed from the plan, and why.
 	Notes []string `json:"notes,omitempty"`
 	// Error is set when State is Failed.

@@ -104,18 +104,8 @@ func leaving(server *v1alpha2.Server) bool {
 	return server.Status.InUse || !server.DeletionTimestamp.IsZero()
 }
 
-// turnedOff tells whether the controller can turn the machine off: by a BMC that it can log in to, or by something else that
-// needs no person.
-func turnedOff(spec *v1alpha2.ServerSpec) bool {
-	switch spec.PowerDriver() {
-	case v1alpha2.PowerIPMI:
-		return spec.BMC.HasLogin()
-	case v1alpha2.PowerWakeOnLAN, v1alpha2.PowerManual:
-		return false
-	default:
-		return true
-	}
-}
+// turnedOff tells whether the controller turns the machine off when it has nothing to do: by what sees that it is on, and needs no person.
+func turnedOff(spec *v1alpha2.ServerSpec) bool { return spec.TurnsOff() && spec.SeesPower() }
 
 // told is a policy in the protocol's words.
 func told(wipe v1alpha2.WipePolicy) *api.WipePolicy {

@@ -146,6 +146,8 @@ func TestPowerControl(t *testing.T) {
 		"management API":            {spec: v1alpha2.ServerSpec{ManagementAPI: &v1alpha2.ManagementAPI{Endpoint: "10.0.0.1"}}, off: true},
 		"Redfish":                   {spec: power(v1alpha2.PowerControl{Redfish: &v1alpha2.RedfishPower{Endpoint: "10.0.0.1"}}), off: true},
 		"webhook":                   {spec: power(v1alpha2.PowerControl{Webhook: &v1alpha2.WebhookPower{Preset: "tasmota"}}), off: true},
+		"webhook that sees nothing": {spec: power(v1alpha2.PowerControl{Webhook: &v1alpha2.WebhookPower{On: &v1alpha2.WebhookRequest{}, Off: &v1alpha2.WebhookRequest{}}})},
+		"webhook without off":       {spec: power(v1alpha2.PowerControl{Webhook: &v1alpha2.WebhookPower{On: &v1alpha2.WebhookRequest{}, State: &v1alpha2.WebhookStateRequest{}}})},
 		"Wake-on-LAN":               {spec: power(v1alpha2.PowerControl{WakeOnLAN: &v1alpha2.WakeOnLANPower{}})},
 		"Wake-on-LAN by its name":   {spec: power(v1alpha2.PowerControl{Driver: v1alpha2.PowerWakeOnLAN})},
 		"a person":                  {spec: power(v1alpha2.PowerControl{Driver: v1alpha2.PowerManual})},

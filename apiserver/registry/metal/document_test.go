@@ -32,6 +32,10 @@ func TestDocumentOfPower(t *testing.T) {
 		seen[s.Spec.PowerDriver()] = true
 	})
 
+	if strings.Contains(text, "accepted:") {
+		t.Error("who applies an example must not take the acceptance from a server")
+	}
+
 	for _, driver := range v1alpha2.PowerDrivers() {
 		if !seen[driver] || !strings.Contains(text, "`"+string(driver)+"`") {
 			t.Errorf("the driver %s has no example, or is not in the table", driver)

@@ -24,12 +24,14 @@ func TestLate(t *testing.T) {
 	}
 
 	for name, c := range map[string]struct {
-		since time.Duration
-		told  bool
+		since   time.Duration
+		missing bool
+		told    bool
 	}{
-		"boots":         {time.Minute, false},
-		"never booted":  {lateAfter + time.Minute, true},
-		"bound by then": {lateAfter, true},
+		"boots":          {time.Minute, true, false},
+		"never booted":   {lateAfter + time.Minute, true, true},
+		"bound by then":  {lateAfter, true, true},
+		"other troubles": {lateAfter + time.Minute, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &v1alpha3.MetalMachine{ObjectMeta: metav1.ObjectMeta{Name: "m", Namespace: "default"}}
@@ -41,7 +43,7 @@ func TestLate(t *testing.T) {
 			r := &reconciler{client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(m).WithStatusSubresource(m).Build(), events: told}
 
 			for range 2 {
-				if err := r.record(t.Context(), m, errors.New("no Node is of server s yet")); err != nil {
+				if err := r.record(t.Context(), m, errors.New("no Node is of server s yet"), c.missing); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,6 +13,9 @@ import (
 
 // uuidLabel names the server of a Node.
 const uuidLabel = v1alpha2.NodeLabel
+
+// errNoNode is that of a machine whose node has not registered.
+var errNoNode = errors.New("no Node is")
 
 // match finds the Node of a server: the one that bears its name, or, when none does, the one whose firmware does.
 func match(nodes []corev1.Node, server string) (*corev1.Node, error) {
@@ -38,7 +42,7 @@ func match(nodes []corev1.Node, server string) (*corev1.Node, error) {
 		}
 	}
 
-	return nil, fmt.Errorf("no Node is of server %s yet", server)
+	return nil, fmt.Errorf("%w of server %s yet", errNoNode, server)
 }
 
 // patch is the merge patch that a Node needs, nil when it needs none. A provider ID is given once: Kubernetes allows no other.

@@ -5,6 +5,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -122,7 +123,7 @@ func (r *reconciler) mark(ctx context.Context, cluster client.ObjectKey, machine
 			continue
 		}
 
-		if err := r.record(ctx, m, err); err != nil {
+		if err := r.record(ctx, m, err, failed != nil || errors.Is(err, errNoNode)); err != nil {
 			return 0, err
 		}
 	}
@@ -175,10 +176,10 @@ func (r *reconciler) reach(ctx context.Context, m *v1alpha3.MetalMachine, node *
 	return nil
 }
 
-// record writes upstream's condition.
-func (r *reconciler) record(ctx context.Context, m *v1alpha3.MetalMachine, failed error) error {
+// record writes upstream's condition. Missing tells that there is no Node, as far as anybody can see.
+func (r *reconciler) record(ctx context.Context, m *v1alpha3.MetalMachine, failed error, missing bool) error {
 	condition := metal.Condition{Type: v1alpha3.ConditionProviderSet, Status: corev1.ConditionTrue}
-	late := failed != nil && isLate(m, time.Now())
+	late := missing && isLate(m, time.Now())
 
 	if failed != nil {
 		condition = contract.False(v1alpha3.ConditionProviderSet, metal.SeverityWarning, reasonFailed, failed.Error())

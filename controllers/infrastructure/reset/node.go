@@ -185,17 +185,4 @@ func tell(ctx context.Context, node talosapi.Node, action Action) (Outcome, stri
 
 // Controlled tells whether a server has power control by which a machine that runs is taken into the network boot. Wake-on-LAN and the like only
 // start one that is off.
-func Controlled(s *metal.Server) bool {
-	switch s.Spec.PowerDriver() {
-	case metal.PowerManual, metal.PowerWakeOnLAN:
-		return false
-	case metal.PowerWebhook:
-		hook := s.Spec.Power.Webhook
-
-		return hook != nil && (hook.Preset != "" || hook.State != nil)
-	case metal.PowerIPMI: // without credentials its set-up is not complete
-		return s.Spec.BMC.HasLogin()
-	default:
-		return true
-	}
-}
+func Controlled(s *metal.Server) bool { return s.Spec.TurnsOff() && s.Spec.SeesPower() }

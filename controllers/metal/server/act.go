@@ -37,9 +37,12 @@ func (r *Reconciler) act(ctx context.Context, on target, d Decision) error {
 	// A slow BMC takes minutes for all this, others that wait for it before included, in which a person may have thought better of it.
 	driver := power.When(on.view.control.driver, func(ctx context.Context) error { return r.stillDue(ctx, on, d) })
 
+	var refusal error
+
 	if d.Action != TurnOff && !d.Plain {
-		if err := r.bootFromNetwork(ctx, on.server, driver); err != nil {
-			return err
+		err := driver.BootFromNetwork(ctx, r.firmware(on.server))
+		if refusal = refused(err); err != nil && refusal == nil && !needsPerson(err) {
+			return fmt.Errorf("have it boot from the network: %w", err)
 		}
 	}
 
@@ -74,25 +77,22 @@ func (r *Reconciler) act(ctx context.Context, on target, d Decision) error {
 
 	r.poller.expect(on.server.Name, state, d.Request)
 
+	if refusal != nil && !on.view.reading.defies {
+		r.events.Eventf(on.server, nil, corev1.EventTypeWarning, eventManagement, "BootFromNetwork",
+			"it was started without being told to boot from the network: %v", refusal)
+	}
+
 	return nil
 }
 
-// bootFromNetwork has the next start be one from the network. A control that cannot choose that, as of boxes that add remote control to
-// machines without a BMC, or that keeps something else, does not keep the machine from being started: if its own boot order begins with
-// the network it comes all the same, and if not people are told.
-func (r *Reconciler) bootFromNetwork(ctx context.Context, s *v1alpha2.Server, driver power.Driver) error {
-	err := driver.BootFromNetwork(ctx, r.firmware(s))
-
-	switch {
-	case err == nil, needsPerson(err):
+// refused is the error of a control that cannot choose what the machine boots from, as of boxes that add remote control to machines without
+// a BMC, or that keeps something else: the machine is started all the same, and comes if its own boot order begins with the network.
+func refused(err error) error {
+	if needsPerson(err) || power.ClassOf(err) != power.Refused {
 		return nil
-	case power.ClassOf(err) != power.Refused:
-		return fmt.Errorf("have it boot from the network: %w", err)
 	}
 
-	r.events.Eventf(s, nil, corev1.EventTypeWarning, eventManagement, "BootFromNetwork", "it is started without being told to boot from the network: %v", err)
-
-	return nil
+	return err
 }
 
 // startsAgain is how long a start need not be written again that is repeated because it failed.

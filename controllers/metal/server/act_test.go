@@ -110,7 +110,7 @@ func TestNoBootOverride(t *testing.T) {
 	}{
 		"obeys":          {nil, true, ""},
 		"needs a person": {&power.NeedsPersonError{Action: "press F12"}, true, ""},
-		"refuses":        {power.Classify(failure, power.Refused), true, "Warning Server Management it is started without being told to boot from the network: " + failure.Error()},
+		"refuses":        {power.Classify(failure, power.Refused), true, "Warning Server Management it was started without being told to boot from the network: " + failure.Error()},
 		"no answer":      {failure, false, ""},
 		"denied":         {power.Classify(failure, power.Denied), false, ""},
 	} {

@@ -38,8 +38,8 @@ const (
 // control is what a machine's power is controlled with.
 type control struct {
 	driver power.Driver
-	// revision changes with everything that the driver is made of; settings not with what it has found out itself.
-	revision, settings string
+	// settings stand for what the driver is made of, but for what it has found out itself.
+	settings string
 	// blind tells that the driver cannot tell whether the machine is on, and turnsOff that it needs no person to turn it off.
 	blind, turnsOff bool
 }
@@ -119,18 +119,13 @@ func (c *controls) of(ctx context.Context, s *v1alpha2.Server) (*control, error)
 	}
 
 	settings := c.hash(s.Spec.BMC, s.Spec.ManagementAPI, s.Spec.Power, logins)
-	revision := c.hash(settings, s.Status.BMCFingerprint)
 
-	driver := c.guards.Driver(power.Key{Endpoint: endpoint, Machine: string(s.UID), Revision: revision}, open)
+	driver := c.guards.Driver(power.Key{Endpoint: endpoint, Machine: string(s.UID), Revision: c.hash(settings, s.Status.BMCFingerprint)}, open)
 	if kind == v1alpha2.PowerAPI && (c.failures.Explicit > 0 || c.failures.Silent > 0) {
 		driver = power.Simulate(driver, c.failures)
 	}
 
-	blind := kind == v1alpha2.PowerWakeOnLAN || kind == v1alpha2.PowerWebhook && webhookIsBlind(s)
-
-	turnsOff := kind != v1alpha2.PowerWakeOnLAN && (kind != v1alpha2.PowerWebhook || webhookTurnsOff(s))
-
-	return &control{driver, revision, settings, blind, turnsOff}, nil
+	return &control{driver, settings, !s.Spec.SeesPower(), s.Spec.TurnsOff()}, nil
 }
 
 // opener tells the device that a driver speaks to, and makes the driver.

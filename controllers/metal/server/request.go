@@ -120,7 +120,7 @@ func giveUp(s *v1alpha2.Server, now time.Time) {
 	}
 
 	set(&s.Status, requested(TurnOff, corev1.ConditionFalse, requestFailed,
-		"no power control turns the machine off, and its agent, which could, did not ask what to do: somebody has to go there"))
+		fmt.Sprintf("no power control turns the machine off, and no agent was told to within %s: somebody has to go there", v1alpha2.AgentHears)))
 }
 
 // forget is for a request of which nobody knows what became: the appliance ended meanwhile.

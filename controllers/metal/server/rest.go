@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -44,7 +45,8 @@ func (r *Reconciler) rests(ctx context.Context, key client.ObjectKey) (rests boo
 	told := s.DeepCopy()
 	r.write(told, result{decision: decision, view: view})
 
-	rests = decision.Action == NoAction && !decision.Released && decision.Refused == "" && apiequality.Semantic.DeepEqual(told.Status, s.Status)
+	rests = decision.Action == NoAction && !decision.Released && decision.Refused == "" && unheard(s, time.Now()) == 0 &&
+		apiequality.Semantic.DeepEqual(told.Status, s.Status)
 
 	return rests, again(decision, view, nil), nil
 }

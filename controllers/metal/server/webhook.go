@@ -6,16 +6,6 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/power/webhook"
 )
 
-// webhookIsBlind tells whether there is nothing to ask for the state.
-func webhookIsBlind(s *v1alpha2.Server) bool {
-	return s.Spec.Power.Webhook.Preset == "" && s.Spec.Power.Webhook.State == nil
-}
-
-// webhookTurnsOff tells whether there is something to turn the machine off by.
-func webhookTurnsOff(s *v1alpha2.Server) bool {
-	return s.Spec.Power.Webhook.Preset != "" || s.Spec.Power.Webhook.Off != nil
-}
-
 func openWebhook(given *v1alpha2.WebhookPower, logins credentials) (power.Driver, error) {
 	if given.Preset != "" {
 		config, err := webhook.Preset(given.Preset, webhook.Target{

@@ -21,7 +21,7 @@ func (r *reconciler) keepClientConfigs(ctx context.Context, f facts) (time.Time,
 	now := time.Now()
 
 	due := machineconfig.Renewal([]byte(f.config.Status.TalosConfig), machineconfig.Client{Cluster: f.cluster.Name}, now)
-	if due.IsZero() && f.config.Spec.GenerateType != v1alpha3.GenerateNone {
+	if due.IsZero() && (f.config.Status.TalosConfig != "" || f.config.Spec.GenerateType != v1alpha3.GenerateNone) {
 		secrets, err := r.existing(ctx, f.cluster)
 		if err == nil {
 			due, err = statusConfig(f, secrets, now)

@@ -173,9 +173,9 @@ func (f *facts) learn(machines []clusterv1.Machine, said []seen) {
 	}
 }
 
-// mistaken tells whether the node that was asked for a machine is perhaps that of another one, which says the same of itself: at the address
-// of a node that is off another one answers that has it now, as the virtual address of the control plane. The machine whose own address is
-// the member's is believed.
+// mistaken tells whether the node that was asked for a machine is perhaps that of another one, which says the same of itself, or whose
+// address the member has: at the address of a node that is off another one answers that has it now, as the virtual address of the control
+// plane. The machine whose own address is the member's is believed.
 func mistaken(machines []clusterv1.Machine, said []seen, members []talosapi.Member, of int) bool {
 	id := said[of].status.ID
 	if id == 0 {
@@ -188,7 +188,7 @@ func mistaken(machines []clusterv1.Machine, said []seen, members []talosapi.Memb
 	}
 
 	for i, other := range said {
-		if i != of && other.status.ID == id {
+		if i != of && (other.status.ID == id || at >= 0 && isOf(members[at], machines[i])) {
 			return true
 		}
 	}

@@ -9,6 +9,37 @@ import (
 )
 
 // TestLearn has two machines answer, and asks what is known of the third.
+// TestLearnOfMachinesThatAreOff: at the address of the last machine the first one's node answers, which is silent at its own.
+func TestLearnOfMachinesThatAreOff(t *testing.T) {
+	var (
+		machines []clusterv1.Machine
+		members  []talosapi.Member
+	)
+
+	for i, host := range []string{"a", "b", "c"} {
+		m := clusterv1.Machine{}
+		m.Name = host
+		m.Status.Addresses = clusterv1.MachineAddresses{{Type: clusterv1.MachineInternalIP, Address: host + ".lan"}}
+		machines = append(machines, m)
+		members = append(members, talosapi.Member{ID: uint64(i + 1), Hostname: host, PeerURLs: []string{"https://" + host + ".lan:2380"}})
+	}
+
+	well := func(id uint64) seen {
+		return seen{reached: true, healthy: true, status: talosapi.EtcdStatus{ID: id}, members: members}
+	}
+
+	f := facts{machines: make([]machine, 3)}
+	f.learn(machines, []seen{{}, well(2), well(1)})
+
+	if got := f.machines[2]; got.member != (member{id: 3}) || got.reached || len(f.strangers) > 0 {
+		t.Errorf("the last machine is %+v, strangers %v", got, f.strangers)
+	}
+
+	if got := f.machines[0].member; got != (member{id: 1}) {
+		t.Errorf("the first machine's member is %+v", got)
+	}
+}
+
 func TestLearn(t *testing.T) {
 	entry := func(id uint64, name string) talosapi.Member {
 		return talosapi.Member{ID: id, Hostname: name, PeerURLs: []string{"https://" + name + ".lan:2380"}}

@@ -69,6 +69,32 @@ func (s *ServerSpec) PowerDriver() PowerDriver {
 	}
 }
 
+// TurnsOff tells whether the machine's power control turns it off, and needs no person for that.
+func (s *ServerSpec) TurnsOff() bool {
+	switch s.PowerDriver() {
+	case PowerManual, PowerWakeOnLAN:
+		return false
+	case PowerWebhook:
+		return s.Power.Webhook != nil && (s.Power.Webhook.Preset != "" || s.Power.Webhook.Off != nil)
+	case PowerIPMI: // without credentials its set-up is not complete
+		return s.BMC.HasLogin()
+	default:
+		return true
+	}
+}
+
+// SeesPower tells whether the machine's power control knows if it is on.
+func (s *ServerSpec) SeesPower() bool {
+	switch s.PowerDriver() {
+	case PowerManual, PowerWakeOnLAN:
+		return false
+	case PowerWebhook:
+		return s.Power.Webhook != nil && (s.Power.Webhook.Preset != "" || s.Power.Webhook.State != nil)
+	default:
+		return true
+	}
+}
+
 // RedfishPower are settings of the driver redfish.
 type RedfishPower struct {
 	// Endpoint is HOST, HOST:PORT or a URL. spec.bmc.endpoint when absent.

@@ -101,7 +101,7 @@ func TestServerCommands(t *testing.T) {
 		{known, "cordon aa", result{exitOK, "aa (host-aa): cordoned\n", ""}},
 		{known, "uncordon aa", result{exitOK, "aa (host-aa): uncordoned\n", ""}},
 		{known, "power status ab", result{exitOK, "NAME   HOSTNAME   POWER     DRIVER   BMC   PROBLEM\nab     host-ab    unknown   manual         \n", ""}},
-		{known, "power off --timeout 0 ab", result{exitFailed, "", "error: ab (host-ab): nothing controls its power, so somebody has to go there: spec.bmc or spec.power of the server changes that\n"}},
+		{known, "power on --timeout 0 ab", result{exitFailed, "", "error: ab (host-ab): nothing controls its power, so somebody has to go there: spec.bmc or spec.power of the server changes that\n"}},
 		{known, "wipe --plan ab", result{exitFailed, "", "error: ab (host-ab): its agent has not told yet what a wipe would do: start the machine from the network, and look again\n"}},
 		{known, "wipe --yes ab", result{exitOK, "ab (host-ab): is to be wiped already\n", ""}},
 		{known, "release --yes ab", result{exitFailed, "", "error: ab (host-ab): it is not in use: there is nothing to take back\n"}},

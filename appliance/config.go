@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sidero-appliance/sidero-appliance/controllers/clusterapi"
 	"github.com/sidero-appliance/sidero-appliance/metadata"
 	"github.com/sidero-appliance/sidero-appliance/netboot/bootplan"
 	"github.com/sidero-appliance/sidero-appliance/power"
@@ -94,7 +95,7 @@ func Defaults() Config {
 		HTTPPort:              8081,
 		DHCP:                  DHCPProxy,
 		Controllers:           []string{allControllers},
-		ClusterAPIConcurrency: 10,
+		ClusterAPIConcurrency: clusterapi.Workers,
 		TalosReleaseURL:       "https://github.com/siderolabs/talos/releases/download",
 		AutoBMCSetup:          true,
 		InsecureWipe:          true,

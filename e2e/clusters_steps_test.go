@@ -60,7 +60,7 @@ func (c *clusters) remediate(ctx context.Context, t *testing.T) {
 
 	must(t, 0, m.machine.VM().QMP(ctx, "stop", nil, nil))
 	eventually(ctx, t, func() error {
-		if said := m.changes()[told:]; !slices.ContainsFunc(said, func(order string) bool { return strings.Contains(order, "cycle") }) {
+		if said := m.changes()[told:]; !slices.Contains(said, bmc.Cycle) {
 			return fmt.Errorf("its BMC was told %q: %w", said, errNotYet)
 		}
 

@@ -53,19 +53,17 @@ func (s *Service) Wait(ctx context.Context, request *api.WaitRequest) (*api.Wait
 		}
 
 		if next.GetSequence() != request.GetSequence() {
+			stands, err := s.stands(ctx, name, next.GetOrder())
+			if err != nil {
+				return nil, s.fail(ctx, log, "update status", err)
+			}
+
+			if !stands {
+				continue
+			}
+
 			level := s.config.quietly(slog.LevelInfo, name, "told "+next.GetOrder().String()+next.GetReason().String())
 			log.Log(ctx, level, "machine is told what to do", "order", next.GetOrder().String(), "reason", next.GetReason().String())
-
-			if next.GetOrder() == api.Order_POWER_OFF {
-				stands, err := s.obeys(ctx, name)
-				if err != nil {
-					return nil, s.fail(ctx, log, "update status", err)
-				}
-
-				if !stands {
-					continue
-				}
-			}
 
 			return next, nil
 		}
@@ -85,9 +83,13 @@ func (s *Service) Wait(ctx context.Context, request *api.WaitRequest) (*api.Wait
 	}
 }
 
-// obeys tells that a machine's agent turns it off now, as somebody has asked: it is not told so again when it starts the next time. It
-// returns whether that still stands.
-func (s *Service) obeys(ctx context.Context, name string) (stands bool, err error) {
+// stands tells whether an order still holds. That to turn the machine off, as somebody has asked, is written down as obeyed: the machine is
+// not told so again when it starts the next time.
+func (s *Service) stands(ctx context.Context, name string, order api.Order) (stands bool, err error) {
+	if order != api.Order_POWER_OFF {
+		return true, nil
+	}
+
 	ctx, cancel := answering(ctx)
 	defer cancel()
 

@@ -30,8 +30,8 @@ const (
 
 	resync = 10 * time.Minute
 
-	// workers of each reconciler where nobody says: ten are upstream's default, and each is a goroutine that waits.
-	workers = 10
+	// Workers of each reconciler where nobody says: ten are upstream's default, and each is a goroutine that waits.
+	Workers = 10
 
 	// requests a second that all reconcilers together may send, and in a burst: upstream's manager has the same.
 	requests      = 100
@@ -46,7 +46,7 @@ func New(c provider.Config) *provider.Controllers {
 			clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, clusterv1.AddToScheme, addonsv1.AddToScheme, ipamv1.AddToScheme,
 			runtimev1.AddToScheme,
 		},
-		Adapt: adapt, SetUp: func(ctx context.Context, m ctrl.Manager) error { return setUp(ctx, m, cmp.Or(c.Workers, workers)) },
+		Adapt: adapt, SetUp: func(ctx context.Context, m ctrl.Manager) error { return setUp(ctx, m, cmp.Or(c.Workers, Workers)) },
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
@@ -20,16 +21,7 @@ func TestDocumentOfPower(t *testing.T) {
 			return
 		}
 
-		s := &v1alpha2.Server{}
-		if err := yaml.UnmarshalStrict([]byte(manifest), s); err != nil {
-			t.Errorf("%s\n%v", manifest, err)
-		}
-
-		if errs := validateServer(s); len(errs) > 0 {
-			t.Errorf("%s\n%v", manifest, errs)
-		}
-
-		seen[s.Spec.PowerDriver()] = true
+		seen[valid(t, manifest, validateServer).Spec.PowerDriver()] = true
 	})
 
 	if strings.Contains(text, "accepted:") {
@@ -58,21 +50,28 @@ func TestDocumentOfAcceptance(t *testing.T) {
 			return
 		}
 
-		class := &v1alpha2.ServerClass{}
-		if err := yaml.UnmarshalStrict([]byte(manifest), class); err != nil {
-			t.Errorf("%s\n%v", manifest, err)
-		}
-
-		if errs := validateServerClass(class); len(errs) > 0 {
-			t.Errorf("%s\n%v", manifest, errs)
-		}
-
-		accepts = accepts || class.Spec.Accept
+		accepts = accepts || valid(t, manifest, validateServerClass).Spec.Accept
 	})
 
 	if !accepts {
 		t.Error("no class accepts")
 	}
+}
+
+// valid is the object of a manifest, in which nothing is unknown or wrong.
+func valid[T any](t *testing.T, manifest string, validate func(*T) field.ErrorList) *T {
+	t.Helper()
+
+	object := new(T)
+	if err := yaml.UnmarshalStrict([]byte(manifest), object); err != nil {
+		t.Errorf("%s\n%v", manifest, err)
+	}
+
+	if errs := validate(object); len(errs) > 0 {
+		t.Errorf("%s\n%v", manifest, errs)
+	}
+
+	return object
 }
 
 // examples visits the manifests of a document, and returns its text.

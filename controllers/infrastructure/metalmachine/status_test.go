@@ -18,14 +18,15 @@ func TestAddresses(t *testing.T) {
 		node, server []string
 		want         []string
 	}{
-		"of its node":             {[]string{"192.0.2.100", "192.0.2.101"}, []string{"192.0.2.7"}, []string{"192.0.2.100", "192.0.2.101"}},
-		"a virtual one":           {[]string{endpoint, "192.0.2.100"}, nil, []string{"192.0.2.100", endpoint}},
-		"its own is the API's":    {[]string{endpoint}, nil, []string{endpoint}},
-		"of its server":           {nil, []string{"192.0.2.7"}, []string{"192.0.2.7"}},
-		"of its server, external": {nil, nil, nil},
+		"of its node":          {[]string{"192.0.2.100", "192.0.2.101"}, []string{"192.0.2.7"}, []string{"192.0.2.100", "192.0.2.101"}},
+		"a virtual one":        {[]string{endpoint, "192.0.2.100"}, nil, []string{"192.0.2.100", endpoint}},
+		"its own is the API's": {[]string{endpoint}, nil, []string{endpoint}},
+		"of its server":        {nil, []string{"192.0.2.7"}, []string{"192.0.2.7"}},
+		"nobody knows any":     {nil, nil, nil},
 	} {
 		binding, server := &v1alpha3.ServerBinding{}, &metal.Server{}
 		binding.Spec.Addresses = c.node
+		server.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeExternalIP, Address: "198.51.100.7"}} // which is no way to a node
 
 		for _, a := range c.server {
 			server.Status.Addresses = append(server.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: a})

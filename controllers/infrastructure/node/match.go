@@ -11,18 +11,15 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
 
-// uuidLabel names the server of a Node.
-const uuidLabel = v1alpha2.NodeLabel
-
 // errNoNode is that of a machine whose node has not registered.
 var errNoNode = errors.New("no Node is")
 
 // match finds the Node of a server: the one that bears its name, or, when none does, the one whose firmware does.
 func match(nodes []corev1.Node, server string) (*corev1.Node, error) {
 	for _, is := range []func(*corev1.Node) bool{
-		func(n *corev1.Node) bool { return n.Labels[uuidLabel] == server },
+		func(n *corev1.Node) bool { return n.Labels[v1alpha2.NodeLabel] == server },
 		func(n *corev1.Node) bool {
-			return n.Labels[uuidLabel] == "" && strings.EqualFold(n.Status.NodeInfo.SystemUUID, server)
+			return n.Labels[v1alpha2.NodeLabel] == "" && strings.EqualFold(n.Status.NodeInfo.SystemUUID, server)
 		},
 	} {
 		var found []*corev1.Node
@@ -57,8 +54,8 @@ func patch(node *corev1.Node, server string) ([]byte, error) {
 		return nil, fmt.Errorf("node %s has the provider ID %s: delete the Node, which the kubelet makes again", node.Name, node.Spec.ProviderID)
 	}
 
-	if node.Labels[uuidLabel] != server {
-		change["metadata"] = map[string]any{"labels": map[string]string{uuidLabel: server}}
+	if node.Labels[v1alpha2.NodeLabel] != server {
+		change["metadata"] = map[string]any{"labels": map[string]string{v1alpha2.NodeLabel: server}}
 	}
 
 	if len(change) == 0 {

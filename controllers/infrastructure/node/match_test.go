@@ -9,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
 
 // named is a Node whose label and whose firmware name a server.
@@ -17,7 +19,7 @@ func named(name, label, firmware string) corev1.Node {
 	n.Status.NodeInfo.SystemUUID = firmware
 
 	if label != "" {
-		n.Labels = map[string]string{uuidLabel: label}
+		n.Labels = map[string]string{v1alpha2.NodeLabel: label}
 	}
 
 	return n

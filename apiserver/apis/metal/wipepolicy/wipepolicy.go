@@ -101,11 +101,15 @@ func missing(server *v1alpha2.Server) string {
 		return ""
 	}
 
-	var numbers, names []string
+	var serials, wwids []string // of the disks that tell theirs
 
 	for _, disk := range server.Spec.Hardware.Storage.Devices {
-		if disk != nil {
-			numbers, names = append(numbers, strings.TrimSpace(disk.Serial)), append(names, BareWWID(disk.WWID))
+		if disk != nil && strings.TrimSpace(disk.Serial) != "" {
+			serials = append(serials, strings.TrimSpace(disk.Serial))
+		}
+
+		if disk != nil && BareWWID(disk.WWID) != "" {
+			wwids = append(wwids, BareWWID(disk.WWID))
 		}
 	}
 
@@ -114,16 +118,15 @@ func missing(server *v1alpha2.Server) string {
 			field, wanted string
 			known         []string
 		}{
-			{"serial", strings.TrimSpace(keep.Serial), numbers},
-			{"wwid", BareWWID(keep.WWID), names},
+			{"serial", strings.TrimSpace(keep.Serial), serials},
+			{"wwid", BareWWID(keep.WWID), wwids},
 		} {
-			known := slices.DeleteFunc(one.known, func(text string) bool { return text == "" })
-			if one.wanted == "" || strings.Contains(one.wanted, "*") || len(known) == 0 || slices.Contains(known, one.wanted) {
+			if one.wanted == "" || strings.Contains(one.wanted, "*") || len(one.known) == 0 || slices.Contains(one.known, one.wanted) {
 				continue // nothing is wanted by it, or nobody can tell
 			}
 
 			return fmt.Sprintf("spec.wipe.keep[%d].%s of the server is %q, and none of its disks has that: correct it, or remove it if the disk is gone; "+
-				"they have %s", i, one.field, one.wanted, strings.Join(known, ", "))
+				"they have %s", i, one.field, one.wanted, strings.Join(one.known, ", "))
 		}
 	}
 

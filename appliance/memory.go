@@ -41,13 +41,14 @@ const quietAfter = 15 * time.Second
 
 // looksEvery is how often memory is looked at, givesEvery how often it is given back at
 // most. It is quiet when less than quietAllocation is allocated between looks, and less
-// than littleMemory is not worth the work, in bytes. Who has muchMemory lets less
-// garbage gather.
+// than littleMemory is not worth the work, in bytes; less than littleFile of files, which
+// costs less: no collection. Who has muchMemory lets less garbage gather.
 const (
 	looksEvery      = 30 * time.Second
 	givesEvery      = 2 * time.Minute
 	quietAllocation = 256 << 20
 	littleMemory    = 96 << 20
+	littleFile      = 24 << 20
 	muchMemory      = 384 << 20
 	garbageOfMuch   = 30
 )
@@ -101,9 +102,12 @@ func tidy(ctx context.Context) {
 		if least.file == 0 || now.file < least.file {
 			least.file = now.file
 		}
-		if time.Since(gave) >= givesEvery && now.burden(before, least) {
+		switch {
+		case time.Since(gave) >= givesEvery && now.burden(before, least):
 			giveBack()
 			now, gave = used(), time.Now()
+		case now.filesIdle(before, least):
+			giveBackFiles()
 		}
 		debug.SetGCPercent(now.garbage())
 		before = now
@@ -124,8 +128,16 @@ type usage struct {
 func (u usage) burden(before, least usage) bool {
 	idle := u.free + u.file - min(u.file, least.file)
 
-	return u.allocated-before.allocated < quietAllocation && idle > max(littleMemory, u.all/8)
+	return u.quiet(before) && idle > max(littleMemory, u.all/8)
 }
+
+// filesIdle tells whether what is in memory of files is worth giving back by itself.
+func (u usage) filesIdle(before, least usage) bool {
+	return u.quiet(before) && u.file > least.file+littleFile
+}
+
+// quiet tells whether little has happened since the look before.
+func (u usage) quiet(before usage) bool { return u.allocated-before.allocated < quietAllocation }
 
 // garbage is how much may gather, in per cent of what is alive: of much, less.
 func (u usage) garbage() int {
@@ -161,11 +173,16 @@ func resident(status string) (file, all uint64) {
 	return file, all
 }
 
-// giveBack returns memory that is not in use, and that of files, which comes from them
-// again if it is needed: the start needs much of the program's code and constants that
-// nothing else does, and etcd reads its whole database.
+// giveBack returns memory that is not in use, and that of files.
 func giveBack() {
 	debug.FreeOSMemory()
+	giveBackFiles()
+}
+
+// giveBackFiles returns the memory of files, which comes from them again if it is needed:
+// the start needs much of the program's code and constants that nothing else does, and
+// etcd reads its whole database, also when the API server's caches are compared with it.
+func giveBackFiles() {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return // memory stays as the kernel has it

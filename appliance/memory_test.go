@@ -59,6 +59,24 @@ func TestBurden(t *testing.T) {
 	}
 }
 
+func TestFilesIdle(t *testing.T) {
+	const mib = 1 << 20
+	least := usage{file: 80 * mib}
+	for name, c := range map[string]struct {
+		now  usage
+		want bool
+	}{
+		"as few as ever":  {usage{allocated: 11 * mib, file: 80 * mib}, false},
+		"a little more":   {usage{allocated: 11 * mib, file: 100 * mib}, false},
+		"much more":       {usage{allocated: 11 * mib, file: 120 * mib}, true},
+		"used by a burst": {usage{allocated: 900 * mib, file: 120 * mib}, false},
+	} {
+		if got := c.now.filesIdle(usage{allocated: 10 * mib}, least); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestGarbage(t *testing.T) {
 	if little, much := (usage{all: 230 << 20}).garbage(), (usage{all: 500 << 20}).garbage(); little != 50 || much != 30 {
 		t.Errorf("%d of little, %d of much", little, much)

@@ -2,15 +2,17 @@
 //
 // The API server's watch caches keep the changes of 75 seconds, each as an object of its own. A thousand machines that
 // register are some thousand changes, of which each says again what hardware a machine has; a class of all servers names
-// them all again with each of them that comes or goes.
+// them all again with each of them that comes or goes. And who writes which fields is the same of a thousand machines.
 package sharing
 
 import (
+	"hash/maphash"
 	"reflect"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
@@ -19,14 +21,20 @@ import (
 // memory. These are the objects that come from watching the storage, which nobody changes. Who decodes into an object of
 // his own, which he may change, has it for himself.
 func Codec(codec runtime.Codec) runtime.Codec {
-	return sharing{codec, newVersions[v1alpha2.Server](), newVersions[v1alpha2.ServerClass]()}
+	return sharing{
+		codec, newVersions[types.UID, v1alpha2.Server](), newVersions[types.UID, v1alpha2.ServerClass](),
+		newVersions[uint64, metav1.FieldsV1](), maphash.MakeSeed(),
+	}
 }
 
 type sharing struct {
 	runtime.Codec
 
-	servers *versions[v1alpha2.Server]
-	classes *versions[v1alpha2.ServerClass]
+	servers *versions[types.UID, v1alpha2.Server]
+	classes *versions[types.UID, v1alpha2.ServerClass]
+	// fields are those that managers own, of all objects, by their hash.
+	fields *versions[uint64, metav1.FieldsV1]
+	seed   maphash.Seed
 }
 
 // Decode implements runtime.Decoder.
@@ -34,6 +42,10 @@ func (s sharing) Decode(data []byte, defaults *schema.GroupVersionKind, into run
 	object, kind, err := s.Codec.Decode(data, defaults, into)
 	if err != nil || into != nil {
 		return object, kind, err //nolint:wrapcheck // a codec's own error
+	}
+
+	if o, ok := object.(metav1.Object); ok {
+		s.shareFields(o.GetManagedFields())
 	}
 
 	switch now := object.(type) {
@@ -71,9 +83,19 @@ func shareClass(before, now *v1alpha2.ServerClass) {
 func shareMeta(before, now *metav1.ObjectMeta) {
 	share(&before.Labels, &now.Labels)
 	share(&before.Annotations, &now.Annotations)
+}
 
-	for i := range min(len(before.ManagedFields), len(now.ManagedFields)) {
-		share(&before.ManagedFields[i].FieldsV1, &now.ManagedFields[i].FieldsV1)
+// shareFields has the fields of managers be those of any object in which they are the same.
+func (s sharing) shareFields(entries []metav1.ManagedFieldsEntry) {
+	for i := range entries {
+		now := entries[i].FieldsV1
+		if now == nil {
+			continue
+		}
+
+		if before := s.fields.first(maphash.Bytes(s.seed, now.GetRawBytes()), now); before.Equal(*now) {
+			entries[i].FieldsV1 = before
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package sharing
 import (
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"runtime"
 	"testing"
 	"unsafe"
@@ -90,10 +91,34 @@ func TestServer(t *testing.T) {
 				t.Errorf("shares: %v", shares)
 			}
 
-			if got.UID == before.UID && got.ManagedFields[0].FieldsV1 != before.ManagedFields[0].FieldsV1 {
+			if got.ManagedFields[0].FieldsV1 != before.ManagedFields[0].FieldsV1 {
 				t.Error("what managers own is there twice")
 			}
 		})
+	}
+}
+
+// TestFields: what managers own is compared, and not only its hash.
+func TestFields(t *testing.T) {
+	codec := Codec(plain(t)).(sharing)
+	first := aServer("1").ManagedFields
+	codec.shareFields(first)
+
+	same := aServer("2").ManagedFields
+	same[0].FieldsV1 = metav1.NewFieldsV1(`{"f:spec":{}}`)
+
+	other := aServer("3").ManagedFields
+	other[0].FieldsV1 = metav1.NewFieldsV1(`{"f:status":{}}`)
+	codec.fields.first(maphash.Bytes(codec.seed, other[0].FieldsV1.GetRawBytes()), first[0].FieldsV1) // as if the hashes were equal
+
+	none := []metav1.ManagedFieldsEntry{{Manager: "m"}}
+
+	for _, entries := range [][]metav1.ManagedFieldsEntry{same, other, none} {
+		codec.shareFields(entries)
+	}
+
+	if same[0].FieldsV1 != first[0].FieldsV1 || other[0].FieldsV1.GetRawString() != `{"f:status":{}}` || none[0].FieldsV1 != nil {
+		t.Errorf("%v, %v, %v", same, other, none)
 	}
 }
 
@@ -144,7 +169,7 @@ func TestClass(t *testing.T) {
 
 // TestGone holds that nothing stays in memory for having been decoded once.
 func TestGone(t *testing.T) {
-	v := newVersions[v1alpha2.Server]()
+	v := newVersions[types.UID, v1alpha2.Server]()
 	kept := aServer("kept")
 	v.follow(kept.UID, kept)
 

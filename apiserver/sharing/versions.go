@@ -4,37 +4,53 @@ import (
 	"maps"
 	"sync"
 	"weak"
-
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // fewVersions are not worth looking for those that are gone.
 const fewVersions = 1024
 
-// versions are the last versions of objects that were decoded, by the objects' UIDs. They hold none of them in memory.
-type versions[T any] struct {
+// versions are the last versions of things that were decoded, by what they are known by. They hold none of them in memory.
+type versions[K comparable, T any] struct {
 	mu   sync.Mutex
-	last map[types.UID]weak.Pointer[T]
+	last map[K]weak.Pointer[T]
 	// most is how many there may be until those are dropped that are not in memory any more.
 	most int
 }
 
-func newVersions[T any]() *versions[T] {
-	return &versions[T]{last: map[types.UID]weak.Pointer[T]{}, most: fewVersions}
+func newVersions[K comparable, T any]() *versions[K, T] {
+	return &versions[K, T]{last: map[K]weak.Pointer[T]{}, most: fewVersions}
 }
 
 // follow returns the version before this one, nil if it is not in memory.
-func (v *versions[T]) follow(uid types.UID, now *T) *T {
+func (v *versions[K, T]) follow(key K, now *T) *T {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 
-	before := v.last[uid].Value()
-	v.last[uid] = weak.Make(now)
-
-	if len(v.last) > v.most {
-		maps.DeleteFunc(v.last, func(_ types.UID, p weak.Pointer[T]) bool { return p.Value() == nil })
-		v.most = max(fewVersions, 2*len(v.last))
-	}
+	before := v.last[key].Value()
+	v.put(key, now)
 
 	return before
+}
+
+// first returns the version that is in memory already, and else this one.
+func (v *versions[K, T]) first(key K, now *T) *T {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+
+	if before := v.last[key].Value(); before != nil {
+		return before
+	}
+
+	v.put(key, now)
+
+	return now
+}
+
+func (v *versions[K, T]) put(key K, now *T) {
+	v.last[key] = weak.Make(now)
+
+	if len(v.last) > v.most {
+		maps.DeleteFunc(v.last, func(_ K, p weak.Pointer[T]) bool { return p.Value() == nil })
+		v.most = max(fewVersions, 2*len(v.last))
+	}
 }

@@ -3,11 +3,14 @@ package infrastructure_test
 import (
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
@@ -60,6 +63,48 @@ func TestNode(t *testing.T) {
 	}
 
 	for _, line := range a.Log.Since(0, "forbidden", "Forbidden", "hunter2") {
+		t.Error(line)
+	}
+}
+
+// TestNodeOfNoMachine: the Node that a machine left is deleted, and no other.
+func TestNodeOfNoMachine(t *testing.T) {
+	a := start(t)
+	a.begin()
+	a.provisioned()
+	a.class()
+	a.server("s")
+
+	clustertest.Must(t, a.Create(t.Context(), &v1alpha3.ServerBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "bound", Labels: map[string]string{clusterv1.ClusterNameLabel: "c"}},
+		Spec:       v1alpha3.ServerBindingSpec{MetalMachineRef: corev1.ObjectReference{Namespace: "default", Name: "comes"}},
+	}))
+
+	other := newWorkload()
+	served := httptest.NewServer(other)
+	t.Cleanup(served.Close)
+
+	for name, server := range map[string]string{"its": "s", "of-another-provider": "", "bound": "bound", "runs": "foreign", "left": "gone"} {
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), Labels: map[string]string{"metal.sidero.dev/uuid": server}}}
+		node.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour))
+		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
+
+		if name == "runs" {
+			node.Status.Conditions[0].Status = corev1.ConditionTrue
+		}
+
+		other.set(node)
+	}
+
+	a.kubeconfig("c", served.URL)
+	a.has(a.metalMachine(a.machine("m")), "s")
+	a.event("Cluster", "c", "Node left is deleted: no machine of the cluster has its server gone any more")
+
+	if names := other.names(); !slices.Equal(names, []string{"bound", "its", "of-another-provider", "runs"}) {
+		t.Errorf("the Nodes are %v", names)
+	}
+
+	for _, line := range a.Log.Since(0, "forbidden", "Forbidden") {
 		t.Error(line)
 	}
 }

@@ -103,10 +103,14 @@ func (w *workload) ServeHTTP(answer http.ResponseWriter, request *http.Request) 
 }
 
 func (w *workload) missing(answer http.ResponseWriter) {
-	answer.WriteHeader(http.StatusNotFound)
+	w.refuses(answer, metav1.StatusReasonNotFound, http.StatusNotFound)
+}
+
+func (w *workload) refuses(answer http.ResponseWriter, reason metav1.StatusReason, code int32) {
+	answer.WriteHeader(int(code))
 
 	_ = json.NewEncoder(answer).Encode(metav1.Status{
-		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Reason: metav1.StatusReasonNotFound, Code: http.StatusNotFound,
+		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Reason: reason, Code: code,
 	})
 }
 
@@ -126,6 +130,16 @@ func (w *workload) list() *corev1.NodeList {
 	return all
 }
 
+// names are those of all Nodes, in order.
+func (w *workload) names() []string {
+	var names []string
+	for _, node := range w.list().Items {
+		names = append(names, node.Name)
+	}
+
+	return names
+}
+
 // one answers requests for one Node. A patch sets what is in it.
 func (w *workload) one(answer http.ResponseWriter, request *http.Request, name string) {
 	w.mu.Lock()
@@ -142,6 +156,13 @@ func (w *workload) one(answer http.ResponseWriter, request *http.Request, name s
 		_ = json.NewDecoder(request.Body).Decode(node)
 		w.put(node)
 	case request.Method == http.MethodDelete:
+		if options := (metav1.DeleteOptions{}); json.NewDecoder(request.Body).Decode(&options) == nil && options.Preconditions != nil &&
+			*options.Preconditions.UID != node.UID {
+			w.refuses(answer, metav1.StatusReasonConflict, http.StatusConflict)
+
+			return
+		}
+
 		delete(w.nodes, name)
 		w.happened(change{watch.Deleted, node})
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -84,7 +85,7 @@ func (c *Controllers) Run(stop context.Context) error {
 	defer cancel()
 
 	factory := informers.NewSharedInformerFactory(c.client, resync)
-	metadataFactory := metadatainformer.NewSharedInformerFactory(c.metadata, resync)
+	metadataFactory := metadatainformer.NewSharedInformerFactoryWithOptions(c.metadata, resync, metadatainformer.WithTransform(trim))
 	started := make(chan struct{})
 
 	served := &settling{ServerResourcesInterface: c.client.Discovery(), news: time.Now()}
@@ -125,6 +126,16 @@ func (c *Controllers) Run(stop context.Context) error {
 	metadataFactory.Shutdown()
 
 	return nil
+}
+
+// trim takes from the metadata of an object what the garbage collector does not go by. It knows every object there is, and this is most
+// of what it would keep of each.
+func trim(object any) (any, error) {
+	if o, ok := object.(*metav1.PartialObjectMetadata); ok {
+		o.ManagedFields, o.Labels, o.Annotations = nil, nil, nil
+	}
+
+	return object, nil
 }
 
 // collector returns the garbage collector.

@@ -1,5 +1,5 @@
-// Package node gives the Nodes of clusters their provider IDs, by which Cluster API knows whose machines they are, and tells of
-// each MetalMachine whether that is done. It works on one cluster after the other, each with one list of its Nodes: how many
+// Package node gives the Nodes of clusters their provider IDs, by which Cluster API knows whose machines they are, tells of
+// each MetalMachine whether that is done, and deletes the Nodes of machines that are gone. It works on one cluster after the other, each with one list of its Nodes: how many
 // machines a cluster has that cannot be reached makes no difference to others.
 package node
 
@@ -79,28 +79,22 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (recon
 		return reconcile.Result{}, fmt.Errorf("list machines: %w", err)
 	}
 
-	var machines []*v1alpha3.MetalMachine
-
-	for i := range all.Items {
-		if m := &all.Items[i]; bound(m) && !contract.Paused(m, nil) {
-			machines = append(machines, m)
-		}
-	}
-
-	if len(machines) == 0 {
-		return reconcile.Result{}, nil
-	}
-
-	after, err := r.mark(ctx, request.NamespacedName, machines)
+	after, err := r.mark(ctx, cluster, all.Items)
 
 	return reconcile.Result{RequeueAfter: after}, err
 }
 
-// mark sees to the Nodes of machines, and tells how soon they are looked at again.
-func (r *reconciler) mark(ctx context.Context, cluster client.ObjectKey, machines []*v1alpha3.MetalMachine) (time.Duration, error) {
+// mark sees to the Nodes of a cluster's machines, and to those whose machines are gone, and tells how soon they are looked at
+// again.
+func (r *reconciler) mark(ctx context.Context, cluster *clusterv1.Cluster, all []v1alpha3.MetalMachine) (time.Duration, error) {
+	machines := kept(all)
+	if len(machines) == 0 {
+		return 0, nil
+	}
+
 	var nodes []corev1.Node
 
-	workload, failed := connect(ctx, r.live, cluster)
+	workload, failed := connect(ctx, r.live, client.ObjectKeyFromObject(cluster))
 	if failed == nil {
 		nodes, failed = workload.list(ctx)
 	}
@@ -128,7 +122,13 @@ func (r *reconciler) mark(ctx context.Context, cluster client.ObjectKey, machine
 		}
 	}
 
-	return after, nil
+	if failed != nil {
+		return after, nil
+	}
+
+	again, err := r.forget(ctx, cluster, workload, without(nodes, all))
+
+	return min(after, again), err
 }
 
 // node sees to the Node of a machine.
@@ -220,12 +220,25 @@ func lateAdvice(m *v1alpha3.MetalMachine) string {
 		"and at \"sidero-appliance logs %s\"", int(lateAfter.Minutes()), server, server)
 }
 
+// kept are the machines that have servers, and whose Nodes may be written.
+func kept(all []v1alpha3.MetalMachine) []*v1alpha3.MetalMachine {
+	var machines []*v1alpha3.MetalMachine
+
+	for i := range all {
+		if m := &all[i]; bound(m) && !contract.Paused(m, nil) {
+			machines = append(machines, m)
+		}
+	}
+
+	return machines
+}
+
 // bound tells whether a machine has a server, and keeps it.
 func bound(m *v1alpha3.MetalMachine) bool {
 	return m.Status.Ready && m.Spec.ServerRef != nil && m.Spec.ServerRef.Name != "" && m.DeletionTimestamp.IsZero()
 }
 
-// becomesPending lets those machines through whose Nodes are not known to be in order, once: the rest is done by time, because
+// becomesPending lets those machines through whose Nodes are not known to be in order, once, and those that are gone: the rest is done by time, because
 // what is written of a failure would bring the machine here again at once.
 func becomesPending() predicate.Predicate {
 	pending := func(o client.Object) bool {
@@ -237,7 +250,8 @@ func becomesPending() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(e event.CreateEvent) bool { return pending(e.Object) },
 		UpdateFunc: func(e event.UpdateEvent) bool { return pending(e.ObjectNew) && !pending(e.ObjectOld) },
-		DeleteFunc: func(event.DeleteEvent) bool { return false },
+		// Its Node may be left.
+		DeleteFunc: func(event.DeleteEvent) bool { return true },
 	}
 }
 

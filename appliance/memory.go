@@ -41,16 +41,13 @@ const quietAfter = 15 * time.Second
 
 // looksEvery is how often memory is looked at, givesEvery how often it is given back at
 // most. It is quiet when less than quietAllocation is allocated between looks, and less
-// than littleMemory is not worth the work, in bytes; less than littleFile of files, which
-// costs less: no collection. Who has muchMemory lets less garbage gather.
+// than littleMemory is not worth the work, in bytes, of files alone less than littleFile.
 const (
 	looksEvery      = 30 * time.Second
 	givesEvery      = 2 * time.Minute
 	quietAllocation = 256 << 20
 	littleMemory    = 96 << 20
 	littleFile      = 24 << 20
-	muchMemory      = 384 << 20
-	garbageOfMuch   = 30
 )
 
 // threadsPerProcessor is how many threads run Go code at the same time on one
@@ -109,7 +106,6 @@ func tidy(ctx context.Context) {
 		case now.filesIdle(before, least):
 			giveBackFiles()
 		}
-		debug.SetGCPercent(now.garbage())
 		before = now
 	}
 }
@@ -138,14 +134,6 @@ func (u usage) filesIdle(before, least usage) bool {
 
 // quiet tells whether little has happened since the look before.
 func (u usage) quiet(before usage) bool { return u.allocated-before.allocated < quietAllocation }
-
-// garbage is how much may gather, in per cent of what is alive: of much, less.
-func (u usage) garbage() int {
-	if u.all > muchMemory {
-		return garbageOfMuch
-	}
-	return garbageAtRest
-}
 
 func used() usage {
 	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}

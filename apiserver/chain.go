@@ -175,6 +175,8 @@ func (l *chain) customResources(next genericapiserver.DelegationTarget) (*apiext
 		return nil, err
 	}
 
+	config.ExtraConfig.CRDRESTOptionsGetter = sharedStorage{config.ExtraConfig.CRDRESTOptionsGetter}
+
 	server, err := config.Complete().New(next)
 	if err == nil {
 		// Without it the custom resources would miss from OpenAPI version 3 as well.

@@ -89,6 +89,7 @@ func tidy(ctx context.Context) {
 	defer look.Stop()
 	var before, least usage
 	var gave time.Time
+	gaveFiles := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -104,7 +105,15 @@ func tidy(ctx context.Context) {
 			giveBack()
 			now, gave = used(), time.Now()
 		case now.filesIdle(before, least):
+			if gaveFiles { // it did not help: that much is needed now
+				least.file = now.file
+				gaveFiles = false
+				break
+			}
 			giveBackFiles()
+			gaveFiles = true
+		default:
+			gaveFiles = false
 		}
 		before = now
 	}

@@ -28,8 +28,12 @@ import (
 //nolint:gochecknoglobals // a flag of the test binary
 var benchClusters = flag.Int("clusters", 100, "how many clusters the smaller parts of BenchmarkClusters make; its largest makes three times as many")
 
-// clustersBenchWithin bounds each part of the benchmark.
-const clustersBenchWithin = 60 * time.Minute
+const (
+	// clustersBenchWithin bounds each part of the benchmark.
+	clustersBenchWithin = 60 * time.Minute
+	// restsFor is for how long it is measured what clusters cost in which nothing happens.
+	restsFor = time.Minute
+)
 
 // scale is how many clusters are made, of one machine and so many workers, out of how many servers. It may take so many times as long as the
 // first.
@@ -113,6 +117,11 @@ func makeClusters(b *testing.B, s scale) (took time.Duration) {
 		b.ReportMetric(memory(b, i.Process, "VmRSS"), "rss-MiB")
 		seen.report(b)
 		reportWrites(b, writes, apiWrites(ctx, b, i), len(machines))
+
+		cpu = metrics(ctx, b, i)[cpuSeconds]
+
+		<-time.After(restsFor)
+		b.ReportMetric(1000*(metrics(ctx, b, i)[cpuSeconds]-cpu)/restsFor.Seconds()/float64(s.clusters), "rest-cpu-ms/cluster-s")
 	}
 
 	b.ReportMetric(0, "ns/op")

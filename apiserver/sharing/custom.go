@@ -14,7 +14,7 @@ import (
 // Custom is a codec of custom resources, whose objects share what is equal with the version of them that was decoded before, if
 // that is still in memory. Which are shared and which are not is as it is with Codec.
 func Custom(codec kuberuntime.Codec) kuberuntime.Codec {
-	return custom{codec, &shallow{last: map[types.UID]*copied{}}}
+	return custom{codec, &shallow{last: map[types.UID]copied{}}}
 }
 
 type custom struct {
@@ -43,11 +43,16 @@ func (c custom) Decode(data []byte, defaults *schema.GroupVersionKind, into kube
 // written to.
 type shallow struct {
 	mu   sync.Mutex
-	last map[types.UID]*copied
+	last map[types.UID]copied
+	made uint64
 }
 
 // copied is an object's own maps, of which it shares no other with the versions before and after.
-type copied struct{ object, metadata map[string]any }
+type copied struct {
+	object, metadata map[string]any
+
+	number uint64
+}
 
 func (s *shallow) share(now *unstructured.Unstructured) {
 	uid := now.GetUID()
@@ -58,31 +63,37 @@ func (s *shallow) share(now *unstructured.Unstructured) {
 	}
 
 	s.mu.Lock()
-	before := s.last[uid]
+	before, known := s.last[uid]
 	s.mu.Unlock()
 
-	if before != nil {
+	if known {
 		shareMap(before.metadata, metadata)
 		delete(now.Object, "metadata")
 		shareMap(before.object, now.Object)
 		now.Object["metadata"] = metadata
 	}
 
-	kept := &copied{maps.Clone(now.Object), maps.Clone(metadata)}
+	kept := copied{object: maps.Clone(now.Object), metadata: maps.Clone(metadata)}
 	delete(kept.object, "metadata")
 
 	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	s.made++
+	kept.number = s.made
 	s.last[uid] = kept
-	s.mu.Unlock()
 
-	runtime.AddCleanup(now, func(gone *copied) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+	runtime.AddCleanup(now, func(number uint64) { s.forget(uid, number) }, kept.number)
+}
 
-		if s.last[uid] == gone {
-			delete(s.last, uid)
-		}
-	}, kept)
+// forget drops the copies of a version, if there is none after it.
+func (s *shallow) forget(uid types.UID, number uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if s.last[uid].number == number {
+		delete(s.last, uid)
+	}
 }
 
 // shareMap has the values of a map be those of the map before, where they say the same, and tells whether all do.

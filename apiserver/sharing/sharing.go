@@ -50,13 +50,17 @@ func (s sharing) Decode(data []byte, defaults *schema.GroupVersionKind, into run
 
 	switch now := object.(type) {
 	case *v1alpha2.Server:
-		if before := s.servers.follow(now.UID, now); before != nil {
+		if before := s.servers.before(now.UID); before != nil {
 			shareServer(before, now)
 		}
+
+		s.servers.follow(now.UID, now)
 	case *v1alpha2.ServerClass:
-		if before := s.classes.follow(now.UID, now); before != nil {
+		if before := s.classes.before(now.UID); before != nil {
 			shareClass(before, now)
 		}
+
+		s.classes.follow(now.UID, now)
 	}
 
 	return object, kind, nil

@@ -182,7 +182,11 @@ func TestGone(t *testing.T) {
 		}
 	}
 
-	if len(v.last) > 3 || v.follow(kept.UID, kept) != kept {
+	if fields := v.first(kept.UID, aServer("kept")); fields != kept {
+		t.Error("there is a first one twice")
+	}
+
+	if len(v.last) > 3 || v.before(kept.UID) != kept {
 		t.Errorf("%d are known", len(v.last))
 	}
 }

@@ -21,15 +21,20 @@ func newVersions[K comparable, T any]() *versions[K, T] {
 	return &versions[K, T]{last: map[K]weak.Pointer[T]{}, most: fewVersions}
 }
 
-// follow returns the version before this one, nil if it is not in memory.
-func (v *versions[K, T]) follow(key K, now *T) *T {
+// before returns the last version, nil if it is not in memory.
+func (v *versions[K, T]) before(key K) *T {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 
-	before := v.last[key].Value()
-	v.put(key, now)
+	return v.last[key].Value()
+}
 
-	return before
+// follow makes a version the last. Nobody may write to it from now on what others read.
+func (v *versions[K, T]) follow(key K, now *T) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+
+	v.put(key, now)
 }
 
 // first returns the version that is in memory already, and else this one.

@@ -67,7 +67,7 @@ func TestNode(t *testing.T) {
 	}
 }
 
-// TestNodeOfNoMachine: the Node that a machine left is deleted, and no other.
+// TestNodeOfNoMachine: the Nodes that machines left are deleted, and no others; what cannot be deleted is told, and holds nothing up.
 func TestNodeOfNoMachine(t *testing.T) {
 	a := start(t)
 	a.begin()
@@ -75,21 +75,28 @@ func TestNodeOfNoMachine(t *testing.T) {
 	a.class()
 	a.server("s")
 
-	clustertest.Must(t, a.Create(t.Context(), &v1alpha3.ServerBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "bound", Labels: map[string]string{clusterv1.ClusterNameLabel: "c"}},
-		Spec:       v1alpha3.ServerBindingSpec{MetalMachineRef: corev1.ObjectReference{Namespace: "default", Name: "comes"}},
-	}))
+	for server, ref := range map[string]corev1.ObjectReference{
+		"bound": {Namespace: "default", Name: "comes"}, "moved": {Namespace: "elsewhere", Name: "m"},
+	} {
+		clustertest.Must(t, a.Create(t.Context(), &v1alpha3.ServerBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: server, Labels: map[string]string{clusterv1.ClusterNameLabel: "c"}},
+			Spec:       v1alpha3.ServerBindingSpec{MetalMachineRef: ref},
+		}))
+	}
 
 	other := newWorkload()
+	other.refuses, other.changes = "refused", "changes"
 	served := httptest.NewServer(other)
 	t.Cleanup(served.Close)
 
-	for name, server := range map[string]string{"its": "s", "of-another-provider": "", "bound": "bound", "runs": "foreign", "left": "gone"} {
-		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), Labels: map[string]string{"metal.sidero.dev/uuid": server}}}
+	for _, server := range []string{"s", "", "bound", "moved", "runs", "left", "refused", "changes"} {
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
+			Name: "node-" + server, UID: types.UID(server), Labels: map[string]string{"metal.sidero.dev/uuid": server},
+		}}
 		node.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour))
 		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
 
-		if name == "runs" {
+		if server == "runs" {
 			node.Status.Conditions[0].Status = corev1.ConditionTrue
 		}
 
@@ -97,14 +104,21 @@ func TestNodeOfNoMachine(t *testing.T) {
 	}
 
 	a.kubeconfig("c", served.URL)
-	a.has(a.metalMachine(a.machine("m")), "s")
-	a.event("Cluster", "c", "Node left is deleted: no machine of the cluster has its server gone any more")
+	m := a.metalMachine(a.machine("m"))
+	a.has(m, "s")
+	a.event("Cluster", "c", "Node node-left is deleted: no machine of the cluster has its server left any more")
+	a.event("Cluster", "c", "Node node-moved is deleted")
+	a.event("Cluster", "c", "Node node-refused should go, because no machine of the cluster has its server refused any more, and is not deleted")
 
-	if names := other.names(); !slices.Equal(names, []string{"bound", "its", "of-another-provider", "runs"}) {
+	if names := other.names(); !slices.Equal(names, []string{"node-", "node-bound", "node-changes", "node-refused", "node-runs", "node-s"}) {
 		t.Errorf("the Nodes are %v", names)
 	}
 
-	for _, line := range a.Log.Since(0, "forbidden", "Forbidden") {
+	clustertest.Until(a.API, m, "its Node is marked", func(m *v1alpha3.MetalMachine) bool {
+		return m.Status.Conditions.Is(v1alpha3.ConditionProviderSet, corev1.ConditionTrue)
+	})
+
+	for _, line := range a.Log.Since(0, "is forbidden: User") {
 		t.Error(line)
 	}
 }

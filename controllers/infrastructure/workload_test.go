@@ -3,6 +3,7 @@ package infrastructure_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,7 +12,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes/scheme"
 )
 
 // workload stands for the API of a cluster of machines, which has Nodes and nothing else.
@@ -20,6 +23,9 @@ type workload struct {
 	nodes   map[string]*corev1.Node
 	history []change
 	news    chan struct{} // closed with the next change
+
+	// refuses names the server whose Node nobody may delete, changes one whose Node has changed whenever it was listed.
+	refuses, changes string
 }
 
 // change is one of a Node. Their number is what the API calls a resource version.
@@ -103,10 +109,10 @@ func (w *workload) ServeHTTP(answer http.ResponseWriter, request *http.Request) 
 }
 
 func (w *workload) missing(answer http.ResponseWriter) {
-	w.refuses(answer, metav1.StatusReasonNotFound, http.StatusNotFound)
+	w.refuse(answer, metav1.StatusReasonNotFound, http.StatusNotFound)
 }
 
-func (w *workload) refuses(answer http.ResponseWriter, reason metav1.StatusReason, code int32) {
+func (w *workload) refuse(answer http.ResponseWriter, reason metav1.StatusReason, code int32) {
 	answer.WriteHeader(int(code))
 
 	_ = json.NewEncoder(answer).Encode(metav1.Status{
@@ -123,6 +129,10 @@ func (w *workload) list() *corev1.NodeList {
 
 	for _, node := range w.nodes {
 		all.Items = append(all.Items, *node)
+
+		if w.changes != "" && node.Name == "node-"+w.changes {
+			node.ResourceVersion += "0"
+		}
 	}
 
 	slices.SortFunc(all.Items, func(a, b corev1.Node) int { return strings.Compare(a.Name, b.Name) })
@@ -156,9 +166,17 @@ func (w *workload) one(answer http.ResponseWriter, request *http.Request, name s
 		_ = json.NewDecoder(request.Body).Decode(node)
 		w.put(node)
 	case request.Method == http.MethodDelete:
-		if options := (metav1.DeleteOptions{}); json.NewDecoder(request.Body).Decode(&options) == nil && options.Preconditions != nil &&
-			*options.Preconditions.UID != node.UID {
-			w.refuses(answer, metav1.StatusReasonConflict, http.StatusConflict)
+		options := metav1.DeleteOptions{}
+		body, _ := io.ReadAll(request.Body)
+		_ = runtime.DecodeInto(scheme.Codecs.UniversalDeserializer(), body, &options) // clients send it as they like
+
+		switch as := options.Preconditions; {
+		case w.refuses != "" && name == "node-"+w.refuses:
+			w.refuse(answer, metav1.StatusReasonForbidden, http.StatusForbidden)
+
+			return
+		case as != nil && (*as.UID != node.UID || *as.ResourceVersion != node.ResourceVersion):
+			w.refuse(answer, metav1.StatusReasonConflict, http.StatusConflict)
 
 			return
 		}

@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -90,7 +91,7 @@ func (c *Controllers) Run(stop context.Context) error {
 
 	served := &settling{ServerResourcesInterface: c.client.Discovery(), news: time.Now()}
 
-	collector, err := c.collector(ctx, informerfactory.NewInformerFactory(factory, metadataFactory), started)
+	collector, err := c.collector(ctx, metadataOnly{metadataFactory}, started)
 	if err != nil {
 		return err
 	}
@@ -128,8 +129,21 @@ func (c *Controllers) Run(stop context.Context) error {
 	return nil
 }
 
-// trim takes from the metadata of an object what the garbage collector does not go by. It knows every object there is, and this is most
-// of what it would keep of each.
+// metadataOnly has the garbage collector know of objects no more than their metadata. Of those that have Go types, of which Secrets with
+// machine configurations are the largest, it would know everything.
+type metadataOnly struct {
+	factory metadatainformer.SharedInformerFactory
+}
+
+// ForResource implements informerfactory.InformerFactory.
+func (m metadataOnly) ForResource(resource schema.GroupVersionResource) (informers.GenericInformer, error) {
+	return m.factory.ForResource(resource), nil
+}
+
+// Start implements informerfactory.InformerFactory.
+func (m metadataOnly) Start(stop <-chan struct{}) { m.factory.Start(stop) }
+
+// trim takes from the metadata of an object what the garbage collector does not go by, which is most of it.
 func trim(object any) (any, error) {
 	if o, ok := object.(*metav1.PartialObjectMetadata); ok {
 		o.ManagedFields, o.Labels, o.Annotations = nil, nil, nil

@@ -1,6 +1,6 @@
 // Package node gives the Nodes of clusters their provider IDs, by which Cluster API knows whose machines they are, tells of
-// each MetalMachine whether that is done, and deletes the Nodes of machines that are gone. It works on one cluster after the other, each with one list of its Nodes: how many
-// machines a cluster has that cannot be reached makes no difference to others.
+// each MetalMachine whether that is done, and deletes the Nodes of machines that are gone. It works on one cluster after the
+// other, each with one list of its Nodes: how many machines a cluster has that cannot be reached makes no difference to others.
 package node
 
 import (
@@ -53,7 +53,7 @@ func SetupWithManager(m ctrl.Manager) error {
 	err := ctrl.NewControllerManagedBy(m).
 		Named("node").
 		For(&clusterv1.Cluster{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
-		Watches(&v1alpha3.MetalMachine{}, handler.EnqueueRequestsFromMapFunc(ofMachine), builder.WithPredicates(becomesPending())).
+		Watches(&v1alpha3.MetalMachine{}, alsoGone{handler.EnqueueRequestsFromMapFunc(ofMachine)}, builder.WithPredicates(becomesPending())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
 		Complete(&reconciler{m.GetClient(), m.GetAPIReader(), m.GetEventRecorder("caps-controller-manager")})
 	if err != nil {
@@ -104,6 +104,8 @@ func (r *reconciler) mark(ctx context.Context, cluster *clusterv1.Cluster, all [
 		after = failedAgainAfter
 	}
 
+	var problems []error
+
 	for _, m := range machines {
 		err := failed
 		if err == nil {
@@ -117,18 +119,14 @@ func (r *reconciler) mark(ctx context.Context, cluster *clusterv1.Cluster, all [
 			continue
 		}
 
-		if err := r.record(ctx, m, err, failed != nil || errors.Is(err, errNoNode)); err != nil {
-			return 0, err
-		}
+		problems = append(problems, r.record(ctx, m, err, failed != nil || errors.Is(err, errNoNode)))
 	}
 
-	if failed != nil {
-		return after, nil
+	if failed == nil {
+		after = min(after, r.forget(ctx, cluster, workload, seen{nodes, all}))
 	}
 
-	again, err := r.forget(ctx, cluster, workload, without(nodes, all))
-
-	return min(after, again), err
+	return after, errors.Join(problems...)
 }
 
 // node sees to the Node of a machine.
@@ -250,7 +248,6 @@ func becomesPending() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(e event.CreateEvent) bool { return pending(e.Object) },
 		UpdateFunc: func(e event.UpdateEvent) bool { return pending(e.ObjectNew) && !pending(e.ObjectOld) },
-		// Its Node may be left.
 		DeleteFunc: func(event.DeleteEvent) bool { return true },
 	}
 }

@@ -3,14 +3,17 @@ package node
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
@@ -18,35 +21,51 @@ import (
 )
 
 // Cluster API deletes the Node of a deleted Machine, if it has seen it: one that registered while its Machine was being deleted
-// would stay for ever, and no machine would ever stand for it again.
+// would stay for ever. When its server came back into the cluster, by another name, nobody could tell which Node is the machine's.
 
-// orphanAfter is how long the Node of a machine that is gone has not been ready before it is deleted. One that was wrongly
-// thought to be gone registers again when it starts.
-const orphanAfter = 2 * time.Minute
+// orphanAfter is how long the Node of a machine that is gone has not been ready before it is deleted. Nothing waits for it, and a
+// kubelet that runs on all the same registers only when it starts again.
+const orphanAfter = 5 * time.Minute
 
-const reasonOrphan = "NodeDeleted"
+const (
+	reasonOrphan     = "NodeDeleted"
+	reasonOrphanKept = "NodeNotDeleted"
+)
 
-// without are those Nodes of servers that none of a cluster's machines has, whether it keeps its server or not. A Node that does
-// not tell its server is not of this provider, or nobody knows.
-func without(nodes []corev1.Node, machines []v1alpha3.MetalMachine) []corev1.Node {
-	had := map[string]bool{"": true}
-
-	for i := range machines {
-		if ref := machines[i].Spec.ServerRef; ref != nil {
-			had[ref.Name] = true
-		}
-	}
-
-	return slices.DeleteFunc(slices.Clone(nodes), func(n corev1.Node) bool { return had[n.Labels[metal.NodeLabel]] })
+// seen is what there is of a cluster.
+type seen struct {
+	nodes    []corev1.Node
+	machines []v1alpha3.MetalMachine
 }
 
-// orphans are those Nodes without machines that have not been ready for long enough by now, and after what time it is worth
-// looking again.
-func orphans(nodes []corev1.Node, now time.Time) (gone []*corev1.Node, again time.Duration) {
-	again = inOrderAgainAfter
+// orphan is a Node that no machine stands for.
+type orphan struct {
+	*corev1.Node
 
-	for i := range nodes {
-		since, ready := unready(&nodes[i])
+	// why ends the sentence that tells of it.
+	why string
+	// superseded tells that another Node of the same server is ready.
+	superseded bool
+}
+
+// orphans are those Nodes that have no machine, and have not been ready for long enough by now, and after what time it is worth
+// looking again.
+func (s seen) orphans(now time.Time) (gone []orphan, again time.Duration) {
+	again = inOrderAgainAfter
+	had, latest := servers(s.machines), latest(s.nodes)
+
+	for i := range s.nodes {
+		// A Node that does not tell its server is not of this provider, or nobody knows.
+		node := &s.nodes[i]
+		server := node.Labels[metal.NodeLabel]
+		newer := latest[server]
+		superseded := newer != nil && newer.CreationTimestamp.After(node.CreationTimestamp.Time)
+
+		if server == "" || !node.DeletionTimestamp.IsZero() || had[server] && !superseded {
+			continue
+		}
+
+		since, ready := unready(node)
 		left := orphanAfter - now.Sub(since)
 
 		switch {
@@ -54,12 +73,45 @@ func orphans(nodes []corev1.Node, now time.Time) (gone []*corev1.Node, again tim
 			again = min(again, orphanAfter)
 		case left > 0:
 			again = min(again, left)
+		case superseded:
+			gone = append(gone, orphan{node, fmt.Sprintf("its server %s runs the Node %s", server, newer.Name), true})
 		default:
-			gone = append(gone, &nodes[i])
+			gone = append(gone, orphan{node, fmt.Sprintf("no machine of the cluster has its server %s any more", server), false})
 		}
 	}
 
 	return gone, again
+}
+
+// servers are those that machines have, whether they keep them or not.
+func servers(machines []v1alpha3.MetalMachine) map[string]bool {
+	had := map[string]bool{}
+
+	for i := range machines {
+		if ref := machines[i].Spec.ServerRef; ref != nil {
+			had[ref.Name] = true
+		}
+	}
+
+	return had
+}
+
+// latest are the Nodes of servers that have registered last, of those that are ready: a server runs one kubelet.
+func latest(nodes []corev1.Node) map[string]*corev1.Node {
+	last := map[string]*corev1.Node{}
+
+	for i := range nodes {
+		node, server := &nodes[i], nodes[i].Labels[metal.NodeLabel]
+		if _, ready := unready(node); !ready {
+			continue
+		}
+
+		if other := last[server]; other == nil || node.CreationTimestamp.After(other.CreationTimestamp.Time) {
+			last[server] = node
+		}
+	}
+
+	return last
 }
 
 // unready tells since when a Node is not ready, if it is not.
@@ -73,46 +125,102 @@ func unready(node *corev1.Node) (since time.Time, ready bool) {
 	return node.CreationTimestamp.Time, false
 }
 
-// forget deletes the Nodes of a cluster whose machines are gone, of those that have none, and tells how soon it is worth looking
-// again.
-func (r *reconciler) forget(ctx context.Context, cluster *clusterv1.Cluster, w *workload, nodes []corev1.Node) (time.Duration, error) {
-	gone, again := orphans(nodes, time.Now())
-
-	for _, node := range gone {
-		server := node.Labels[metal.NodeLabel]
-
-		// A server is bound before its machine names it.
-		binding := &v1alpha3.ServerBinding{}
-
-		switch found, err := contract.Find(ctx, r.live, client.ObjectKey{Name: server}, binding); {
-		case err != nil:
-			return again, err //nolint:wrapcheck // it names the object
-		case found && of(binding, cluster):
-			continue
-		}
-
-		if err := w.remove(ctx, node); err != nil {
-			return again, err
-		}
-
-		r.events.Eventf(cluster, nil, corev1.EventTypeNormal, reasonOrphan, "DeleteNode",
-			"Node %s is deleted: no machine of the cluster has its server %s any more", node.Name, server)
+// forget deletes the Nodes of a cluster whose machines are gone, and tells how soon it is worth looking again. What is not deleted
+// is told by an Event, and holds nothing up.
+func (r *reconciler) forget(ctx context.Context, cluster *clusterv1.Cluster, w *workload, s seen) time.Duration {
+	gone, again := s.orphans(time.Now())
+	if len(gone) == 0 {
+		return again
 	}
 
-	return again, nil
-}
+	// What is in memory may be older than a pause, or than a machine that was moved here.
+	machines, err := r.stored(ctx, cluster)
+	if err != nil {
+		r.events.Eventf(cluster, nil, corev1.EventTypeWarning, reasonOrphanKept, "DeleteNode", "Node %s is not deleted yet: %v", gone[0].Name, err)
 
-// of tells whether a server is bound to a machine of a cluster.
-func of(b *v1alpha3.ServerBinding, cluster *clusterv1.Cluster) bool {
-	return b.Spec.MetalMachineRef.Namespace == cluster.Namespace && b.Labels[clusterv1.ClusterNameLabel] == cluster.Name
-}
-
-// remove deletes a Node, and not one of the same name that registered since.
-func (w *workload) remove(ctx context.Context, node *corev1.Node) error {
-	err := w.nodes.Delete(ctx, node.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(node.UID))})
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		return fmt.Errorf("delete Node %s: %w", node.Name, steady(err))
+		return min(again, orphanAfter)
 	}
 
-	return nil
+	s.machines = machines
+	gone, again = s.orphans(time.Now())
+
+	for _, o := range gone {
+		if err := r.remove(ctx, cluster, w, o); err != nil {
+			again = min(again, orphanAfter)
+
+			r.events.Eventf(cluster, o.Node, corev1.EventTypeWarning, reasonOrphanKept, "DeleteNode", "Node %s should go, because %s, and is not deleted: %v", o.Name, o.why, err)
+		}
+	}
+
+	return again
+}
+
+// stored are the machines of a cluster that is not paused, as they are stored.
+func (r *reconciler) stored(ctx context.Context, cluster *clusterv1.Cluster) ([]v1alpha3.MetalMachine, error) {
+	now := &clusterv1.Cluster{}
+	if err := r.live.Get(ctx, client.ObjectKeyFromObject(cluster), now); err != nil {
+		return nil, fmt.Errorf("read Cluster %s: %w", cluster.Name, err)
+	}
+
+	if contract.Paused(now, now) {
+		return nil, fmt.Errorf("the Cluster %s is paused", cluster.Name)
+	}
+
+	machines := &v1alpha3.MetalMachineList{}
+	if err := r.live.List(ctx, machines, client.InNamespace(cluster.Namespace), client.MatchingLabels{clusterv1.ClusterNameLabel: cluster.Name}); err != nil {
+		return nil, fmt.Errorf("list machines: %w", err)
+	}
+
+	return machines.Items, nil
+}
+
+// remove deletes a Node, unless its server may be of the cluster all the same: a server is bound before its machine names it, and a
+// person may bind one without a machine.
+func (r *reconciler) remove(ctx context.Context, cluster *clusterv1.Cluster, w *workload, o orphan) error {
+	binding := &v1alpha3.ServerBinding{}
+
+	found, err := contract.Find(ctx, r.live, client.ObjectKey{Name: o.Labels[metal.NodeLabel]}, binding)
+	if err != nil || found && !o.superseded && !elsewhere(binding, cluster) {
+		return err //nolint:wrapcheck // it names the object
+	}
+
+	deleted, err := w.remove(ctx, o.Node)
+	if deleted {
+		r.events.Eventf(cluster, o.Node, corev1.EventTypeNormal, reasonOrphan, "DeleteNode", "Node %s is deleted: %s", o.Name, o.why)
+	}
+
+	return err
+}
+
+// elsewhere tells whether a server is bound to a machine that is not one of the cluster's.
+func elsewhere(b *v1alpha3.ServerBinding, cluster *clusterv1.Cluster) bool {
+	of, name := b.Spec.MetalMachineRef, b.Labels[clusterv1.ClusterNameLabel]
+
+	return of.Name != "" && (of.Namespace != cluster.Namespace || name != "" && name != cluster.Name)
+}
+
+// remove deletes a Node as it was seen: neither one of the same name that has registered since, nor one that became ready.
+func (w *workload) remove(ctx context.Context, node *corev1.Node) (deleted bool, err error) {
+	as := &metav1.Preconditions{UID: &node.UID, ResourceVersion: &node.ResourceVersion}
+
+	err = w.nodes.Delete(ctx, node.Name, metav1.DeleteOptions{Preconditions: as})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return false, nil
+	}
+
+	if err != nil {
+		return false, fmt.Errorf("delete Node %s: %w", node.Name, steady(err))
+	}
+
+	return true, nil
+}
+
+// alsoGone has the Cluster of a deleted machine looked at when the machine's Node may have been left for long enough.
+type alsoGone struct{ handler.EventHandler }
+
+// Delete implements handler.EventHandler.
+func (alsoGone) Delete(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	for _, cluster := range ofMachine(ctx, e.Object) {
+		q.AddAfter(cluster, orphanAfter)
+	}
 }

@@ -35,7 +35,7 @@ func SetupWithManager(m ctrl.Manager) error {
 	err := ctrl.NewControllerManagedBy(m).
 		Named("metalcluster").
 		For(&v1alpha3.MetalCluster{}).
-		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(ofCluster)).
+		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(ofCluster), builder.WithPredicates(contract.OwnerChanged())).
 		Watches(&metal.Server{}, handler.EnqueueRequestsFromMapFunc(r.all), builder.WithPredicates(changesDomains())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
 		Complete(r)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/allocation"
 	"github.com/sidero-appliance/sidero-appliance/controllers/infrastructure/reset"
 	"github.com/sidero-appliance/sidero-appliance/talosapi"
@@ -28,13 +29,14 @@ func SetupWithManager(m ctrl.Manager) error {
 		Nodes: reset.NewNodes(m.GetAPIReader(), talosapi.Dial),
 	}
 	changed := builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	owner := builder.WithPredicates(contract.OwnerChanged())
 
 	err := ctrl.NewControllerManagedBy(m).
 		Named("metalmachine").
 		For(&v1alpha3.MetalMachine{}).
 		Watches(&v1alpha3.ServerBinding{}, handler.EnqueueRequestsFromMapFunc(ofBinding)).
-		Watches(&clusterv1.Machine{}, handler.EnqueueRequestsFromMapFunc(ofMachine)).
-		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(r.ofCluster)).
+		Watches(&clusterv1.Machine{}, handler.EnqueueRequestsFromMapFunc(ofMachine), owner).
+		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(r.ofCluster), owner).
 		Watches(&metal.Server{}, handler.EnqueueRequestsFromMapFunc(r.waiting), builder.WithPredicates(becomesFree())).
 		Watches(&metal.ServerClass{}, handler.EnqueueRequestsFromMapFunc(r.waiting), changed).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -61,7 +62,7 @@ func setUp(manager ctrl.Manager, dial talosapi.Dialer) error {
 							Named("taloscontrolplane").
 							For(&v1alpha3.TalosControlPlane{}).
 							Owns(&clusterv1.Machine{}).
-							Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(ofCluster)).
+							Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(ofCluster), builder.WithPredicates(contract.OwnerChanged())).
 							WithOptions(options).
 							Complete(r)
 }

@@ -88,8 +88,7 @@ func tidy(ctx context.Context) {
 	look := time.NewTicker(looksEvery)
 	defer look.Stop()
 	var before, least usage
-	var gave time.Time
-	gaveFiles := false
+	var gave, gaveFiles time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -105,15 +104,12 @@ func tidy(ctx context.Context) {
 			giveBack()
 			now, gave = used(), time.Now()
 		case now.filesIdle(before, least):
-			if gaveFiles { // it did not help: that much is needed now
+			if time.Since(gaveFiles) < 2*looksEvery { // that much is needed now
 				least.file = now.file
-				gaveFiles = false
 				break
 			}
 			giveBackFiles()
-			gaveFiles = true
-		default:
-			gaveFiles = false
+			gaveFiles = time.Now()
 		}
 		before = now
 	}

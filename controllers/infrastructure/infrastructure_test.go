@@ -111,3 +111,34 @@ func (a *api) has(m *v1alpha3.MetalMachine, server string) {
 			len(m.Status.Addresses) == 1 && m.Status.Addresses[0].Address == "10.0.0.7"
 	})
 }
+
+// TestAddressOfServer: what is new of a server that a machine tells is told by the machine as well, though nothing else happens.
+func TestAddressOfServer(t *testing.T) {
+	a := start(t)
+	a.begin()
+	a.provisioned()
+	a.class()
+	s := a.server("s")
+
+	m := a.metalMachine(a.machine("m"))
+	a.has(m, "s")
+
+	tells := func(address, domain string) {
+		t.Helper()
+		clustertest.Until(a.API, m, "it tells "+address+" and "+domain, func(m *v1alpha3.MetalMachine) bool {
+			return len(m.Status.Addresses) > 0 && m.Status.Addresses[0].Address == address && m.Status.FailureDomain == domain
+		})
+	}
+	tells("10.0.0.7", "")
+
+	clustertest.Must(t, a.Get(t.Context(), client.ObjectKeyFromObject(s), s))
+	before := s.DeepCopy()
+	s.Status.Addresses[0].Address = "10.0.0.9"
+	clustertest.Must(t, a.Status().Patch(t.Context(), s, client.MergeFrom(before)))
+	tells("10.0.0.9", "")
+
+	before = s.DeepCopy()
+	s.Labels = map[string]string{"metal.sidero.dev/failure-domain": "rack-1"}
+	clustertest.Must(t, a.Patch(t.Context(), s, client.MergeFrom(before)))
+	tells("10.0.0.9", "rack-1")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -38,6 +39,7 @@ func SetupWithManager(m ctrl.Manager) error {
 		Watches(&clusterv1.Machine{}, handler.EnqueueRequestsFromMapFunc(ofMachine), owner).
 		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(r.ofCluster), owner).
 		Watches(&metal.Server{}, handler.EnqueueRequestsFromMapFunc(r.waiting), builder.WithPredicates(becomesFree())).
+		Watches(&metal.Server{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(tellsMore())).
 		Watches(&metal.ServerClass{}, handler.EnqueueRequestsFromMapFunc(r.waiting), changed).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
 		Complete(r)
@@ -61,6 +63,34 @@ func becomesFree() predicate.Predicate {
 		UpdateFunc: func(e event.UpdateEvent) bool { return free(e.ObjectNew) && !free(e.ObjectOld) },
 		DeleteFunc: func(event.DeleteEvent) bool { return false },
 	}
+}
+
+// tellsMore lets those servers through of which something is new that their machines tell as well.
+func tellsMore() predicate.Predicate {
+	return predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, is := e.ObjectOld.(*metal.Server)
+			now, isNow := e.ObjectNew.(*metal.Server)
+
+			return is && isNow && (!apiequality.Semantic.DeepEqual(before.Status.Addresses, now.Status.Addresses) ||
+				before.Labels[allocation.FailureDomainLabel] != now.Labels[allocation.FailureDomainLabel])
+		},
+		DeleteFunc: func(event.DeleteEvent) bool { return false },
+	}
+}
+
+// ofServer is the machine that a server is bound to.
+func (r *Reconciler) ofServer(ctx context.Context, o client.Object) []reconcile.Request {
+	binding := &v1alpha3.ServerBinding{}
+	if found, err := contract.Find(ctx, r.Client, client.ObjectKey{Name: o.GetName()}, binding); !found {
+		if err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "cannot read binding")
+		}
+
+		return nil
+	}
+
+	return ofBinding(ctx, binding)
 }
 
 // ofBinding is the machine that a binding is of.

@@ -123,7 +123,7 @@ func (r *reconciler) mark(ctx context.Context, cluster *clusterv1.Cluster, all [
 	}
 
 	if failed == nil {
-		after = min(after, r.forget(ctx, cluster, workload, seen{nodes, all}))
+		after = min(after, r.forget(ctx, cluster, workload, seen{nodes: nodes, machines: all}))
 	}
 
 	return after, errors.Join(problems...)

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,6 +37,8 @@ const (
 type seen struct {
 	nodes    []corev1.Node
 	machines []v1alpha3.MetalMachine
+	// named are the Nodes that Machines name. Cluster API never changes that, and takes the machine of a Node that is gone for unhealthy.
+	named map[string]bool
 }
 
 // orphan is a Node that no machine stands for.
@@ -52,16 +55,16 @@ type orphan struct {
 // looking again.
 func (s seen) orphans(now time.Time) (gone []orphan, again time.Duration) {
 	again = inOrderAgainAfter
-	had, latest := servers(s.machines), latest(s.nodes)
+	had, running := servers(s.machines), running(s.nodes)
 
 	for i := range s.nodes {
 		// A Node that does not tell its server is not of this provider, or nobody knows.
 		node := &s.nodes[i]
 		server := node.Labels[metal.NodeLabel]
-		newer := latest[server]
-		superseded := newer != nil && newer.CreationTimestamp.After(node.CreationTimestamp.Time)
+		machine, other := had[server], running[server]
+		superseded := machine != nil && other != "" && other != node.Name && !s.named[node.Name] && !contract.Paused(machine, nil)
 
-		if server == "" || !node.DeletionTimestamp.IsZero() || had[server] && !superseded {
+		if server == "" || !node.DeletionTimestamp.IsZero() || machine != nil && !superseded {
 			continue
 		}
 
@@ -74,7 +77,7 @@ func (s seen) orphans(now time.Time) (gone []orphan, again time.Duration) {
 		case left > 0:
 			again = min(again, left)
 		case superseded:
-			gone = append(gone, orphan{node, fmt.Sprintf("its server %s runs the Node %s", server, newer.Name), true})
+			gone = append(gone, orphan{node, fmt.Sprintf("its server %s runs the Node %s", server, other), true})
 		default:
 			gone = append(gone, orphan{node, fmt.Sprintf("no machine of the cluster has its server %s any more", server), false})
 		}
@@ -84,34 +87,36 @@ func (s seen) orphans(now time.Time) (gone []orphan, again time.Duration) {
 }
 
 // servers are those that machines have, whether they keep them or not.
-func servers(machines []v1alpha3.MetalMachine) map[string]bool {
-	had := map[string]bool{}
+func servers(machines []v1alpha3.MetalMachine) map[string]*v1alpha3.MetalMachine {
+	had := map[string]*v1alpha3.MetalMachine{}
 
 	for i := range machines {
 		if ref := machines[i].Spec.ServerRef; ref != nil {
-			had[ref.Name] = true
+			had[ref.Name] = &machines[i]
 		}
 	}
 
 	return had
 }
 
-// latest are the Nodes of servers that have registered last, of those that are ready: a server runs one kubelet.
-func latest(nodes []corev1.Node) map[string]*corev1.Node {
-	last := map[string]*corev1.Node{}
+// running are the names of the Nodes that are ready, by their servers, where it is one: a server runs one kubelet.
+func running(nodes []corev1.Node) map[string]string {
+	one, several := map[string]string{}, map[string]bool{}
 
 	for i := range nodes {
-		node, server := &nodes[i], nodes[i].Labels[metal.NodeLabel]
-		if _, ready := unready(node); !ready {
+		server := nodes[i].Labels[metal.NodeLabel]
+		if _, ready := unready(&nodes[i]); !ready {
 			continue
 		}
 
-		if other := last[server]; other == nil || node.CreationTimestamp.After(other.CreationTimestamp.Time) {
-			last[server] = node
-		}
+		_, known := one[server]
+		several[server] = known
+		one[server] = nodes[i].Name
 	}
 
-	return last
+	maps.DeleteFunc(one, func(server, _ string) bool { return several[server] })
+
+	return one
 }
 
 // unready tells since when a Node is not ready, if it is not.
@@ -134,15 +139,15 @@ func (r *reconciler) forget(ctx context.Context, cluster *clusterv1.Cluster, w *
 	}
 
 	// What is in memory may be older than a pause, or than a machine that was moved here.
-	machines, err := r.stored(ctx, cluster)
+	now, err := r.stored(ctx, cluster)
 	if err != nil {
 		r.events.Eventf(cluster, nil, corev1.EventTypeWarning, reasonOrphanKept, "DeleteNode", "Node %s is not deleted yet: %v", gone[0].Name, err)
 
 		return min(again, orphanAfter)
 	}
 
-	s.machines = machines
-	gone, again = s.orphans(time.Now())
+	now.nodes = s.nodes
+	gone, again = now.orphans(time.Now())
 
 	for _, o := range gone {
 		if err := r.remove(ctx, cluster, w, o); err != nil {
@@ -155,23 +160,30 @@ func (r *reconciler) forget(ctx context.Context, cluster *clusterv1.Cluster, w *
 	return again
 }
 
-// stored are the machines of a cluster that is not paused, as they are stored.
-func (r *reconciler) stored(ctx context.Context, cluster *clusterv1.Cluster) ([]v1alpha3.MetalMachine, error) {
+// stored is what there is of a cluster that is not paused, besides its Nodes, as it is stored.
+func (r *reconciler) stored(ctx context.Context, cluster *clusterv1.Cluster) (seen, error) {
 	now := &clusterv1.Cluster{}
 	if err := r.live.Get(ctx, client.ObjectKeyFromObject(cluster), now); err != nil {
-		return nil, fmt.Errorf("read Cluster %s: %w", cluster.Name, err)
+		return seen{}, fmt.Errorf("read Cluster %s: %w", cluster.Name, err)
 	}
 
 	if contract.Paused(now, now) {
-		return nil, fmt.Errorf("the Cluster %s is paused", cluster.Name)
+		return seen{}, fmt.Errorf("the Cluster %s is paused", cluster.Name)
 	}
 
-	machines := &v1alpha3.MetalMachineList{}
-	if err := r.live.List(ctx, machines, client.InNamespace(cluster.Namespace), client.MatchingLabels{clusterv1.ClusterNameLabel: cluster.Name}); err != nil {
-		return nil, fmt.Errorf("list machines: %w", err)
+	own, owners := &v1alpha3.MetalMachineList{}, &clusterv1.MachineList{}
+	for _, list := range []client.ObjectList{own, owners} {
+		if err := r.live.List(ctx, list, client.InNamespace(cluster.Namespace), client.MatchingLabels{clusterv1.ClusterNameLabel: cluster.Name}); err != nil {
+			return seen{}, fmt.Errorf("list machines: %w", err)
+		}
 	}
 
-	return machines.Items, nil
+	named := map[string]bool{}
+	for i := range owners.Items {
+		named[owners.Items[i].Status.NodeRef.Name] = true
+	}
+
+	return seen{machines: own.Items, named: named}, nil
 }
 
 // remove deletes a Node, unless its server may be of the cluster all the same: a server is bound before its machine names it, and a

@@ -40,6 +40,9 @@ func TestOrphans(t *testing.T) {
 	leaving.Spec.ServerRef = &corev1.ObjectReference{Name: "leaving"}
 	leaving.DeletionTimestamp = new(metav1.Now())
 
+	paused := v1alpha3.MetalMachine{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{clusterv1.PausedAnnotation: ""}}}
+	paused.Spec.ServerRef = &corev1.ObjectReference{Name: "paused"}
+
 	const (
 		yes, no, unknown = corev1.ConditionTrue, corev1.ConditionFalse, corev1.ConditionUnknown
 		day              = 24 * time.Hour
@@ -68,14 +71,19 @@ func TestOrphans(t *testing.T) {
 		"one of several": {[]corev1.Node{
 			reporting("a", "gone", 2*time.Minute, "", 0), reporting("b", "gone", time.Minute, "", 0), reporting("c", "gone", time.Hour, "", 0),
 		}, []string{"c"}, orphanAfter - 2*time.Minute},
-		"its server came back by another name":    {[]corev1.Node{reporting("n", "had", day, no, time.Hour), reporting("m", "had", time.Hour, yes, time.Hour)}, []string{"n"}, inOrderAgainAfter},
-		"its server came back just now":           {[]corev1.Node{reporting("n", "had", day, no, time.Minute), reporting("m", "had", time.Hour, yes, 0)}, nil, orphanAfter - time.Minute},
-		"the other is not ready":                  {[]corev1.Node{reporting("n", "had", day, no, time.Hour), reporting("m", "had", time.Hour, no, time.Hour)}, nil, inOrderAgainAfter},
-		"the other was there before":              {[]corev1.Node{reporting("n", "had", time.Hour, no, time.Hour), reporting("m", "had", day, yes, time.Hour)}, nil, inOrderAgainAfter},
+		"its server came back by another name": {[]corev1.Node{reporting("n", "had", day, no, time.Hour), reporting("m", "had", time.Hour, yes, time.Hour)}, []string{"n"}, inOrderAgainAfter},
+		"its server came back just now":        {[]corev1.Node{reporting("n", "had", day, no, time.Minute), reporting("m", "had", time.Hour, yes, 0)}, nil, orphanAfter - time.Minute},
+		"the other is not ready":               {[]corev1.Node{reporting("n", "had", day, no, time.Hour), reporting("m", "had", time.Hour, no, time.Hour)}, nil, inOrderAgainAfter},
+		"its server went back to its old name": {[]corev1.Node{reporting("n", "had", time.Hour, no, time.Hour), reporting("m", "had", day, yes, time.Hour)}, []string{"n"}, inOrderAgainAfter},
+		"a Machine names it":                   {[]corev1.Node{reporting("named", "had", day, no, time.Hour), reporting("m", "had", time.Hour, yes, time.Hour)}, nil, inOrderAgainAfter},
+		"its machine is paused":                {[]corev1.Node{reporting("n", "paused", day, no, time.Hour), reporting("m", "paused", time.Hour, yes, time.Hour)}, nil, inOrderAgainAfter},
+		"two others run": {[]corev1.Node{
+			reporting("n", "had", day, no, time.Hour), reporting("m", "had", time.Hour, yes, time.Hour), reporting("o", "had", time.Hour, yes, time.Hour),
+		}, nil, inOrderAgainAfter},
 		"two that run, with a machine for either": {[]corev1.Node{reporting("n", "had", day, yes, day), reporting("m", "leaving", time.Hour, yes, time.Hour)}, nil, inOrderAgainAfter},
 	} {
 		t.Run(name, func(t *testing.T) {
-			gone, again := seen{c.nodes, []v1alpha3.MetalMachine{had, leaving, {}}}.orphans(noon)
+			gone, again := seen{c.nodes, []v1alpha3.MetalMachine{had, leaving, paused, {}}, map[string]bool{"named": true}}.orphans(noon)
 
 			var names []string
 			for _, o := range gone {

@@ -143,17 +143,15 @@ func joined(ctx context.Context, t *testing.T, i *installation.Installation, key
 		t.Fatal(err)
 	}
 
-	d := device.NewDevice(tun, conn.NewDefaultBind(), device.NewLogger(device.LogLevelSilent, ""))
+	d := device.NewDevice(tun, inside{conn.NewDefaultBind(), i.Lab.Inside}, device.NewLogger(device.LogLevelSilent, ""))
 	t.Cleanup(d.Close)
 
-	if err := i.Lab.Inside(func() error {
-		if err := d.IpcSet(fmt.Sprintf("private_key=%s\npublic_key=%s\nendpoint=%s\nallowed_ip=::/0\npersistent_keepalive_interval=25\n",
-			key.Hex(), hex.EncodeToString(public[:]), answer.GetServerEndpoint()[0])); err != nil {
-			return err
-		}
+	if err := d.IpcSet(fmt.Sprintf("private_key=%s\npublic_key=%s\nendpoint=%s\nallowed_ip=::/0\npersistent_keepalive_interval=25\n",
+		key.Hex(), hex.EncodeToString(public[:]), answer.GetServerEndpoint()[0])); err != nil {
+		t.Fatal(err)
+	}
 
-		return d.Up()
-	}); err != nil {
+	if err := d.Up(); err != nil {
 		t.Fatal(err)
 	}
 
@@ -172,6 +170,24 @@ func joined(ctx context.Context, t *testing.T, i *installation.Installation, key
 	n.events = sink.NewEventSinkServiceClient(calls)
 
 	return n
+}
+
+// inside opens its sockets in a node's network, whoever has the device go up: it does so by itself, in a goroutine of its own.
+type inside struct {
+	conn.Bind
+
+	in func(func() error) error
+}
+
+// Open implements conn.Bind.
+func (b inside) Open(port uint16) (receive []conn.ReceiveFunc, actual uint16, err error) {
+	err = b.in(func() error {
+		receive, actual, err = b.Bind.Open(port)
+
+		return err //nolint:wrapcheck // the device's own
+	})
+
+	return receive, actual, err
 }
 
 // publish sends an event until it is taken, as Talos does.

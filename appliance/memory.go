@@ -42,12 +42,15 @@ const quietAfter = 15 * time.Second
 // looksEvery is how often memory is looked at, givesEvery how often it is given back at
 // most. It is quiet when less than quietAllocation is allocated between looks, and less
 // than littleMemory is not worth the work, in bytes, of files alone less than littleFile.
+// Who has muchMemory lets less garbage gather.
 const (
 	looksEvery      = 30 * time.Second
 	givesEvery      = 2 * time.Minute
 	quietAllocation = 256 << 20
 	littleMemory    = 96 << 20
 	littleFile      = 24 << 20
+	muchMemory      = 384 << 20
+	garbageOfMuch   = 40
 )
 
 // threadsPerProcessor is how many threads run Go code at the same time on one
@@ -111,6 +114,7 @@ func tidy(ctx context.Context) {
 			giveBackFiles()
 			gaveFiles = time.Now()
 		}
+		debug.SetGCPercent(now.garbage())
 		before = now
 	}
 }
@@ -139,6 +143,14 @@ func (u usage) filesIdle(before, least usage) bool {
 
 // quiet tells whether little has happened since the look before.
 func (u usage) quiet(before usage) bool { return u.allocated-before.allocated < quietAllocation }
+
+// garbage is how much may gather, in per cent of what is alive: of much, less.
+func (u usage) garbage() int {
+	if u.all > muchMemory {
+		return garbageOfMuch
+	}
+	return garbageAtRest
+}
 
 func used() usage {
 	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}

@@ -77,6 +77,12 @@ func TestFilesIdle(t *testing.T) {
 	}
 }
 
+func TestGarbage(t *testing.T) {
+	if little, much := (usage{all: 230 << 20}).garbage(), (usage{all: 500 << 20}).garbage(); little != 50 || much != 40 {
+		t.Errorf("%d of little, %d of much", little, much)
+	}
+}
+
 func TestUsed(t *testing.T) {
 	if file, all := resident("Name:\tx\nVmRSS:\t    2048 kB\nRssFile:\t 1024 kB\n"); file != 1<<20 || all != 2<<20 {
 		t.Errorf("%d of %d", file, all)

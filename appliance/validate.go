@@ -99,15 +99,15 @@ func (c Config) validateSideroLink(v *problems) {
 }
 
 // checkHost is for what machines are told to send to.
-func (v *problems) checkHost(path, host string) {
+func (p *problems) checkHost(path, host string) {
 	a, err := netip.ParseAddr(host)
 	if err != nil {
 		name := regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$`)
-		v.check(path, name.MatchString(host) && !looksLikeIPv4(host), "%q is neither an IP address nor a host name (no port, no scheme)", host)
+		p.check(path, name.MatchString(host) && !looksLikeIPv4(host), "%q is neither an IP address nor a host name (no port, no scheme)", host)
 		return
 	}
-	v.check(path, !a.IsUnspecified() && !a.IsMulticast(), "%s is no address that machines could reach", a)
-	v.check(path, a.Zone() == "", "%s has a zone, which is only known to this machine", a)
+	p.check(path, !a.IsUnspecified() && !a.IsMulticast(), "%s is no address that machines could reach", a)
+	p.check(path, a.Zone() == "", "%s has a zone, which is only known to this machine", a)
 }
 
 // looksLikeIPv4 is true for digits and dots only: a mistyped address such as

@@ -150,7 +150,7 @@ func (l *lane) race(ctx context.Context) error {
 
 	left := &v1alpha3.ServerBinding{}
 	if err := l.Get(ctx, client.ObjectKeyFromObject(l.server), left); !apierrors.IsNotFound(err) {
-		return fmt.Errorf("the server is not given back by %q: %v", left.Spec.MetalMachineRef.Name, err)
+		return fmt.Errorf("the server is not given back by %q: %w", left.Spec.MetalMachineRef.Name, err)
 	}
 
 	return nil

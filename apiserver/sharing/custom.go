@@ -7,45 +7,20 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kuberuntime "k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Custom is a codec of custom resources, whose objects share what is equal with the version of them that was decoded before, if
-// that is still in memory. Which are shared and which are not is as it is with Codec.
-func Custom(codec kuberuntime.Codec) kuberuntime.Codec {
-	return custom{codec, &shallow{last: map[types.UID]copied{}}}
-}
-
-type custom struct {
-	kuberuntime.Codec
-
-	shallow *shallow
-}
-
-// Decode implements runtime.Decoder.
-func (c custom) Decode(data []byte, defaults *schema.GroupVersionKind, into kuberuntime.Object) (kuberuntime.Object, *schema.GroupVersionKind, error) {
-	object, kind, err := c.Codec.Decode(data, defaults, into)
-	if err != nil || into != nil {
-		return object, kind, err //nolint:wrapcheck // a codec's own error
-	}
-
-	if now, ok := object.(*unstructured.Unstructured); ok {
-		c.shallow.share(now)
-	}
-
-	return object, kind, nil
-}
-
-// shallow has copies of the last versions of objects, by the objects' UIDs, for as long as these are in memory.
+// custom has copies of the last versions of custom resources, by their UIDs, for as long as these are in memory.
 //
 // They are copies because who has decoded an object writes its resource version into its metadata. What is below is never
 // written to.
-type shallow struct {
+type custom struct {
 	mu   sync.Mutex
 	last map[types.UID]copied
 	made uint64
 }
+
+func newCustom() *custom { return &custom{last: map[types.UID]copied{}} }
 
 // copied is an object's own maps, of which it shares no other with the versions before and after.
 type copied struct {
@@ -54,7 +29,12 @@ type copied struct {
 	number uint64
 }
 
-func (s *shallow) share(now *unstructured.Unstructured) {
+func (c *custom) share(object kuberuntime.Object) {
+	now, ok := object.(*unstructured.Unstructured)
+	if !ok {
+		return
+	}
+
 	uid := now.GetUID()
 	metadata, ok := now.Object["metadata"].(map[string]any)
 
@@ -62,9 +42,9 @@ func (s *shallow) share(now *unstructured.Unstructured) {
 		return
 	}
 
-	s.mu.Lock()
-	before, known := s.last[uid]
-	s.mu.Unlock()
+	c.mu.Lock()
+	before, known := c.last[uid]
+	c.mu.Unlock()
 
 	if known {
 		shareMap(before.metadata, metadata)
@@ -76,23 +56,23 @@ func (s *shallow) share(now *unstructured.Unstructured) {
 	kept := copied{object: maps.Clone(now.Object), metadata: maps.Clone(metadata)}
 	delete(kept.object, "metadata")
 
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 
-	s.made++
-	kept.number = s.made
-	s.last[uid] = kept
+	c.made++
+	kept.number = c.made
+	c.last[uid] = kept
 
-	runtime.AddCleanup(now, func(number uint64) { s.forget(uid, number) }, kept.number)
+	runtime.AddCleanup(now, func(number uint64) { c.forget(uid, number) }, kept.number)
 }
 
 // forget drops the copies of a version, if there is none after it.
-func (s *shallow) forget(uid types.UID, number uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (c *custom) forget(uid types.UID, number uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 
-	if s.last[uid].number == number {
-		delete(s.last, uid)
+	if c.last[uid].number == number {
+		delete(c.last, uid)
 	}
 }
 

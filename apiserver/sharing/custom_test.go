@@ -128,18 +128,19 @@ func TestCustomAtOnce(t *testing.T) {
 
 // TestCustomGone holds that nothing stays in memory for having been decoded once.
 func TestCustomGone(t *testing.T) {
-	codec := Custom(unstructured.UnstructuredJSONScheme).(custom)
+	codec := Custom(unstructured.UnstructuredJSONScheme).(sharing)
 	kept := parse(t, codec, machine)
 
 	for n := range 100 {
 		parse(t, codec, strings.ReplaceAll(machine, `"uid":"1"`, fmt.Sprintf(`"uid":"%d"`, n+2)))
 	}
 
+	known := codec.sharer.(*custom)
 	left := func() int {
-		codec.shallow.mu.Lock()
-		defer codec.shallow.mu.Unlock()
+		known.mu.Lock()
+		defer known.mu.Unlock()
 
-		return len(codec.shallow.last)
+		return len(known.last)
 	}
 
 	for n := 0; left() > 1; n++ {

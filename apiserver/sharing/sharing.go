@@ -17,53 +17,67 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
 
-// Codec is a codec whose objects share what is equal with the version of them that was decoded before, if that is still in
-// memory. These are the objects that come from watching the storage, which nobody changes. Who decodes into an object of
+// Codec is a codec of native kinds whose objects share what is equal with the version of them that was decoded before, if that is
+// still in memory. These are the objects that come from watching the storage, which nobody changes. Who decodes into an object of
 // his own, which he may change, has it for himself.
-func Codec(codec runtime.Codec) runtime.Codec {
-	return sharing{
-		codec, newVersions[types.UID, v1alpha2.Server](), newVersions[types.UID, v1alpha2.ServerClass](),
-		newVersions[uint64, metav1.FieldsV1](), maphash.MakeSeed(),
-	}
-}
+func Codec(codec runtime.Codec) runtime.Codec { return sharing{codec, newNative()} }
+
+// Custom is such a codec of custom resources.
+func Custom(codec runtime.Codec) runtime.Codec { return sharing{codec, newCustom()} }
 
 type sharing struct {
 	runtime.Codec
-
-	servers *versions[types.UID, v1alpha2.Server]
-	classes *versions[types.UID, v1alpha2.ServerClass]
-	// fields are those that managers own, of all objects, by their hash.
-	fields *versions[uint64, metav1.FieldsV1]
-	seed   maphash.Seed
+	sharer
 }
+
+// sharer has an object that was just decoded share what it can.
+type sharer interface{ share(object runtime.Object) }
 
 // Decode implements runtime.Decoder.
 func (s sharing) Decode(data []byte, defaults *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
 	object, kind, err := s.Codec.Decode(data, defaults, into)
-	if err != nil || into != nil {
-		return object, kind, err //nolint:wrapcheck // a codec's own error
+	if err == nil && into == nil {
+		s.share(object)
 	}
 
+	return object, kind, err //nolint:wrapcheck // a codec's own error
+}
+
+// native shares what is equal in Servers and ServerClasses, and the fields that managers own in all kinds.
+type native struct {
+	servers *versions[types.UID, v1alpha2.Server]
+	classes *versions[types.UID, v1alpha2.ServerClass]
+	// fields are those that managers own, by their hash.
+	fields *versions[uint64, metav1.FieldsV1]
+	seed   maphash.Seed
+}
+
+func newNative() native {
+	return native{
+		newVersions[types.UID, v1alpha2.Server](), newVersions[types.UID, v1alpha2.ServerClass](),
+		newVersions[uint64, metav1.FieldsV1](), maphash.MakeSeed(),
+	}
+}
+
+func (n native) share(object runtime.Object) {
 	if o, ok := object.(metav1.Object); ok {
-		s.shareFields(o.GetManagedFields())
+		n.shareFields(o.GetManagedFields())
 	}
 
 	switch now := object.(type) {
 	case *v1alpha2.Server:
-		if before := s.servers.before(now.UID); before != nil {
+		if before := n.servers.before(now.UID); before != nil {
 			shareServer(before, now)
 		}
 
-		s.servers.follow(now.UID, now)
+		n.servers.follow(now.UID, now)
 	case *v1alpha2.ServerClass:
-		if before := s.classes.before(now.UID); before != nil {
+		if before := n.classes.before(now.UID); before != nil {
 			shareClass(before, now)
 		}
 
-		s.classes.follow(now.UID, now)
+		n.classes.follow(now.UID, now)
 	}
-
-	return object, kind, nil
 }
 
 func shareServer(before, now *v1alpha2.Server) {
@@ -90,14 +104,14 @@ func shareMeta(before, now *metav1.ObjectMeta) {
 }
 
 // shareFields has the fields of managers be those of any object in which they are the same.
-func (s sharing) shareFields(entries []metav1.ManagedFieldsEntry) {
+func (n native) shareFields(entries []metav1.ManagedFieldsEntry) {
 	for i := range entries {
 		now := entries[i].FieldsV1
 		if now == nil {
 			continue
 		}
 
-		if before := s.fields.first(maphash.Bytes(s.seed, now.GetRawBytes()), now); before.Equal(*now) {
+		if before := n.fields.first(maphash.Bytes(n.seed, now.GetRawBytes()), now); before.Equal(*now) {
 			entries[i].FieldsV1 = before
 		}
 	}

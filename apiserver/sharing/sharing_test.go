@@ -100,7 +100,7 @@ func TestServer(t *testing.T) {
 
 // TestFields: what managers own is compared, and not only its hash.
 func TestFields(t *testing.T) {
-	codec := Codec(plain(t)).(sharing)
+	codec := newNative()
 	first := aServer("1").ManagedFields
 	codec.shareFields(first)
 

@@ -42,6 +42,18 @@ func (a *api) begin() *apitest.Running {
 	}))
 }
 
+// working is an API whose controllers run, with a Cluster and the class of all servers.
+func working(t *testing.T) *api {
+	t.Helper()
+
+	a := start(t)
+	a.begin()
+	a.provisioned()
+	a.class()
+
+	return a
+}
+
 // provisioned makes the Cluster, whose infrastructure is there.
 func (a *api) provisioned() {
 	a.t.Helper()

@@ -21,10 +21,7 @@ import (
 
 // TestPause: each kind tells whether it is left alone, and nothing is done meanwhile.
 func TestPause(t *testing.T) {
-	a := start(t)
-	a.begin()
-	a.provisioned()
-	a.class()
+	a := working(t)
 
 	c := a.metalCluster()
 	m := a.metalMachine(a.machine("m"))
@@ -114,10 +111,7 @@ func TestMissingClass(t *testing.T) {
 
 // TestGone deletes a machine all of whose surroundings are gone already.
 func TestGone(t *testing.T) {
-	a := start(t)
-	a.begin()
-	a.provisioned()
-	a.class()
+	a := working(t)
 
 	s, owner, waiting := a.server("s"), a.machine("m"), a.machine("n")
 	m := a.metalMachine(owner)

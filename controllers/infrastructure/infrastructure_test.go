@@ -114,10 +114,7 @@ func (a *api) has(m *v1alpha3.MetalMachine, server string) {
 
 // TestAddressOfServer: what is new of a server that a machine tells is told by the machine as well, though nothing else happens.
 func TestAddressOfServer(t *testing.T) {
-	a := start(t)
-	a.begin()
-	a.provisioned()
-	a.class()
+	a := working(t)
 	s := a.server("s")
 
 	m := a.metalMachine(a.machine("m"))

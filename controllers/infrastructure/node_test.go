@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clustertest"
@@ -33,10 +34,7 @@ func (a *api) kubeconfig(cluster, url string) {
 
 // TestNode has the Node of a machine marked, with the rights that the controllers have in the appliance.
 func TestNode(t *testing.T) {
-	a := start(t)
-	a.begin()
-	a.provisioned()
-	a.class()
+	a := working(t)
 	a.server("s")
 
 	m := a.metalMachine(a.machine("m"))
@@ -69,10 +67,7 @@ func TestNode(t *testing.T) {
 
 // TestNodeOfNoMachine: the Nodes that machines left are deleted, and no others; what cannot be deleted is told, and holds nothing up.
 func TestNodeOfNoMachine(t *testing.T) {
-	a := start(t)
-	a.begin()
-	a.provisioned()
-	a.class()
+	a := working(t)
 	a.server("s")
 
 	for server, ref := range map[string]corev1.ObjectReference{
@@ -89,20 +84,11 @@ func TestNodeOfNoMachine(t *testing.T) {
 	served := httptest.NewServer(other)
 	t.Cleanup(served.Close)
 
-	for _, server := range []string{"s", "", "bound", "moved", "runs", "left", "refused", "changes"} {
-		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
-			Name: "node-" + server, UID: types.UID(server), Labels: map[string]string{"metal.sidero.dev/uuid": server},
-		}}
-		node.CreationTimestamp = metav1.NewTime(time.Now().Add(-time.Hour))
-		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
-
-		if server == "runs" {
-			node.Status.Conditions[0].Status = corev1.ConditionTrue
-		}
-
-		other.set(node)
+	for _, server := range []string{"s", "", "bound", "moved", "left", "refused", "changes"} {
+		other.set(hourOld("node-"+server, server, corev1.ConditionUnknown))
 	}
 
+	other.set(hourOld("node-runs", "runs", corev1.ConditionTrue))
 	a.kubeconfig("c", served.URL)
 	m := a.metalMachine(a.machine("m"))
 	a.has(m, "s")
@@ -118,9 +104,36 @@ func TestNodeOfNoMachine(t *testing.T) {
 		return m.Status.Conditions.Is(v1alpha3.ConditionProviderSet, corev1.ConditionTrue)
 	})
 
+	a.server("u")
+
+	owner := a.machine("n")
+	before := owner.DeepCopy()
+	owner.Status.NodeRef.Name = "node-named"
+	clustertest.Must(t, a.Status().Patch(t.Context(), owner, client.MergeFrom(before)))
+	clustertest.Until(a.API, a.metalMachine(owner), "it has its server", func(m *v1alpha3.MetalMachine) bool {
+		return m.Status.Ready && m.Spec.ServerRef != nil && m.Spec.ServerRef.Name == "u"
+	})
+	other.set(hourOld("node-u", "u", corev1.ConditionTrue), hourOld("node-old", "u", corev1.ConditionFalse), hourOld("node-named", "u", corev1.ConditionFalse))
+	a.event("Cluster", "c", "Node node-old is deleted: its server u runs the Node node-u")
+
+	if names := other.names(); slices.Contains(names, "node-old") || !slices.Contains(names, "node-named") {
+		t.Errorf("of a server that runs another, the Nodes are %v", names)
+	}
+
 	for _, line := range a.Log.Since(0, "is forbidden: User") {
 		t.Error(line)
 	}
+}
+
+// hourOld is a Node of a server that has been as ready as it is for an hour.
+func hourOld(name, server string, ready corev1.ConditionStatus) *corev1.Node {
+	since := metav1.NewTime(time.Now().Add(-time.Hour))
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
+		Name: name, UID: types.UID(name), CreationTimestamp: since, Labels: map[string]string{"metal.sidero.dev/uuid": server},
+	}}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready, LastTransitionTime: since}}
+
+	return node
 }
 
 // fails waits for the condition that tells why the Node of a machine is not marked.

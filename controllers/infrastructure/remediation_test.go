@@ -19,10 +19,7 @@ import (
 // TestRemediation has machines remediated, with the rights that the controllers have in the appliance: one of a MachineSet is
 // replaced, one of a control plane is left to that.
 func TestRemediation(t *testing.T) {
-	a := start(t)
-	a.begin()
-	a.provisioned()
-	a.class()
+	a := working(t)
 
 	for name, kind := range map[string]string{"worker": "MachineSet", "controller": "TalosControlPlane"} {
 		a.controlled("of-" + name)

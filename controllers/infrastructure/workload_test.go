@@ -46,12 +46,14 @@ func (w *workload) node(name string) *corev1.Node {
 	return w.nodes[name].DeepCopy()
 }
 
-// set makes a Node, or changes it.
-func (w *workload) set(node *corev1.Node) {
+// set makes Nodes, or changes them, all at once.
+func (w *workload) set(nodes ...*corev1.Node) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 
-	w.put(node.DeepCopy())
+	for _, node := range nodes {
+		w.put(node.DeepCopy())
+	}
 }
 
 func (w *workload) put(node *corev1.Node) {

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -53,7 +54,7 @@ func SetupWithManager(m ctrl.Manager) error {
 	err := ctrl.NewControllerManagedBy(m).
 		Named("node").
 		For(&clusterv1.Cluster{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
-		Watches(&v1alpha3.MetalMachine{}, alsoGone{handler.EnqueueRequestsFromMapFunc(ofMachine)}, builder.WithPredicates(becomesPending())).
+		Watches(&v1alpha3.MetalMachine{}, alsoDeleted{handler.EnqueueRequestsFromMapFunc(ofMachine)}, builder.WithPredicates(becomesPending())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
 		Complete(&reconciler{m.GetClient(), m.GetAPIReader(), m.GetEventRecorder("caps-controller-manager")})
 	if err != nil {
@@ -236,8 +237,8 @@ func bound(m *v1alpha3.MetalMachine) bool {
 	return m.Status.Ready && m.Spec.ServerRef != nil && m.Spec.ServerRef.Name != "" && m.DeletionTimestamp.IsZero()
 }
 
-// becomesPending lets those machines through whose Nodes are not known to be in order, once, and those that are gone: the rest is done by time, because
-// what is written of a failure would bring the machine here again at once.
+// becomesPending lets those machines through that are gone, and, once, those whose Nodes are not known to be in order: the rest is
+// done by time, because what is written of a failure would bring the machine here again at once.
 func becomesPending() predicate.Predicate {
 	pending := func(o client.Object) bool {
 		m, ok := o.(*v1alpha3.MetalMachine)
@@ -249,6 +250,16 @@ func becomesPending() predicate.Predicate {
 		CreateFunc: func(e event.CreateEvent) bool { return pending(e.Object) },
 		UpdateFunc: func(e event.UpdateEvent) bool { return pending(e.ObjectNew) && !pending(e.ObjectOld) },
 		DeleteFunc: func(event.DeleteEvent) bool { return true },
+	}
+}
+
+// alsoDeleted has the Cluster of a deleted machine looked at when the machine's Node may have been left for long enough.
+type alsoDeleted struct{ handler.EventHandler }
+
+// Delete implements handler.EventHandler.
+func (alsoDeleted) Delete(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	for _, cluster := range ofMachine(ctx, e.Object) {
+		q.AddAfter(cluster, orphanAfter)
 	}
 }
 

@@ -7,14 +7,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/workqueue"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
@@ -209,30 +203,4 @@ func elsewhere(b *v1alpha3.ServerBinding, cluster *clusterv1.Cluster) bool {
 	of, name := b.Spec.MetalMachineRef, b.Labels[clusterv1.ClusterNameLabel]
 
 	return of.Name != "" && (of.Namespace != cluster.Namespace || name != "" && name != cluster.Name)
-}
-
-// remove deletes a Node as it was seen: neither one of the same name that has registered since, nor one that became ready.
-func (w *workload) remove(ctx context.Context, node *corev1.Node) (deleted bool, err error) {
-	as := &metav1.Preconditions{UID: &node.UID, ResourceVersion: &node.ResourceVersion}
-
-	err = w.nodes.Delete(ctx, node.Name, metav1.DeleteOptions{Preconditions: as})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return false, nil
-	}
-
-	if err != nil {
-		return false, fmt.Errorf("delete Node %s: %w", node.Name, steady(err))
-	}
-
-	return true, nil
-}
-
-// alsoGone has the Cluster of a deleted machine looked at when the machine's Node may have been left for long enough.
-type alsoGone struct{ handler.EventHandler }
-
-// Delete implements handler.EventHandler.
-func (alsoGone) Delete(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-	for _, cluster := range ofMachine(ctx, e.Object) {
-		q.AddAfter(cluster, orphanAfter)
-	}
 }

@@ -149,7 +149,7 @@ func TestGoneMachine(t *testing.T) {
 		t.Error("it is not heard of")
 	}
 
-	alsoGone{}.Delete(t.Context(), gone, queue)
+	alsoDeleted{}.Delete(t.Context(), gone, queue)
 
 	if len(queue.added) != 1 || queue.added["n/c"] != orphanAfter {
 		t.Errorf("%v", queue.added)

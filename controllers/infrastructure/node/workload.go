@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/typed/core/v1"
@@ -78,6 +79,22 @@ func (w *workload) write(ctx context.Context, node *corev1.Node, server string) 
 	}
 
 	return nil
+}
+
+// remove deletes a Node as it was seen: neither one of the same name that has registered since, nor one that became ready.
+func (w *workload) remove(ctx context.Context, node *corev1.Node) (deleted bool, err error) {
+	as := &metav1.Preconditions{UID: &node.UID, ResourceVersion: &node.ResourceVersion}
+
+	err = w.nodes.Delete(ctx, node.Name, metav1.DeleteOptions{Preconditions: as})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return false, nil
+	}
+
+	if err != nil {
+		return false, fmt.Errorf("delete Node %s: %w", node.Name, steady(err))
+	}
+
+	return true, nil
 }
 
 // steady is an error without the port of this side, which is another each time.

@@ -121,8 +121,9 @@ func encoding() *base32.Encoding {
 	return base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 }
 
-// inQuery finds the values of the token's parameter in addresses, whatever is around them, also where the name was escaped.
-var inQuery = regexp.MustCompile(`(?i)((?:t|%74)(?:o|%6f)(?:k|%6b)(?:e|%65)(?:n|%6e)(?:=|%3d))[^&\s"'#]+`)
+// inQuery finds the values of the token's parameter in addresses, whatever is around them, also where the name was escaped, and in
+// JSON, where a \ ends them.
+var inQuery = regexp.MustCompile(`(?i)((?:t|%74)(?:o|%6f)(?:k|%6b)(?:e|%65)(?:n|%6e)(?:=|%3d))[^&\s"'#\\]+`)
 
 // Redact takes the tokens out of a text that holds addresses.
 func Redact(text string) string { return inQuery.ReplaceAllString(text, "${1}"+redacted) }

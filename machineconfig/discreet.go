@@ -15,20 +15,21 @@ const unknownKeys = "unknown keys found during decoding:\n"
 // quoted is what YAML's errors say of the value that they are about.
 var quoted = regexp.MustCompile("(?s)`.*?`")
 
-// discreet is an error without the values that Talos's machinery puts into its own: a patch may hold passwords.
-func discreet(err error) error {
-	text := err.Error()
+// discreet is an error without the values that Talos's machinery puts into its own.
+func discreet(err error) error { return errors.New(Discreet(err.Error())) }
 
+// Discreet is the text of an error of Talos's machinery without the values that it quotes: a patch may hold passwords.
+func Discreet(text string) string {
 	if before, unknown, ok := strings.Cut(text, unknownKeys); ok {
 		var document any
 		if yaml.Unmarshal([]byte(unknown), &document) != nil {
-			return errors.New(before + "unknown keys")
+			return before + "unknown keys"
 		}
 
-		return fmt.Errorf("%sunknown keys: %s", before, strings.Join(keys(document, ""), ", "))
+		return fmt.Sprintf("%sunknown keys: %s", before, strings.Join(keys(document, ""), ", "))
 	}
 
-	return errors.New(quoted.ReplaceAllString(text, "a value"))
+	return quoted.ReplaceAllString(text, "a value")
 }
 
 // keys are the paths of what has no further keys below it.

@@ -1,6 +1,12 @@
 package metadata
 
-import "github.com/sidero-appliance/sidero-appliance/machineconfig"
+import (
+	"net/url"
+
+	"github.com/google/uuid"
+
+	"github.com/sidero-appliance/sidero-appliance/machineconfig"
+)
 
 // Link is where nodes report to. What is empty is left out of their configurations.
 type Link struct {
@@ -12,15 +18,19 @@ type Link struct {
 	Logs string
 }
 
-// logName is upstream's.
-const logName = "remote-log"
+const (
+	// logName is upstream's.
+	logName = "remote-log"
+	// uuidLength is that of a UUID as text. The name of a Server whose UUID others have as well goes on after it.
+	uuidLength = 36
+)
 
-// documents are those of a configuration, in upstream's order.
-func (l Link) documents() []machineconfig.Document {
+// documents are those of a server's configuration, in upstream's order.
+func (l Link) documents(server string) []machineconfig.Document {
 	var all []machineconfig.Document
 
 	if l.API != "" {
-		all = append(all, machineconfig.Document{Kind: "SideroLinkConfig", Fields: map[string]string{"apiUrl": l.API}})
+		all = append(all, machineconfig.Document{Kind: "SideroLinkConfig", Fields: map[string]string{"apiUrl": l.joining(server)}})
 	}
 
 	if l.Events != "" {
@@ -32,4 +42,14 @@ func (l Link) documents() []machineconfig.Document {
 	}
 
 	return all
+}
+
+// joining is where a server's machine joins. It tells its UUID there; where several machines have it, so that this is not the name of
+// the server, the token of the address tells that, which Talos gives back as it is.
+func (l Link) joining(server string) string {
+	if len(server) <= uuidLength || uuid.Validate(server[:uuidLength]) != nil {
+		return l.API
+	}
+
+	return l.API + "/?jointoken=" + url.QueryEscape(server)
 }

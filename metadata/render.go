@@ -45,7 +45,7 @@ func Render(s Sources, link Link) ([]byte, error) {
 		return configuration, nil
 	}
 
-	if configuration, err = machineconfig.Append(configuration, link.documents()...); err != nil {
+	if configuration, err = machineconfig.Append(configuration, link.documents(s.Server.Name)...); err != nil {
 		return nil, fmt.Errorf("add documents of SideroLink: %w", err)
 	}
 

@@ -124,3 +124,18 @@ func TestRenderRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestRenderOfSharedUUID: where others have the UUID of a server's machine, it joins SideroLink by the server's name.
+func TestRenderOfSharedUUID(t *testing.T) {
+	for name, want := range map[string]string{
+		"4c4c4544-0039-3010-804a-b7c04f563432":              "apiUrl: grpc://192.0.2.1:8081\n",
+		"4c4c4544-0039-3010-804a-b7c04f563432-525400010203": "apiUrl: grpc://192.0.2.1:8081/?jointoken=4c4c4544-0039-3010-804a-b7c04f563432-525400010203\n",
+	} {
+		s := metadata.Sources{Server: &v1alpha2.Server{}, Configuration: []byte("version: v1alpha1\n")}
+		s.Server.Name = name
+
+		if got, err := metadata.Render(s, wholeLink()); err != nil || !strings.Contains(string(got), want) {
+			t.Errorf("%s: %v\n%s", name, err, got)
+		}
+	}
+}

@@ -226,19 +226,16 @@ func (s *Service) from(remote string) (peer, error) {
 func (s *Service) stranger(ctx context.Context, from peer, asked request, err error) error {
 	s.config.Log.Debug("configuration refused", "remote", from.address, "mac", from.mac, "reason", err)
 
-	owner := ""
+	name := ""
 	if from.mac != "" {
-		owner = s.config.Owner(ctx, from.mac)
+		name = s.config.Owner(ctx, from.mac)
 	}
 
-	if owner == "" && canNameServer(asked.server) {
-		owner = s.known(ctx, asked.server)
+	if name == "" && canNameServer(asked.server) {
+		name = asked.server
 	}
 
-	if owner != "" {
-		about := &metal.Server{}
-		about.Name = owner
-		about.SetGroupVersionKind(metal.GroupVersion.WithKind("Server"))
+	if about := s.known(ctx, name); about != nil {
 		s.tell(about, ReasonRefused, "FetchWithoutUse",
 			fmt.Sprintf("a machine at %s asked for the configuration of %.64q, and got none: %s", from.address, asked.server, err))
 	}
@@ -246,14 +243,16 @@ func (s *Service) stranger(ctx context.Context, from peer, asked request, err er
 	return err
 }
 
-// known is the name if there is a Server of that name.
-func (s *Service) known(ctx context.Context, name string) string {
+// known is the Server of a name, nil if there is none.
+func (s *Service) known(ctx context.Context, name string) *metal.Server {
 	server := &metal.Server{}
-	if err := s.config.Lookup.Objects.Get(ctx, client.ObjectKey{Name: name}, server); err != nil {
-		return ""
+	if name == "" || s.config.Lookup.Objects.Get(ctx, client.ObjectKey{Name: name}, server) != nil {
+		return nil
 	}
 
-	return name
+	server.SetGroupVersionKind(metal.GroupVersion.WithKind("Server"))
+
+	return server
 }
 
 func (s *Service) facts(asked request, from peer, binding *v1alpha3.ServerBinding, server *metal.Server) AccessFacts {

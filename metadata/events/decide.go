@@ -7,6 +7,8 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/api/common"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/sidero-appliance/sidero-appliance/machineconfig"
 )
 
 // Aspect is one thing that is known about a machine, under upstream's name of the condition.
@@ -81,14 +83,18 @@ func Decide(event proto.Message, facts Facts) Effect {
 	case *machine.AddressEvent:
 		return Effect{Addressing: &Addressing{Hostname: e.GetHostname(), Addresses: visible(e.GetAddresses(), facts)}}
 	case *machine.ConfigLoadErrorEvent:
+		why := machineconfig.Discreet(e.GetError())
+
 		return Effect{
-			Findings: []Finding{{Aspect: ConfigLoaded, Reason: ReasonLoadFailed, Message: e.GetError()}},
-			Step:     "configuration could not be loaded: " + e.GetError(),
+			Findings: []Finding{{Aspect: ConfigLoaded, Reason: ReasonLoadFailed, Message: why}},
+			Step:     "configuration could not be loaded: " + why,
 		}
 	case *machine.ConfigValidationErrorEvent:
+		why := machineconfig.Discreet(e.GetError())
+
 		return Effect{
-			Findings: []Finding{{Aspect: ConfigValidated, Reason: ReasonValidationFailed, Message: e.GetError()}},
-			Step:     "configuration is not valid: " + e.GetError(),
+			Findings: []Finding{{Aspect: ConfigValidated, Reason: ReasonValidationFailed, Message: why}},
+			Step:     "configuration is not valid: " + why,
 		}
 	case *machine.PhaseEvent:
 		return phase(e)

@@ -45,6 +45,14 @@ func TestDecide(t *testing.T) {
 			"configuration not valid", &machine.ConfigValidationErrorEvent{Error: "e"}, facts,
 			events.Effect{Findings: []events.Finding{{Aspect: events.ConfigValidated, Reason: events.ReasonValidationFailed, Message: "e"}}, Step: "configuration is not valid: e"},
 		},
+		{
+			"configuration not loaded, with what a patch holds",
+			&machine.ConfigLoadErrorEvent{Error: "unknown keys found during decoding:\nmachine:\n  registries:\n    auht: hunter2\n"}, facts,
+			events.Effect{
+				Findings: []events.Finding{{Aspect: events.ConfigLoaded, Reason: events.ReasonLoadFailed, Message: "unknown keys: machine.registries.auht"}},
+				Step:     "configuration could not be loaded: unknown keys: machine.registries.auht",
+			},
+		},
 		{"phase install starts", phase("install", machine.PhaseEvent_START), facts, events.Effect{Findings: []events.Finding{installing}, Step: "installs"}},
 		{"phase install ends", phase("install", machine.PhaseEvent_STOP), facts, events.Effect{}},
 		{"phase saveConfig starts", phase("saveConfig", machine.PhaseEvent_START), facts, events.Effect{Findings: loaded, Loaded: true}},

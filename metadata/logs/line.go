@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/sidero-appliance/sidero-appliance/boottoken"
 )
 
 // MaxLine is the longest line that is kept whole, in bytes. The kernel's own records end at 8 KiB.
@@ -29,9 +31,10 @@ func (s Sender) names() map[string]string {
 }
 
 // Record is what is kept of a line: a JSON object with the sender's names and a line feed at its end, or nothing for an empty line.
-// What a machine claims to be under those names is replaced. What is no JSON object is kept as the object's msg, as text.
+// What a machine claims to be under those names is replaced. What is no JSON object is kept as the object's msg, as text. Boot tokens are
+// taken out: the kernel logs its command line.
 func Record(line []byte, from Sender) []byte {
-	line = bytes.TrimSpace(line)
+	line = []byte(boottoken.Redact(string(bytes.TrimSpace(line))))
 	if len(line) == 0 {
 		return nil
 	}

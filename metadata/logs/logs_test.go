@@ -35,6 +35,10 @@ func TestRecord(t *testing.T) {
 		{"with a false name, of nobody known", `{"msg":"a","server_uuid":"other"}`, logs.Sender{}, `{"msg":"a"}`},
 		{"large number", `{"seq":18446744073709551615}`, logs.Sender{}, `{"seq":18446744073709551615}`},
 		{"text", "plain words\r\n", logs.Sender{}, `{"msg":"plain words"}`},
+		{"boot token", `{"msg":"Command line: talos.config=http://192.0.2.1:8081/configdata?uuid=\u0026token=1-abc \"x\""}`, logs.Sender{},
+			`{"msg":"Command line: talos.config=http://192.0.2.1:8081/configdata?uuid=\u0026token=REDACTED \"x\""}`},
+		{"boot token at the end of what is quoted", `{"msg":"\"?token=1-abc\"","seq":1}`, logs.Sender{}, `{"msg":"\"?token=REDACTED\"","seq":1}`},
+		{"boot token in text", "?token=1-abc", logs.Sender{}, `{"msg":"?token=REDACTED"}`},
 		{"list", `[1]`, logs.Sender{}, `{"msg":"[1]"}`},
 		{"null", `null`, logs.Sender{}, `{"msg":"null"}`},
 		{"half an object", `{"msg":"a`, logs.Sender{}, `{"msg":"{\"msg\":\"a"}`},
@@ -154,7 +158,7 @@ func receive(t *testing.T, sender func(netip.Addr) logs.Sender) reception {
 		t.Fatal(err)
 	}
 	r := reception{files: &logs.Files{Dir: t.TempDir(), MaxBytes: 1 << 20, Old: 1}, address: listener.Addr().String()}
-	receiver := &logs.Receiver{Files: r.files, Sender: sender, Log: slog.New(slog.DiscardHandler)}
+	receiver := &logs.Receiver{Files: r.files, Sender: sender, Log: slog.New(slog.DiscardHandler), Patience: 20 * time.Millisecond}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- receiver.Serve(ctx, listener) }()
@@ -236,6 +240,31 @@ func TestReceiverDropsTheOldestConnectionOfAMachine(t *testing.T) {
 	_ = first.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if _, err := first.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) || err == nil {
 		t.Errorf("the oldest connection is still open: %v", err)
+	}
+}
+
+// A silent connection stays while its machine is known, and ends when it is not any more: nothing can come from it.
+func TestReceiverEndsConnectionsOfStrangers(t *testing.T) {
+	var gone atomic.Bool
+	var looks atomic.Int32
+	r := receive(t, func(netip.Addr) logs.Sender {
+		looks.Add(1)
+		if gone.Load() {
+			return logs.Sender{}
+		}
+		return logs.Sender{Server: server}
+	})
+	connection := r.dial(t)
+	_, _ = io.WriteString(connection, "before\n")
+	r.waitFor(t, server, "before")
+	for before := looks.Load(); looks.Load() < before+3; <-time.After(time.Millisecond) {
+	}
+	_, _ = io.WriteString(connection, "after a silence\n")
+	r.waitFor(t, server, "after a silence")
+	gone.Store(true)
+	_ = connection.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := connection.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) || err == nil {
+		t.Errorf("the connection of a machine that is gone is still open: %v", err)
 	}
 }
 

@@ -2,13 +2,16 @@ package logs
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -26,6 +29,10 @@ const (
 	// A machine that sends more is slowed down by TCP.
 	bytesPerSecond = 256 << 10
 	burst          = 4 << 20
+
+	// looksEvery is how often it is looked at whether the machine of a silent connection is still known. One whose power was cut never
+	// ends its connection, and nothing can come through it once the machine is not in use any more.
+	looksEvery = 10 * time.Minute
 )
 
 // Receiver takes in what machines log.
@@ -34,6 +41,8 @@ type Receiver struct {
 	// Sender tells who has an address in the tunnel, nothing if nobody is known to.
 	Sender func(netip.Addr) Sender
 	Log    *slog.Logger
+	// Patience is how long a connection may be silent before its machine must still be known; ten minutes when it is zero.
+	Patience time.Duration
 
 	mutex sync.Mutex
 	open  map[netip.Addr][]net.Conn
@@ -67,6 +76,8 @@ func (r *Receiver) Serve(ctx context.Context, listener net.Listener) error {
 func (r *Receiver) serve(ctx context.Context, connection net.Conn) {
 	remote, err := netip.ParseAddrPort(connection.RemoteAddr().String())
 	if err != nil || !r.enter(remote.Addr(), connection) {
+		r.Log.Warn("a machine's log is not taken: too many are open", "remote", connection.RemoteAddr())
+
 		_ = connection.Close() // nothing was read
 
 		return
@@ -83,7 +94,8 @@ func (r *Receiver) serve(ctx context.Context, connection net.Conn) {
 // copy keeps what a connection sends until it ends. The error is that of keeping.
 func (r *Receiver) copy(ctx context.Context, connection net.Conn, address netip.Addr) error {
 	var (
-		paced = pacedReader{ctx: ctx, from: connection, limit: rate.NewLimiter(bytesPerSecond, burst)}
+		known = knownReader{connection, cmp.Or(r.Patience, looksEvery), func() bool { return r.Sender(address).Server != "" }}
+		paced = pacedReader{ctx: ctx, from: known, limit: rate.NewLimiter(bytesPerSecond, burst)}
 		in    = bufio.NewReaderSize(paced, batch)
 		line  = make([]byte, 0, MaxLine)
 		from  Sender
@@ -110,6 +122,27 @@ func (r *Receiver) copy(ctx context.Context, connection net.Conn, address netip.
 
 		if ended != nil {
 			return nil
+		}
+	}
+}
+
+// knownReader reads as long as something comes in time, or its sender is known.
+type knownReader struct {
+	from     net.Conn
+	patience time.Duration
+	known    func() bool
+}
+
+// Read implements io.Reader.
+func (k knownReader) Read(into []byte) (int, error) {
+	for {
+		if err := k.from.SetReadDeadline(time.Now().Add(k.patience)); err != nil {
+			return 0, err //nolint:wrapcheck // as any reader
+		}
+
+		n, err := k.from.Read(into)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !k.known() {
+			return n, err //nolint:wrapcheck // as any reader
 		}
 	}
 }

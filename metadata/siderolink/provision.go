@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"strings"
 
 	pb "github.com/siderolabs/siderolink/api/siderolink"
 	"google.golang.org/grpc"
@@ -57,8 +58,8 @@ func (p *Provision) Register(to grpc.ServiceRegistrar) { pb.RegisterProvisionSer
 // attempts are how often a join is decided anew because others wrote at the same time.
 const attempts = 5
 
-// Provision implements the call. Its optional fields are not used, as in Sidero: a machine that would rather speak WireGuard over
-// gRPC is answered with the endpoint too.
+// Provision implements the call. Of its optional fields only the token is used: a machine that would rather speak WireGuard over gRPC
+// is answered with the endpoint, as by Sidero.
 func (p *Provision) Provision(ctx context.Context, request *pb.ProvisionRequest) (*pb.ProvisionResponse, error) {
 	key, err := ParsePublicKey(request.GetNodePublicKey())
 	if err != nil {
@@ -77,7 +78,7 @@ func (p *Provision) Provision(ctx context.Context, request *pb.ProvisionRequest)
 	var peer Peer
 
 	for range attempts {
-		if peer, err = p.join(ctx, request.GetNodeUuid(), own.Network(), key); !errors.Is(err, ErrTaken) {
+		if peer, err = p.join(ctx, server(request), own.Network(), key); !errors.Is(err, ErrTaken) {
 			break
 		}
 	}
@@ -86,7 +87,7 @@ func (p *Provision) Provision(ctx context.Context, request *pb.ProvisionRequest)
 		return nil, p.refuse(request, err)
 	}
 
-	p.Log.Info("a machine joins SideroLink", "server", request.GetNodeUuid(), "tunnel", peer.Address.Addr(),
+	p.Log.Info("a machine joins SideroLink", "server", server(request), "tunnel", peer.Address.Addr(),
 		"talos_version", request.GetTalosVersion())
 
 	return &pb.ProvisionResponse{
@@ -95,6 +96,16 @@ func (p *Provision) Provision(ctx context.Context, request *pb.ProvisionRequest)
 		NodeAddressPrefix: peer.Address.String(),
 		ServerAddress:     own.Address().String(),
 	}, nil
+}
+
+// server is the name of the one that asks: its UUID, or, where several machines have that, what their tokens say, which was in the
+// address that each was told. A token of another UUID, or of another purpose, says nothing.
+func server(request *pb.ProvisionRequest) string {
+	if name := request.GetJoinToken(); strings.HasPrefix(strings.ToLower(name), strings.ToLower(request.GetNodeUuid())+"-") {
+		return name
+	}
+
+	return request.GetNodeUuid()
 }
 
 func (p *Provision) join(ctx context.Context, uuid string, network netip.Prefix, key PublicKey) (Peer, error) {
@@ -126,11 +137,11 @@ func (p *Provision) refuse(request *pb.ProvisionRequest, err error) error {
 	case errors.Is(err, ErrNotAllocated):
 		return status.Error(codes.NotFound, err.Error())
 	case errors.Is(err, ErrKeyInUse):
-		p.Log.Warn("a machine would join SideroLink with another's key", "server", request.GetNodeUuid())
+		p.Log.Warn("a machine would join SideroLink with another's key", "server", server(request))
 
 		return status.Error(codes.AlreadyExists, err.Error())
 	default:
-		p.Log.Error("a machine could not join SideroLink", "server", request.GetNodeUuid(), "error", err)
+		p.Log.Error("a machine could not join SideroLink", "server", server(request), "error", err)
 
 		return status.Error(codes.Unavailable, "could not be kept: ask again")
 	}

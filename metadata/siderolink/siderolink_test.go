@@ -222,3 +222,20 @@ func TestProvisionRefuses(t *testing.T) {
 		t.Errorf("before the identity is known: %v", err)
 	}
 }
+
+// TestProvisionByToken: machines of one UUID are told apart by the tokens that they were given, and no token makes one another's.
+func TestProvisionByToken(t *testing.T) {
+	for token, want := range map[string]string{"": "u", "u-52": "u-52", "other": "u", "u": "u", "-52": "u"} {
+		all := peers{all: map[string]siderolink.Peer{"u": {}, "u-52": {}, "other": {}, "-52": {}}}
+		request := &pb.ProvisionRequest{NodeUuid: "u", NodePublicKey: newKey(t).String()}
+		if token != "" {
+			request.JoinToken = &token
+		}
+		_, err := provision(t, &all).Provision(t.Context(), request)
+		for name, peer := range all.all {
+			if joined := peer != (siderolink.Peer{}); joined != (name == want) {
+				t.Errorf("token %q: %s has joined: %v, %v", token, name, joined, err)
+			}
+		}
+	}
+}

@@ -104,7 +104,7 @@ func talosArgs(a Allocation, facts Facts) []string {
 	}
 	for _, own := range []struct{ key, value string }{
 		{configKey, address},
-		{"siderolink.api=", facts.Talos.API},
+		{"siderolink.api=", joining(facts)},
 		{"talos.logging.kernel=", facts.Talos.Logs},
 		{"talos.events.sink=", facts.Talos.Events},
 	} {
@@ -128,6 +128,16 @@ func uuidFor(facts Facts) string {
 		return ""
 	}
 	return url.QueryEscape(facts.Server.Name)
+}
+
+// joining is where the machine joins SideroLink. It tells its UUID there; where several machines have it, the token of the address,
+// which Talos gives back as it is, tells which Server it is.
+func joining(facts Facts) string {
+	name := uuidFor(facts)
+	if name == "" || facts.Talos.API == "" {
+		return facts.Talos.API
+	}
+	return "grpc://" + facts.Talos.API + "/?jointoken=" + name
 }
 
 func hasPrefix(args []string, prefix string) bool {

@@ -112,10 +112,12 @@ func TestTalosArgs(t *testing.T) {
 		talos bootplan.Talos
 		want  string
 	}{
-		"upstream's":              {[]string{"a=1"}, "", uuid, link, "a=1 " + own + reports},
-		"with a token":            {[]string{"a=1"}, "1-x", uuid, link, "a=1 " + own + "&token=1-x" + reports},
-		"no link":                 {nil, "1-x", uuid, bootplan.Talos{}, own + "&token=1-x"},
-		"a name of its own":       {nil, "1-x", uuid + "-525400010203", bootplan.Talos{}, own + uuid + "-525400010203&token=1-x"},
+		"upstream's":        {[]string{"a=1"}, "", uuid, link, "a=1 " + own + reports},
+		"with a token":      {[]string{"a=1"}, "1-x", uuid, link, "a=1 " + own + "&token=1-x" + reports},
+		"no link":           {nil, "1-x", uuid, bootplan.Talos{}, own + "&token=1-x"},
+		"a name of its own": {nil, "1-x", uuid + "-525400010203", bootplan.Talos{}, own + uuid + "-525400010203&token=1-x"},
+		"a UUID that others have": {nil, "", uuid + "-525400010203", link, own + uuid + "-525400010203" +
+			strings.Replace(reports, "=192.0.2.1:8081", "=grpc://192.0.2.1:8081/?jointoken="+uuid+"-525400010203", 1)},
 		"explicit, ours":          {[]string{own}, "1-x", uuid, bootplan.Talos{}, own + "&token=1-x"},
 		"explicit, with variable": {[]string{own + "${uuid}&h=${hostname}"}, "1-x", uuid, bootplan.Talos{}, own + "${uuid}&h=${hostname}&token=1-x"},
 		"explicit, without query": {[]string{strings.TrimSuffix(own, "?uuid=")}, "1-x", uuid, bootplan.Talos{}, strings.TrimSuffix(own, "?uuid=") + "?token=1-x"},

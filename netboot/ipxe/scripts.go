@@ -40,7 +40,7 @@ type Kernel struct {
 	// Initrds are file names in it, in the order in which the kernel unpacks them one over the other. The kernel is told
 	// nothing of them: Args carry an initrd=NAME for each.
 	Initrds []string
-	// Args are kernel arguments, in order. Each may hold several words.
+	// Args are kernel arguments, in order. Each may hold several words, and settings of iPXE, as with Sidero: ${uuid}, ${net0/ip}.
 	Args []string
 	// Why is shown on the machine's screen.
 	Why string
@@ -48,7 +48,7 @@ type Kernel struct {
 
 // Kernel is the script that starts a kernel. It fails when an argument cannot be said in a script.
 func (s Scripts) Kernel(kernel Kernel) (string, error) {
-	why, err := words("message", kernel.Why)
+	why, err := message(kernel.Why)
 	if err != nil {
 		return "", err
 	}
@@ -74,7 +74,7 @@ func (s Scripts) Kernel(kernel Kernel) (string, error) {
 // NewerIPXE is the script that hands over to the iPXE that the appliance serves under the given boot file name. It shows
 // why.
 func (s Scripts) NewerIPXE(file, why string) (string, error) {
-	shown, err := words("message", why)
+	shown, err := message(why)
 	if err != nil {
 		return "", err
 	}
@@ -87,7 +87,7 @@ func (s Scripts) NewerIPXE(file, why string) (string, error) {
 
 // Wait is the script for a machine that cannot be served now: it shows why, and asks again after half a minute.
 func (s Scripts) Wait(why string) (string, error) {
-	shown, err := words("message", why)
+	shown, err := message(why)
 	if err != nil {
 		return "", err
 	}
@@ -106,8 +106,16 @@ func (s Scripts) head() string { return "#!ipxe\nset appliance " + s.base + "\n"
 // maxCommandLine is COMMAND_LINE_SIZE of Linux on x86 and arm64, less its closing zero.
 const maxCommandLine = 2047
 
-// words checks that a text reaches its command as it is: iPXE knows no quoting. It expands ${, takes a word of its own
-// that is &&, || or ; for an operator, one that starts with # for a comment, and a \ at the end of a line for its
+// message checks that a text is shown as it is: iPXE expands ${.
+func message(text string) (string, error) {
+	if strings.Contains(text, "${") {
+		return "", fmt.Errorf("write message: iPXE would expand %q", text)
+	}
+	return words("message", text)
+}
+
+// words checks that a text reaches its command as it is, but for what iPXE expands in it: iPXE knows no quoting. It takes a word of
+// its own that is &&, || or ; for an operator, one that starts with # for a comment, and a \ at the end of a line for its
 // continuation. White space between words is folded, as iPXE does.
 func words(what, text string) (string, error) {
 	for _, char := range text {
@@ -118,8 +126,6 @@ func words(what, text string) (string, error) {
 	split := strings.Fields(text)
 	for _, word := range split {
 		switch {
-		case strings.Contains(word, "${"):
-			return "", fmt.Errorf("write %s: iPXE would expand %q", what, word)
 		case word == "&&", word == "||", word == ";", strings.HasPrefix(word, "#"), strings.HasSuffix(word, `\`):
 			return "", fmt.Errorf("write %s: the word %q means something else to iPXE", what, word)
 		}

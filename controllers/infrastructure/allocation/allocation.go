@@ -21,6 +21,19 @@ const FailureDomainLabel = "metal.sidero.dev/failure-domain"
 type Pool struct {
 	Servers  []v1alpha2.Server
 	Bindings []v1alpha3.ServerBinding
+	// Claims are the bindings that other machines are about to make: their servers come last, because that may fail, and they count as
+	// where these machines are.
+	Claims []v1alpha3.ServerBinding
+}
+
+// holders are the bindings by their servers.
+func holders(bindings []v1alpha3.ServerBinding) map[string]*v1alpha3.ServerBinding {
+	by := make(map[string]*v1alpha3.ServerBinding, len(bindings))
+	for i := range bindings {
+		by[bindings[i].Name] = &bindings[i]
+	}
+
+	return by
 }
 
 // Want is what a MetalMachine asks for.
@@ -34,13 +47,10 @@ type Want struct {
 	Peer func(*v1alpha3.ServerBinding) bool
 }
 
-// Candidates are the names of the servers that a machine can have, the best first: those in failure domains with the fewest of
-// its peers, and by name as Sidero among these. The error tells a person why there are none.
+// Candidates are the names of the servers that a machine can have, the best first: those that nobody claims, in failure domains with
+// the fewest of its peers, and by name as Sidero among these. The error tells a person why there are none.
 func Candidates(want Want, pool Pool) ([]string, error) {
-	bound := make(map[string]*v1alpha3.ServerBinding, len(pool.Bindings))
-	for i := range pool.Bindings {
-		bound[pool.Bindings[i].Name] = &pool.Bindings[i]
-	}
+	bound, claimed := holders(pool.Bindings), holders(pool.Claims)
 
 	var fitting []*v1alpha2.Server
 
@@ -48,7 +58,7 @@ func Candidates(want Want, pool Pool) ([]string, error) {
 
 	for i := range pool.Servers {
 		s := &pool.Servers[i]
-		if binding := bound[s.Name]; binding != nil && want.Peer != nil && want.Peer(binding) {
+		if binding := cmp.Or(bound[s.Name], claimed[s.Name]); binding != nil && want.Peer != nil && want.Peer(binding) {
 			peers[s.Labels[FailureDomainLabel]]++
 		}
 
@@ -64,7 +74,11 @@ func Candidates(want Want, pool Pool) ([]string, error) {
 	}
 
 	slices.SortFunc(fitting, func(a, b *v1alpha2.Server) int {
-		return cmp.Or(cmp.Compare(peers[a.Labels[FailureDomainLabel]], peers[b.Labels[FailureDomainLabel]]), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(
+			last(claimed[a.Name] != nil)-last(claimed[b.Name] != nil),
+			cmp.Compare(peers[a.Labels[FailureDomainLabel]], peers[b.Labels[FailureDomainLabel]]),
+			cmp.Compare(a.Name, b.Name),
+		)
 	})
 
 	names := make([]string, len(fitting))
@@ -73,6 +87,15 @@ func Candidates(want Want, pool Pool) ([]string, error) {
 	}
 
 	return names, nil
+}
+
+// last sorts what it is true for behind the rest.
+func last(is bool) int {
+	if is {
+		return 1
+	}
+
+	return 0
 }
 
 // Obstacle is why a server cannot be taken from a class; empty when it can. One that is not accepted is not clean either, so the

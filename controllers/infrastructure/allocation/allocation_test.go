@@ -78,6 +78,7 @@ func TestCandidates(t *testing.T) {
 	for name, c := range map[string]struct {
 		servers  servers
 		bindings bindings
+		claims   bindings
 		domain   string
 		want     string // separated by spaces
 		problem  string
@@ -101,6 +102,14 @@ func TestCandidates(t *testing.T) {
 			servers:  servers{clean("a", in("x")), clean("b", in("x")), clean("c", in("x")), clean("d", in("y")), clean("e", in("y"))},
 			bindings: bindings{bound("a", "peer-1"), bound("b", "peer-2"), bound("d", "peer-3")}, want: "e c",
 		},
+		"claimed by others last": {servers: servers{clean("a"), clean("b"), clean("c")}, claims: bindings{bound("a", "other")}, want: "b c a"},
+		"apart from peers that are about to be bound": {
+			servers: servers{clean("a", in("x")), clean("b", in("x")), clean("c", in("y"))}, claims: bindings{bound("a", "peer-1")}, want: "c b a",
+		},
+		"a claim that has become a binding counts once": {
+			servers:  servers{clean("a", in("x")), clean("b", in("x")), clean("c", in("y")), clean("d", in("y"))},
+			bindings: bindings{bound("a", "peer-1"), bound("c", "peer-2")}, claims: bindings{bound("a", "peer-1")}, want: "b d",
+		},
 		"without a domain is one domain": {
 			servers: servers{clean("a"), clean("b"), clean("c", in("x"))}, bindings: bindings{bound("a", "peer-1")}, want: "c b",
 		},
@@ -121,7 +130,7 @@ func TestCandidates(t *testing.T) {
 		want := allocation.Want{Class: "x", Judge: judge, Domain: c.domain, Peer: isPeer}
 
 		for _, order := range []string{"as listed", "reversed"} {
-			got, err := allocation.Candidates(want, allocation.Pool{Servers: c.servers, Bindings: c.bindings})
+			got, err := allocation.Candidates(want, allocation.Pool{Servers: c.servers, Bindings: c.bindings, Claims: c.claims})
 			if strings.Join(got, " ") != c.want {
 				t.Errorf("%s, %s: got %v, want %s", name, order, got, c.want)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -78,78 +79,77 @@ func (r *Reconciler) assign(ctx context.Context, machine *v1alpha3.MetalMachine,
 	return binding, nil
 }
 
-// allocate takes a server from the machine's class: the first of the candidates that nobody else takes. Those that others are about to
-// take come last.
+// allocate takes a server from the machine's class: the best of the candidates that nobody else takes.
 func (r *Reconciler) allocate(ctx context.Context, f facts) (*v1alpha3.ServerBinding, error) {
-	candidates, err := r.candidates(ctx, f)
+	want, pool, err := r.pool(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 
-	var claimed []string
+	for tried := map[string]bool{}; ; {
+		name, err := r.claims.claim(f.machine, func(others []v1alpha3.ServerBinding) (string, error) {
+			pool.Claims = others
 
-	for _, name := range candidates {
-		if !r.claims.try(f.machine.UID, name) {
-			claimed = append(claimed, name)
-
-			continue
+			return best(want, pool, tried)
+		})
+		if err != nil {
+			return nil, &waitingError{v1alpha3.ReasonNoServerFits, err}
 		}
 
 		if binding, err := r.take(ctx, f.machine, name); binding != nil || err != nil {
 			return binding, err
 		}
+
+		tried[name] = true
 	}
-
-	for _, name := range claimed {
-		r.claims.claim(f.machine.UID, name)
-
-		if binding, err := r.take(ctx, f.machine, name); binding != nil || err != nil {
-			return binding, err
-		}
-	}
-
-	return nil, &waitingError{v1alpha3.ReasonNoServerFits, fmt.Errorf(
-		"class %s has no server that is still free: others were faster", f.machine.Spec.ServerClassRef.Name,
-	)}
 }
 
-// candidates are what the class has for the machine.
-func (r *Reconciler) candidates(ctx context.Context, f facts) ([]string, error) {
+// best is the best candidate that was not tried.
+func best(want allocation.Want, pool allocation.Pool, tried map[string]bool) (string, error) {
+	candidates, err := allocation.Candidates(want, pool)
+	if err != nil {
+		return "", err //nolint:wrapcheck // it is for people
+	}
+
+	at := slices.IndexFunc(candidates, func(name string) bool { return !tried[name] })
+	if at < 0 {
+		return "", fmt.Errorf("class %s has no server that is still free: others were faster", want.Class)
+	}
+
+	return candidates[at], nil
+}
+
+// pool is what the machine wants, and what there is.
+func (r *Reconciler) pool(ctx context.Context, f facts) (want allocation.Want, pool allocation.Pool, err error) {
 	class := &metal.ServerClass{}
 	name := f.machine.Spec.ServerClassRef.Name
 
 	found, err := contract.Find(ctx, r.Client, client.ObjectKey{Name: name}, class)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the object
+		return want, pool, err //nolint:wrapcheck // it names the object
 	}
 
 	if !found {
-		return nil, &waitingError{v1alpha3.ReasonClassNotFound, fmt.Errorf("there is no ServerClass %s; make it, or name another", name)}
+		return want, pool, &waitingError{v1alpha3.ReasonClassNotFound, fmt.Errorf("there is no ServerClass %s; make it, or name another", name)}
 	}
 
 	matcher, err := membership.NewMatcher(class.Spec)
 	if err != nil {
-		return nil, &waitingError{v1alpha3.ReasonClassNotUnderstood, fmt.Errorf("class %s cannot be understood: %w", name, err)}
+		return want, pool, &waitingError{v1alpha3.ReasonClassNotUnderstood, fmt.Errorf("class %s cannot be understood: %w", name, err)}
 	}
 
 	servers, bindings := &metal.ServerList{}, &v1alpha3.ServerBindingList{}
 	if err := r.Client.List(ctx, servers, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list servers: %w", err)
+		return want, pool, fmt.Errorf("list servers: %w", err)
 	}
 
 	if err := r.Client.List(ctx, bindings, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list bindings: %w", err)
+		return want, pool, fmt.Errorf("list bindings: %w", err)
 	}
 
-	names, err := allocation.Candidates(
-		allocation.Want{Class: name, Judge: matcher.Judge, Domain: f.owner.Spec.FailureDomain, Peer: peersOf(f.machine)},
-		allocation.Pool{Servers: servers.Items, Bindings: bindings.Items},
-	)
-	if err != nil {
-		return nil, &waitingError{v1alpha3.ReasonNoServerFits, err}
-	}
+	want = allocation.Want{Class: name, Judge: matcher.Judge, Domain: f.owner.Spec.FailureDomain, Peer: peersOf(f.machine)}
 
-	return names, nil
+	return want, allocation.Pool{Servers: servers.Items, Bindings: bindings.Items}, nil
 }
 
 // peersOf tells the bindings of the machines that one should be apart from: of its cluster, those that do the same in it.

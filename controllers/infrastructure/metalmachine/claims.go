@@ -4,15 +4,17 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 )
 
-// claims are the servers that machines, by their UIDs, have tried to take. A machine whose first try went through without an answer, or
-// is not in the cache yet, takes no second server; and others look elsewhere first: without that, all that are worked on at once try the
-// same server, one after the other. Nobody has a server by a claim: it may be of a machine that is gone.
+// claims are the servers that machines, by their UIDs, have tried to take, as the bindings that they were to have. A machine whose first
+// try went through without an answer, or is not in the cache yet, takes no second server; and others look elsewhere: without that, all
+// that are worked on at once try the same server, one after the other, and none knows in which failure domains the others will be.
+// Nobody has a server by a claim: it may be of a machine that is gone.
 type claims struct {
 	mu       sync.Mutex
-	servers  map[types.UID]string
-	machines map[string]types.UID
+	bindings map[types.UID]*v1alpha3.ServerBinding
 }
 
 // of is the server that a machine has tried to take last; empty when there is none.
@@ -20,29 +22,38 @@ func (c *claims) of(machine types.UID) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
-	return c.servers[machine]
-}
-
-// try claims a server for a machine, unless it is claimed for another one.
-func (c *claims) try(machine types.UID, server string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-
-	if holder, claimed := c.machines[server]; claimed && holder != machine {
-		return false
+	if binding := c.bindings[machine]; binding != nil {
+		return binding.Name
 	}
 
-	c.put(machine, server)
-
-	return true
+	return ""
 }
 
-// claim claims a server for a machine, whoever else has.
-func (c *claims) claim(machine types.UID, server string) {
+// claim claims the server for a machine that a function chooses by what the others have claimed, and no other machine chooses meanwhile.
+func (c *claims) claim(machine *v1alpha3.MetalMachine, choose func(others []v1alpha3.ServerBinding) (string, error)) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
-	c.put(machine, server)
+	var others []v1alpha3.ServerBinding
+
+	for uid, binding := range c.bindings {
+		if uid != machine.UID {
+			others = append(others, *binding)
+		}
+	}
+
+	server, err := choose(others)
+	if err != nil {
+		return "", err
+	}
+
+	if c.bindings == nil {
+		c.bindings = map[types.UID]*v1alpha3.ServerBinding{}
+	}
+
+	c.bindings[machine.UID] = newBinding(machine, server)
+
+	return server, nil
 }
 
 // drop ends a machine's claim.
@@ -50,22 +61,5 @@ func (c *claims) drop(machine types.UID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
-	c.forget(machine)
-}
-
-func (c *claims) put(machine types.UID, server string) {
-	if c.servers == nil {
-		c.servers, c.machines = map[types.UID]string{}, map[string]types.UID{}
-	}
-
-	c.forget(machine)
-	c.servers[machine], c.machines[server] = server, machine
-}
-
-func (c *claims) forget(machine types.UID) {
-	if server := c.servers[machine]; c.machines[server] == machine {
-		delete(c.machines, server)
-	}
-
-	delete(c.servers, machine)
+	delete(c.bindings, machine)
 }

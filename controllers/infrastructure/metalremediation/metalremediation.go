@@ -130,30 +130,33 @@ func (r *reconciler) gather(ctx context.Context, object *v1alpha3.MetalRemediati
 		return f, err //nolint:wrapcheck // it names the object
 	}
 
-	f.server, f.request, err = r.server(ctx, metalMachine)
+	server, err := r.server(ctx, metalMachine)
+	if server != nil {
+		f.server, f.request, f.serverPaused = server.Name, requestOf(server), contract.Paused(server, nil)
+	}
 
 	return f, err
 }
 
-// server is the one that a machine has, by its binding, and what its power control can be asked for.
-func (r *reconciler) server(ctx context.Context, machine *v1alpha3.MetalMachine) (name, request string, err error) {
+// server is the one that a machine has, by its binding; nil when it has none.
+func (r *reconciler) server(ctx context.Context, machine *v1alpha3.MetalMachine) (*metal.Server, error) {
 	if machine.Spec.ServerRef == nil {
-		return "", "", nil
+		return nil, nil //nolint:nilnil // as told
 	}
 
 	key := client.ObjectKey{Name: machine.Spec.ServerRef.Name}
 
 	binding := &v1alpha3.ServerBinding{}
 	if found, err := contract.Find(ctx, r.live, key, binding); !found || !binding.IsOf(machine) {
-		return "", "", err //nolint:wrapcheck // it names the object
+		return nil, err //nolint:wrapcheck // it names the object
 	}
 
 	server := &metal.Server{}
 	if found, err := contract.Find(ctx, r.live, key, server); !found {
-		return "", "", err //nolint:wrapcheck // it names the object
+		return nil, err //nolint:wrapcheck // it names the object
 	}
 
-	return server.Name, requestOf(server), nil
+	return server, nil
 }
 
 // requestOf is what a server's power control can do for a machine that hangs, or is off; empty when there is none.

@@ -36,7 +36,9 @@ type facts struct {
 	server string // the one that the machine has, empty when it has none
 	// request is what the server's power control is asked for, empty when nothing controls it.
 	request string
-	now     time.Time
+	// serverPaused tells that a person works on the server, perhaps with its case open.
+	serverPaused bool
+	now          time.Time
 }
 
 type action int
@@ -77,6 +79,10 @@ func next(f facts) decision {
 		return decision{wait, phaseSucceeded, v1alpha3.ReasonHealthy, "Machine " + f.machine.Name + " is healthy", 0}
 	case f.bare:
 		return f.giveUp("its MetalMachine is gone")
+	case f.serverPaused:
+		return decision{wait, phaseWaiting, v1alpha3.ReasonServerPaused, fmt.Sprintf(
+			"server %s is paused: nothing is done for Machine %s until its annotation %s is gone", f.server, f.machine.Name, clusterv1.PausedAnnotation,
+		), looksAgainAfter}
 	}
 
 	limit, left := limitOf(f.remediation), remaining(f)

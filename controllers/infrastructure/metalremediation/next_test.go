@@ -95,15 +95,19 @@ func TestNext(t *testing.T) {
 			tried(f, 1, 2*time.Minute)
 			f.remediation.Spec.Strategy.Timeout = &metav1.Duration{Duration: 90 * time.Second}
 		}, replace, "is replaced", 0},
-		"no tries":                {func(f *facts) { f.remediation.Spec.Strategy.RetryLimit = new(int64(0)) }, replace, "after 0 of 0", 0},
-		"cluster is gone":         {func(f *facts) { f.cluster = nil }, try, "1 of 1", defaultTimeout},
-		"machine is gone":         {func(f *facts) { f.machine = nil }, leave, "", 0},
-		"machine goes":            {func(f *facts) { f.machine.DeletionTimestamp = gone }, leave, "", 0},
-		"remediation goes":        {func(f *facts) { f.remediation.DeletionTimestamp = gone }, leave, "", 0},
-		"cluster is paused":       {func(f *facts) { f.cluster.Spec.Paused = new(true) }, leave, "", 0},
-		"machine is paused":       {func(f *facts) { f.machine.Annotations = map[string]string{clusterv1.PausedAnnotation: ""} }, leave, "", 0},
-		"remediation is paused":   {func(f *facts) { f.remediation.Annotations = map[string]string{clusterv1.PausedAnnotation: ""} }, leave, "", 0},
-		"nobody knows the health": {func(f *facts) { judged(f, metav1.ConditionUnknown) }, try, "1 of 1", defaultTimeout},
+		"no tries":         {func(f *facts) { f.remediation.Spec.Strategy.RetryLimit = new(int64(0)) }, replace, "after 0 of 0", 0},
+		"cluster is gone":  {func(f *facts) { f.cluster = nil }, try, "1 of 1", defaultTimeout},
+		"machine is gone":  {func(f *facts) { f.machine = nil }, leave, "", 0},
+		"machine goes":     {func(f *facts) { f.machine.DeletionTimestamp = gone }, leave, "", 0},
+		"remediation goes": {func(f *facts) { f.remediation.DeletionTimestamp = gone }, leave, "", 0},
+		"server is paused": {func(f *facts) { f.serverPaused = true }, wait, "server s is paused", looksAgainAfter},
+		"server is paused after a try": {func(f *facts) { tried(f, 1, defaultTimeout); f.serverPaused = true }, wait,
+			"nothing is done for Machine m", looksAgainAfter},
+		"server is paused, and all is well": {func(f *facts) { judged(f, metav1.ConditionTrue); f.serverPaused = true }, wait, "is healthy", 0},
+		"cluster is paused":                 {func(f *facts) { f.cluster.Spec.Paused = new(true) }, leave, "", 0},
+		"machine is paused":                 {func(f *facts) { f.machine.Annotations = map[string]string{clusterv1.PausedAnnotation: ""} }, leave, "", 0},
+		"remediation is paused":             {func(f *facts) { f.remediation.Annotations = map[string]string{clusterv1.PausedAnnotation: ""} }, leave, "", 0},
+		"nobody knows the health":           {func(f *facts) { judged(f, metav1.ConditionUnknown) }, try, "1 of 1", defaultTimeout},
 	} {
 		got := next(unhealthy(c.change))
 		if got.action != c.action || got.after != c.after || !strings.Contains(got.message, c.message) {

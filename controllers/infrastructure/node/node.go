@@ -243,7 +243,7 @@ func becomesPending() predicate.Predicate {
 	pending := func(o client.Object) bool {
 		m, ok := o.(*v1alpha3.MetalMachine)
 
-		return ok && bound(m) && !m.Status.Conditions.Is(v1alpha3.ConditionProviderSet, corev1.ConditionTrue)
+		return ok && bound(m) && !contract.Paused(m, nil) && !m.Status.Conditions.Is(v1alpha3.ConditionProviderSet, corev1.ConditionTrue)
 	}
 
 	return predicate.Funcs{

@@ -31,7 +31,7 @@ const (
 	ReasonNodeResets = "NodeResets"
 	// ReasonWaitingForPerson is that of a machine whose server nobody but a person can restart.
 	ReasonWaitingForPerson = "WaitingForPerson"
-	// ReasonServerPaused is that of a machine whose server is paused by itself.
+	// ReasonServerPaused is that of a machine whose server is paused by itself, and of its remediation: a person may work on it.
 	ReasonServerPaused = "ServerPaused"
 	// ReasonPowerCycled is that of a remediation that waits for what a power cycle does that was asked for.
 	ReasonPowerCycled = "PowerCycled"

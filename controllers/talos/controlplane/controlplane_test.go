@@ -1,12 +1,15 @@
 package controlplane_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util/conditions"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clustertest"
@@ -58,4 +61,29 @@ func TestLife(t *testing.T) {
 	}
 
 	clustertest.Must(t, running.Stop())
+}
+
+// TestMadeElsewhere: a machine that upstream has made, and that was moved here, is held like any other. So the only one goes when another has
+// taken its place in etcd.
+func TestMadeElsewhere(t *testing.T) {
+	l := newLab(t, 1)
+	l.spare("spare")
+	l.begin()
+	l.settled()
+
+	only := l.machines()[0]
+	clustertest.Must(t, l.Patch(t.Context(), &only, client.RawPatch(types.MergePatchType,
+		fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, preTerminate))))
+	clustertest.Until(l.API, &only, "it is held", func(m *clusterv1.Machine) bool {
+		_, held := m.Annotations[preTerminate]
+
+		return held
+	})
+	clustertest.Must(t, l.Delete(t.Context(), &only))
+	l.Goes(&only)
+	l.settled()
+
+	if members := l.talos.Members(); len(members) != 1 || members[0] == only.Name || l.talos.Bootstraps() != 1 {
+		t.Errorf("members are %v of %d clusters", members, l.talos.Bootstraps())
+	}
 }

@@ -114,7 +114,7 @@ func (r *reconciler) describe(ctx context.Context, s *scene) error {
 		upgrading := m.Annotations[kubernetesUpgrading]
 		s.facts.machines = append(s.facts.machines, machine{
 			name: m.Name, uid: string(m.UID), deleting: m.DeletionTimestamp != nil, held: hooked && m.DeletionTimestamp != nil, drained: drained(m),
-			flagged: flagged(m), located: address(m) != "", unready: conditions.IsFalse(&m, clusterv1.MachineNodeReadyCondition),
+			flagged: flagged(m), located: address(m) != "", unready: unready(m),
 			outdated: differs || upgrading != "" || m.Spec.Version != spec.Version, differs: differs,
 			kubernetes: m.Spec.Version, upgrading: upgrading, try: parseTry(m.Annotations[talosTried]),
 		})
@@ -131,6 +131,11 @@ func (r *reconciler) describe(ctx context.Context, s *scene) error {
 // drained tells whether all is done with a machine that comes before our hook.
 func drained(m clusterv1.Machine) bool {
 	return conditions.GetReason(&m, clusterv1.MachineDeletingCondition) == clusterv1.MachineDeletingWaitingForPreTerminateHookReason
+}
+
+// unready tells whether a machine's Node is there and not known to be ready: of one whose kubelet is gone nobody says False.
+func unready(m clusterv1.Machine) bool {
+	return m.Status.NodeRef.IsDefined() && !conditions.IsTrue(&m, clusterv1.MachineNodeReadyCondition)
 }
 
 // flagged tells whether a machine is to be replaced because it is unhealthy. That it was handed over alone does not tell: it may have

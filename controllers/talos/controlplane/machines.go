@@ -179,14 +179,37 @@ func (s *scene) name() (string, error) {
 
 // remove deletes a machine, which our hook holds until it has left etcd.
 func (r *reconciler) remove(ctx context.Context, m *clusterv1.Machine) error {
-	if _, held := m.Annotations[hook]; !held && m.DeletionTimestamp == nil { // upstream made it
-		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:""}}}`, hook)
-		if err := r.client.Patch(ctx, m, client.RawPatch("application/merge-patch+json", patch)); err != nil {
-			return fmt.Errorf("hold Machine %s: %w", m.Name, err)
-		}
+	if err := r.holdMachine(ctx, m); err != nil {
+		return err
 	}
 
 	return client.IgnoreNotFound(r.client.Delete(ctx, m)) //nolint:wrapcheck // it names the object
+}
+
+// holdMachines sees to it that no machine goes without having left etcd, whoever deletes it: those that upstream has made, and were moved
+// here, have no hook of ours.
+func (r *reconciler) holdMachines(ctx context.Context, s *scene) error {
+	for i := range s.machines {
+		if err := r.holdMachine(ctx, &s.machines[i]); err != nil {
+			return client.IgnoreNotFound(err)
+		}
+	}
+
+	return nil
+}
+
+// holdMachine lets our hook hold a machine. Nothing holds one that is being deleted already: what holds it may be on its way.
+func (r *reconciler) holdMachine(ctx context.Context, m *clusterv1.Machine) error {
+	if _, held := m.Annotations[hook]; held || m.DeletionTimestamp != nil {
+		return nil
+	}
+
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:""}}}`, hook)
+	if err := r.client.Patch(ctx, m, client.RawPatch("application/merge-patch+json", patch)); err != nil {
+		return fmt.Errorf("hold Machine %s: %w", m.Name, err)
+	}
+
+	return nil
 }
 
 func (r *reconciler) release(ctx context.Context, m *clusterv1.Machine) error {

@@ -69,7 +69,7 @@ type machine struct {
 	flagged bool
 	// outdated is one that is not made of what is wanted. It differs if that is not by its version of Kubernetes alone.
 	outdated, differs bool
-	// unready is one whose Node is known not to be ready.
+	// unready is one whose Node is not known to be ready.
 	unready bool
 	// located is one whose address is known.
 	located bool

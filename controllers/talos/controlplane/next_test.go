@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
 )
 
@@ -274,6 +277,26 @@ func TestNext(t *testing.T) {
 
 		if got.action == wait && (got.reason == "" || got.message == "") {
 			t.Errorf("%s waits and does not tell for what: %+v", name, got)
+		}
+	}
+}
+
+// TestUnready: a Node of which nobody knows whether it is ready counts as one that is not, and a machine without a Node as none.
+func TestUnready(t *testing.T) {
+	for status, want := range map[metav1.ConditionStatus]bool{
+		metav1.ConditionTrue: false, metav1.ConditionFalse: true, metav1.ConditionUnknown: true, "": true,
+	} {
+		m := clusterv1.Machine{}
+		if status != "" {
+			m.Status.Conditions = []metav1.Condition{{Type: clusterv1.MachineNodeReadyCondition, Status: status}}
+		}
+
+		if unready(m) {
+			t.Errorf("%q without a Node: unready", status)
+		}
+
+		if m.Status.NodeRef.Name = "n"; unready(m) != want {
+			t.Errorf("%q: %v", status, !want)
 		}
 	}
 }

@@ -133,6 +133,10 @@ func (r *reconciler) look(ctx context.Context, s *scene) error {
 		return err
 	}
 
+	if err := r.holdMachines(ctx, s); err != nil {
+		return err
+	}
+
 	if err := r.inspect(ctx, s); err != nil {
 		return err
 	}

@@ -91,6 +91,12 @@ func (f facts) undecided() bool {
 		!slices.ContainsFunc(active, func(m machine) bool { return m.begun() || m.outdated && m.differs })
 }
 
+// replacing tells whether machines are being replaced already: some are as wanted. The server of the one that went before is free, and
+// has to be wiped, so that there is none to spare for a while.
+func (f facts) replacing() bool {
+	return f.old() && slices.ContainsFunc(f.active(), func(m machine) bool { return !m.outdated })
+}
+
 // inPlace tells whether machines are upgraded rather than replaced.
 func (f facts) inPlace(active []machine) bool {
 	for _, m := range active {

@@ -50,8 +50,19 @@ func (r *reconciler) spare(ctx context.Context, s *scene) (bool, error) {
 		return false, fmt.Errorf("list bindings: %w", err)
 	}
 
+	if s.facts.replacing() {
+		comeBack(servers.Items)
+	}
+
 	_, err = allocation.Candidates(
 		allocation.Want{Class: class.Name, Judge: matcher.Judge}, allocation.Pool{Servers: servers.Items, Bindings: bindings.Items})
 
 	return err == nil, nil
+}
+
+// comeBack takes servers that nobody is bound to for clean: they are as soon as they are wiped.
+func comeBack(servers []metal.Server) {
+	for i := range servers {
+		servers[i].Status.InUse, servers[i].Status.IsClean = false, true
+	}
 }

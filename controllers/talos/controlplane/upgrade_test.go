@@ -58,9 +58,18 @@ func TestUpgrade(t *testing.T) {
 	l.told("KubernetesUpgraded")
 	l.talosUpgrade(names)
 
-	// With a spare server a machine is replaced.
-	l.spare("spare")
+	// With a spare server machines are replaced, all of them: those that are given back have to be wiped before they are spare.
+	spare := l.spare("spare")
 	l.change(func(s *v1alpha3.TalosControlPlaneSpec) { s.Version = "v1.36.1" })
+	l.until("one is replaced", func(*v1alpha3.TalosControlPlane) bool {
+		stay := l.names()
+
+		return slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(stay, n) })
+	})
+
+	before := spare.DeepCopy()
+	spare.Status.IsClean = false
+	clustertest.Must(t, l.Status().Patch(t.Context(), spare, client.MergeFrom(before)))
 	l.settled()
 
 	if slices.ContainsFunc(l.names(), func(n string) bool { return slices.Contains(names, n) }) || l.talos.Bootstraps() != 1 {

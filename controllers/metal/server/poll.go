@@ -221,7 +221,8 @@ func (p *poller) look(ctx context.Context, server string, m *polled) {
 	news := m.untold
 	p.mu.Unlock()
 
-	if now.err != nil && before.err == nil { // the next time it may answer, and the server is not ready until then
+	// The next time it may answer: the server is not ready until then, nor told anything while it may still need time for the last.
+	if now.err != nil && (before.err == nil || now.told != "") {
 		m.lookSoon()
 	}
 

@@ -250,6 +250,39 @@ func TestDefiance(t *testing.T) {
 	})
 }
 
+// TestLooksSoonAfterSwitch has a machine that was switched looked at again soon when looks at it fail, also one after the other: it is
+// told nothing more until it has shown what it was told, or had an interval for it.
+func TestLooksSoonAfterSwitch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		p := &poller{every: time.Minute, machines: map[string]*polled{}, changed: func(string) bool { return true }}
+		busy := &broken{err: errors.New("busy")}
+
+		p.follow(ctx, "s", &control{driver: busy})
+		synctest.Wait()
+		p.failed("s", errors.New("busy"))
+		p.expect("s", power.On, false)
+		time.Sleep(time.Minute / 2)
+
+		if busy.looks < 5 {
+			t.Errorf("in half a minute it was looked at %d times", busy.looks)
+		}
+
+		time.Sleep(time.Minute)
+
+		looks := busy.looks
+
+		time.Sleep(2 * time.Minute)
+
+		if more := busy.looks - looks; more > 4 {
+			t.Errorf("it was looked at %d times in two minutes, long after it was switched", more)
+		}
+
+		stop()
+		synctest.Wait()
+	})
+}
+
 // flaky fails one call, and works then.
 type flaky struct {
 	power.Driver

@@ -17,6 +17,9 @@ its cluster, for half an hour or until it reports that it has loaded it. That is
 needed after "talosctl reset", or when a machine took too long. By itself the window
 opens when a server is given to a cluster, and when the appliance starts its machine.
 
+A machine whose whole disk was wiped, as by "talosctl reset" without further flags,
+has to start Talos from the network: set spec.pxeBootAlways of its Server meanwhile.
+
 ` + howToName,
 		Example: `  sidero-appliance boot-window node-7`,
 		Args:    oneServer,

@@ -2,7 +2,6 @@ package appliance
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"os"
 	"runtime"
@@ -42,7 +41,9 @@ const quietAfter = 15 * time.Second
 // looksEvery is how often memory is looked at, givesEvery how often it is given back at
 // most. It is quiet when less than quietAllocation is allocated between looks, and less
 // than littleMemory is not worth the work, in bytes, of files alone less than littleFile.
-// Who has muchMemory lets less garbage gather.
+// Who has muchMemory lets less garbage gather; of whom so much is alive that memory is not
+// what matters any more, as of hundreds of clusters, lets more gather, as a share of what
+// could still be had: collecting it takes two fifths of all processor time otherwise.
 const (
 	looksEvery      = 30 * time.Second
 	givesEvery      = 2 * time.Minute
@@ -51,6 +52,9 @@ const (
 	littleFile      = 24 << 20
 	muchMemory      = 384 << 20
 	garbageOfMuch   = 40
+	vastAlive       = 384 << 20
+	garbageOfVast   = 150
+	roomShare       = 16
 )
 
 // threadsPerProcessor is how many threads run Go code at the same time on one
@@ -126,6 +130,8 @@ type usage struct {
 	// free is what Go keeps though nothing is in it, file what of files is in memory,
 	// and all what the process has.
 	free, file, all uint64
+	// alive is what the last collection kept, and room what could still be had.
+	alive, room uint64
 }
 
 // burden tells whether memory is worth giving back: it is quiet since the look before, and
@@ -144,18 +150,27 @@ func (u usage) filesIdle(before, least usage) bool {
 // quiet tells whether little has happened since the look before.
 func (u usage) quiet(before usage) bool { return u.allocated-before.allocated < quietAllocation }
 
-// garbage is how much may gather, in per cent of what is alive: of much, less.
+// garbage is how much may gather, in per cent of what is alive: of much, less; of very
+// much again more, as far as there is room.
 func (u usage) garbage() int {
-	if u.all > muchMemory {
+	switch {
+	case u.all <= muchMemory:
+		return garbageAtRest
+	case u.alive <= vastAlive:
 		return garbageOfMuch
+	default:
+		return int(min(max(u.room/roomShare*100/u.alive, garbageOfMuch), garbageOfVast))
 	}
-	return garbageAtRest
 }
 
 func used() usage {
-	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/gc/heap/live:bytes"},
+	}
 	metrics.Read(samples)
-	u := usage{allocated: samples[0].Value.Uint64(), free: samples[1].Value.Uint64()}
+	u := usage{
+		allocated: samples[0].Value.Uint64(), free: samples[1].Value.Uint64(), alive: samples[2].Value.Uint64(), room: available("/"),
+	}
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return u // memory stays as the kernel has it
@@ -167,15 +182,21 @@ func used() usage {
 // resident is what of files, and of all, a process has in memory, in bytes, by the text of
 // /proc/PID/status (proc_pid_status(5)).
 func resident(status string) (file, all uint64) {
-	for line := range strings.Lines(status) {
-		for name, bytes := range map[string]*uint64{"RssFile: %d kB": &file, "VmRSS: %d kB": &all} {
-			var kib uint64
-			if _, err := fmt.Sscanf(line, name, &kib); err == nil {
-				*bytes = kib << 10
+	return kibibytes(status, "RssFile"), kibibytes(status, "VmRSS")
+}
+
+// kibibytes is the value, in bytes, of a line "NAME: VALUE kB", as in /proc/meminfo.
+func kibibytes(text, name string) uint64 {
+	for line := range strings.Lines(text) {
+		if value, found := strings.CutPrefix(line, name+":"); found {
+			kib, err := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 54)
+			if err != nil {
+				return 0
 			}
+			return kib << 10
 		}
 	}
-	return file, all
+	return 0
 }
 
 // giveBack returns memory that is not in use, and that of files.

@@ -78,8 +78,21 @@ func TestFilesIdle(t *testing.T) {
 }
 
 func TestGarbage(t *testing.T) {
-	if little, much := (usage{all: 230 << 20}).garbage(), (usage{all: 500 << 20}).garbage(); little != 50 || much != 40 {
-		t.Errorf("%d of little, %d of much", little, much)
+	const mib = 1 << 20
+	for name, c := range map[string]struct {
+		usage usage
+		want  int
+	}{
+		"little":                      {usage{all: 230 * mib, alive: 90 * mib, room: 9000 * mib}, 50},
+		"much":                        {usage{all: 590 * mib, alive: 240 * mib, room: 9000 * mib}, 40},
+		"very much, and much room":    {usage{all: 900 * mib, alive: 500 * mib, room: 20000 * mib}, 150},
+		"very much, and some room":    {usage{all: 900 * mib, alive: 500 * mib, room: 6400 * mib}, 80},
+		"very much on a full machine": {usage{all: 900 * mib, alive: 500 * mib, room: 500 * mib}, 40},
+		"nothing is known of room":    {usage{all: 900 * mib, alive: 500 * mib}, 40},
+	} {
+		if got := c.usage.garbage(); got != c.want {
+			t.Errorf("%s: %d %%, not %d", name, got, c.want)
+		}
 	}
 }
 
@@ -87,7 +100,7 @@ func TestUsed(t *testing.T) {
 	if file, all := resident("Name:\tx\nVmRSS:\t    2048 kB\nRssFile:\t 1024 kB\n"); file != 1<<20 || all != 2<<20 {
 		t.Errorf("%d of %d", file, all)
 	}
-	if u := used(); u.allocated == 0 || u.file == 0 || u.all <= u.file {
+	if u := used(); u.allocated == 0 || u.file == 0 || u.all <= u.file || u.alive == 0 || u.room == 0 {
 		t.Errorf("this process uses %+v", u)
 	}
 }

@@ -219,6 +219,14 @@ func testData(t *testing.T, a *api) {
 		!strings.HasPrefix(config.Status.TalosConfig, "context: given\n") {
 		t.Error("what was given is not used")
 	}
+
+	// Nodes that are added, and those who ask nodes, go by the same secrets.
+	kept, err := machineconfig.ReadSecrets(a.secret("given-talos").Data)
+	clustertest.Must(t, err)
+
+	if same, _ := kept.KubernetesCA(); !bytes.Equal(same, certificate) {
+		t.Error("the secrets of the cluster are not those that were given")
+	}
 }
 
 // testMoved has a Machine with its data already, whose TalosConfig came without its status.

@@ -170,6 +170,11 @@ func (r *reconciler) generate(ctx context.Context, f facts) error {
 	}
 
 	if secrets != nil {
+		// Those in a configuration that was given are the cluster's from now on: its nodes are asked, and renewed, by them.
+		if err := r.store.keepSecrets(ctx, f.cluster, secrets); err != nil {
+			return err
+		}
+
 		if err := r.store.keepCA(ctx, f.cluster, secrets); err != nil {
 			return err
 		}

@@ -135,12 +135,28 @@ func (s store) makeClusterSecrets(ctx context.Context, f facts) (*corev1.Secret,
 		return nil, err
 	}
 
-	data, err := made.Data()
+	return s.createClusterSecrets(ctx, f.cluster, made)
+}
+
+func (s store) createClusterSecrets(ctx context.Context, cluster *clusterv1.Cluster, secrets *machineconfig.Secrets) (*corev1.Secret, error) {
+	data, err := secrets.Data()
 	if err != nil {
 		return nil, err
 	}
 
-	return s.create(ctx, clusterSecret(f.cluster, secretsSuffix, data), f.cluster)
+	return s.create(ctx, clusterSecret(cluster, secretsSuffix, data), cluster)
+}
+
+// keepSecrets makes the Secret of a cluster's secrets, if there is none.
+func (s store) keepSecrets(ctx context.Context, cluster *clusterv1.Cluster, secrets *machineconfig.Secrets) error {
+	there, err := s.get(ctx, cluster.Name+secretsSuffix, cluster)
+	if err != nil || there != nil {
+		return err
+	}
+
+	_, err = s.createClusterSecrets(ctx, cluster, secrets)
+
+	return err
 }
 
 // isNew refuses a cluster that has had secrets before.

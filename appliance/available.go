@@ -30,9 +30,11 @@ func available(root string) uint64 {
 
 // memoryGroup is a control group of one of both versions, and the names of its files.
 type memoryGroup struct {
-	path   string
-	taken  string
-	limits []string
+	path string
+	// taken counts also files that are in memory only until somebody needs it, whose number
+	// idle is in memory.stat.
+	taken, idle string
+	limits      []string
 }
 
 // memoryGroups are those that a process is in, by the text of /proc/PID/cgroup
@@ -47,9 +49,9 @@ func memoryGroups(text string) []memoryGroup {
 		for path := filepath.Join("/", fields[2]); ; path = filepath.Dir(path) {
 			switch {
 			case fields[1] == "":
-				groups = append(groups, memoryGroup{path, "memory.current", []string{"memory.max", "memory.high"}})
+				groups = append(groups, memoryGroup{path, "memory.current", "inactive_file", []string{"memory.max", "memory.high"}})
 			case slices.Contains(strings.Split(fields[1], ","), "memory"):
-				groups = append(groups, memoryGroup{"memory" + path, "memory.usage_in_bytes", []string{"memory.limit_in_bytes"}})
+				groups = append(groups, memoryGroup{"memory" + path, "memory.usage_in_bytes", "total_inactive_file", []string{"memory.limit_in_bytes"}})
 			}
 			if path == "/" {
 				break
@@ -66,6 +68,9 @@ func (g memoryGroup) room(root string) uint64 {
 	if !ok {
 		return math.MaxUint64
 	}
+	if stat, err := os.ReadFile(filepath.Join(root, g.path, "memory.stat")); err == nil {
+		taken -= min(taken, statistic(string(stat), g.idle))
+	}
 	left := uint64(math.MaxUint64)
 	for _, name := range g.limits {
 		if limit, ok := bytesIn(filepath.Join(root, g.path, name)); ok {
@@ -73,6 +78,20 @@ func (g memoryGroup) room(root string) uint64 {
 		}
 	}
 	return left
+}
+
+// statistic is a number in memory.stat, in bytes, 0 when it is not there.
+func statistic(text, name string) uint64 {
+	for line := range strings.Lines(text) {
+		if value, found := strings.CutPrefix(line, name+" "); found {
+			number, err := strconv.ParseUint(strings.TrimSpace(value), 10, 64)
+			if err != nil {
+				return 0
+			}
+			return number
+		}
+	}
+	return 0
 }
 
 // bytesIn reads a file with a number; "max" is none.

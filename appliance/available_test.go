@@ -26,6 +26,11 @@ func TestAvailable(t *testing.T) {
 			"sys/fs/cgroup/system.slice/memory.high":              "400000000\n",
 			"sys/fs/cgroup/system.slice/memory.current":           "390000000\n",
 		}, 10000000},
+		"files can go": {map[string]string{
+			"proc/meminfo": memory, "proc/self/cgroup": "0::/\n",
+			"sys/fs/cgroup/memory.max": "300000000\n", "sys/fs/cgroup/memory.current": "299000000\n",
+			"sys/fs/cgroup/memory.stat": "anon 200000000\ninactive_file 99000000\nactive_file 1\n",
+		}, 100000000},
 		"over the limit": {map[string]string{
 			"proc/meminfo": memory, "proc/self/cgroup": "0::/\n",
 			"sys/fs/cgroup/memory.max": "100\n", "sys/fs/cgroup/memory.current": "200\n",

@@ -153,12 +153,18 @@ type reception struct {
 
 func receive(t *testing.T, sender func(netip.Addr) logs.Sender) reception {
 	t.Helper()
+	return receiveFor(t, 0, sender)
+}
+
+// receiveFor has a patience of its own with those that are silent.
+func receiveFor(t *testing.T, patience time.Duration, sender func(netip.Addr) logs.Sender) reception {
+	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := reception{files: &logs.Files{Dir: t.TempDir(), MaxBytes: 1 << 20, Old: 1}, address: listener.Addr().String()}
-	receiver := &logs.Receiver{Files: r.files, Sender: sender, Log: slog.New(slog.DiscardHandler), Patience: 20 * time.Millisecond}
+	receiver := &logs.Receiver{Files: r.files, Sender: sender, Log: slog.New(slog.DiscardHandler), Patience: patience}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- receiver.Serve(ctx, listener) }()
@@ -247,7 +253,7 @@ func TestReceiverDropsTheOldestConnectionOfAMachine(t *testing.T) {
 func TestReceiverEndsConnectionsOfStrangers(t *testing.T) {
 	var gone atomic.Bool
 	var looks atomic.Int32
-	r := receive(t, func(netip.Addr) logs.Sender {
+	r := receiveFor(t, 20*time.Millisecond, func(netip.Addr) logs.Sender {
 		looks.Add(1)
 		if gone.Load() {
 			return logs.Sender{}

@@ -263,16 +263,19 @@ func TestLooksSoonAfterSwitch(t *testing.T) {
 		p.failed("s", errors.New("busy"))
 		p.expect("s", power.On, false)
 		time.Sleep(time.Minute / 2)
+		synctest.Wait()
 
 		if busy.looks < 5 {
 			t.Errorf("in half a minute it was looked at %d times", busy.looks)
 		}
 
 		time.Sleep(time.Minute)
+		synctest.Wait()
 
 		looks := busy.looks
 
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 
 		if more := busy.looks - looks; more > 4 {
 			t.Errorf("it was looked at %d times in two minutes, long after it was switched", more)

@@ -9,6 +9,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
+	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
 
 var now = time.Unix(1_800_000_000, 0)
@@ -297,6 +298,31 @@ func TestUnready(t *testing.T) {
 
 		if m.Status.NodeRef.Name = "n"; unready(m) != want {
 			t.Errorf("%q: %v", status, !want)
+		}
+	}
+}
+
+// TestComeBack: a server counts as clean soon only while it is on its way to that.
+func TestComeBack(t *testing.T) {
+	restarted := func(ago time.Duration) metal.ServerStatus {
+		return metal.ServerStatus{Conditions: metal.Conditions{{
+			Type: metal.ConditionPowerCycle, Reason: metal.ReasonInProgress, LastTransitionTime: metav1.Time{Time: now.Add(-ago)},
+		}}}
+	}
+
+	for name, c := range map[string]struct {
+		status metal.ServerStatus
+		want   bool
+	}{
+		"clean":                 {metal.ServerStatus{IsClean: true}, true},
+		"given back just now":   {metal.ServerStatus{InUse: true}, true},
+		"restarted to be wiped": {restarted(time.Minute), true},
+		"never wiped":           {restarted(time.Hour), false},
+		"waits for a person":    {metal.ServerStatus{}, false},
+	} {
+		servers := []metal.Server{{Status: c.status}}
+		if comeBack(servers, now); servers[0].Status.IsClean != c.want || servers[0].Status.InUse {
+			t.Errorf("%s: %v", name, servers[0].Status.IsClean)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package controlplane
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -51,7 +52,7 @@ func (r *reconciler) spare(ctx context.Context, s *scene) (bool, error) {
 	}
 
 	if s.facts.replacing() {
-		comeBack(servers.Items)
+		comeBack(servers.Items, s.facts.now)
 	}
 
 	_, err = allocation.Candidates(
@@ -60,9 +61,18 @@ func (r *reconciler) spare(ctx context.Context, s *scene) (bool, error) {
 	return err == nil, nil
 }
 
-// comeBack takes servers that nobody is bound to for clean: they are as soon as they are wiped.
-func comeBack(servers []metal.Server) {
+// returnsWithin is how long after it was restarted for its wipe a server is expected to be clean.
+const returnsWithin = 15 * time.Minute
+
+// comeBack takes servers for clean that are on their way to that: those that were given back a moment ago, and those that were restarted
+// for their wipe. One that does not get there within its time is not waited for.
+func comeBack(servers []metal.Server, now time.Time) {
 	for i := range servers {
-		servers[i].Status.InUse, servers[i].Status.IsClean = false, true
+		status := &servers[i].Status
+		cycle, _ := status.Conditions.Find(metal.ConditionPowerCycle)
+
+		if status.InUse || cycle.Reason == metal.ReasonInProgress && now.Before(cycle.LastTransitionTime.Add(returnsWithin)) {
+			status.InUse, status.IsClean = false, true
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
+	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clustertest"
 )
 
@@ -69,6 +70,9 @@ func TestUpgrade(t *testing.T) {
 
 	before := spare.DeepCopy()
 	spare.Status.IsClean = false
+	spare.Status.Conditions = metal.Conditions{{
+		Type: metal.ConditionPowerCycle, Status: corev1.ConditionFalse, Reason: metal.ReasonInProgress, LastTransitionTime: metav1.Now(),
+	}}
 	clustertest.Must(t, l.Status().Patch(t.Context(), spare, client.MergeFrom(before)))
 	l.settled()
 

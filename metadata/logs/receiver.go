@@ -35,6 +35,8 @@ const (
 	looksEvery = 10 * time.Minute
 )
 
+var errFull = errors.New("too many connections are open")
+
 // Receiver takes in what machines log.
 type Receiver struct {
 	Files *Files
@@ -75,8 +77,12 @@ func (r *Receiver) Serve(ctx context.Context, listener net.Listener) error {
 
 func (r *Receiver) serve(ctx context.Context, connection net.Conn) {
 	remote, err := netip.ParseAddrPort(connection.RemoteAddr().String())
-	if err != nil || !r.enter(remote.Addr(), connection) {
-		r.Log.Warn("a machine's log is not taken: too many are open", "remote", connection.RemoteAddr())
+	if err == nil && !r.enter(remote.Addr(), connection) {
+		err = errFull
+	}
+
+	if err != nil {
+		r.Log.Warn("a machine's log is not taken", "remote", connection.RemoteAddr(), "error", err)
 
 		_ = connection.Close() // nothing was read
 

@@ -152,7 +152,7 @@ func hasPrefix(args []string, prefix string) bool {
 }
 
 // withToken adds the token to arguments that have a machine fetch its configuration from this appliance. Addresses elsewhere never
-// get it, nor does one that has a token already. The text stays as it is: Talos fills in variables such as ${uuid}.
+// get it, nor does one that has a token already. The text stays as it is: iPXE fills in the settings that it names, such as ${uuid}.
 func withToken(entry, endpoint, token string) string {
 	if token == "" || !strings.Contains(entry, configKey) {
 		return entry

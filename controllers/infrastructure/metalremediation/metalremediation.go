@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/installation"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
@@ -109,7 +110,7 @@ func (r *reconciler) gather(ctx context.Context, object *v1alpha3.MetalRemediati
 		return f, err //nolint:wrapcheck // it names the object
 	}
 
-	f.machine = machine
+	f.machine, f.installs = machine, installation.Parse(machine.Annotations[installation.Annotation])
 	in := func(name string) client.ObjectKey { return client.ObjectKey{Namespace: object.Namespace, Name: name} }
 
 	cluster := &clusterv1.Cluster{}

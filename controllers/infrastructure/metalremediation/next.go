@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/installation"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 )
@@ -38,7 +39,9 @@ type facts struct {
 	request string
 	// serverPaused tells that a person works on the server, perhaps with its case open.
 	serverPaused bool
-	now          time.Time
+	// installs is what the machine was told to install in place: it restarts meanwhile, and does not answer.
+	installs installation.Try
+	now      time.Time
 }
 
 type action int
@@ -83,11 +86,19 @@ func next(f facts) decision {
 		return decision{wait, phaseWaiting, v1alpha3.ReasonServerPaused, fmt.Sprintf(
 			"server %s is paused: nothing is done for Machine %s until its annotation %s is gone", f.server, f.machine.Name, clusterv1.PausedAnnotation,
 		), looksAgainAfter}
+	case f.installs.Pending(f.now):
+		return decision{wait, phaseWaiting, v1alpha3.ReasonInstallsTalos, fmt.Sprintf(
+			"Machine %s installs Talos %s: waits until that is over", f.machine.Name, f.installs.To,
+		), f.installs.Left(f.now)}
 	}
 
 	limit, left := limitOf(f.remediation), remaining(f)
 
-	switch {
+	switch given := givenBack(f); {
+	case given > 0 && f.server != "":
+		return decision{wait, phaseWaiting, v1alpha3.ReasonServerBack, fmt.Sprintf(
+			"the pause of server %s has ended; waits for the Node of Machine %s to become healthy", f.server, f.machine.Name,
+		), given}
 	case left > 0:
 		return decision{wait, phaseWaiting, v1alpha3.ReasonPowerCycled, f.asked("was", status.RetryCount) +
 			"; waits for its Node to become healthy", left}
@@ -159,6 +170,21 @@ func remaining(f facts) time.Duration {
 	whole := timeout(f.remediation)
 
 	return min(last.Add(whole).Sub(f.now), whole)
+}
+
+// givenBack is what is left of the time that a machine has when its server's pause has ended: whoever had it in hand has just
+// switched it on. What was said last tells when that was.
+func givenBack(f facts) time.Duration {
+	whole := timeout(f.remediation)
+
+	switch said, _ := f.remediation.Status.Conditions.Find(v1alpha3.ConditionReady); said.Reason {
+	case v1alpha3.ReasonServerPaused:
+		return whole
+	case v1alpha3.ReasonServerBack:
+		return min(said.LastTransitionTime.Add(whole).Sub(f.now), whole)
+	default:
+		return 0
+	}
 }
 
 func timeout(r *v1alpha3.MetalRemediation) time.Duration {

@@ -8,7 +8,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/installation"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
 
 var now = time.Unix(1_800_000_000, 0)
@@ -29,6 +31,13 @@ func unhealthy(change func(*facts)) facts {
 // tried says how often and how long ago it was tried.
 func tried(f *facts, times int64, ago time.Duration) {
 	f.remediation.Status.RetryCount, f.remediation.Status.LastRemediated = times, &metav1.Time{Time: now.Add(-ago)}
+}
+
+// said is the reason that was told last, and how long ago it was another.
+func said(f *facts, reason string, ago time.Duration) {
+	f.remediation.Status.Conditions = metal.Conditions{{
+		Type: v1alpha3.ConditionReady, Reason: reason, LastTransitionTime: metav1.Time{Time: now.Add(-ago)},
+	}}
 }
 
 // judged says what the MachineHealthCheck thinks.
@@ -104,10 +113,35 @@ func TestNext(t *testing.T) {
 		"server is paused after a try": {func(f *facts) { tried(f, 1, defaultTimeout); f.serverPaused = true }, wait,
 			"nothing is done for Machine m", looksAgainAfter},
 		"server is paused, and all is well": {func(f *facts) { judged(f, metav1.ConditionTrue); f.serverPaused = true }, wait, "is healthy", 0},
-		"cluster is paused":                 {func(f *facts) { f.cluster.Spec.Paused = new(true) }, leave, "", 0},
-		"machine is paused":                 {func(f *facts) { f.machine.Annotations = map[string]string{clusterv1.PausedAnnotation: ""} }, leave, "", 0},
-		"remediation is paused":             {func(f *facts) { f.remediation.Annotations = map[string]string{clusterv1.PausedAnnotation: ""} }, leave, "", 0},
-		"nobody knows the health":           {func(f *facts) { judged(f, metav1.ConditionUnknown) }, try, "1 of 1", defaultTimeout},
+		"server's pause has ended": {func(f *facts) {
+			tried(f, 1, time.Hour)
+			said(f, v1alpha3.ReasonServerPaused, time.Hour)
+		}, wait, "the pause of server s has ended; waits for the Node of Machine m", defaultTimeout},
+		"server's pause ended a minute ago": {func(f *facts) {
+			tried(f, 1, time.Hour)
+			said(f, v1alpha3.ReasonServerBack, time.Minute)
+		}, wait, "the pause of server s has ended", 4 * time.Minute},
+		"server's pause ended before the clock was set back": {func(f *facts) {
+			said(f, v1alpha3.ReasonServerBack, -time.Hour)
+		}, wait, "the pause of server s has ended", defaultTimeout},
+		"server's pause ended, which did not help": {func(f *facts) {
+			tried(f, 1, time.Hour)
+			said(f, v1alpha3.ReasonServerBack, defaultTimeout)
+		}, replace, "after 1 of 1", 0},
+		"server's pause ended, not tried yet": {func(f *facts) {
+			said(f, v1alpha3.ReasonServerBack, defaultTimeout)
+		}, try, "1 of 1", defaultTimeout},
+		"installs Talos": {func(f *facts) {
+			tried(f, 1, defaultTimeout)
+			f.installs = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
+		}, wait, "Machine m installs Talos v1.13.6", 9 * time.Minute},
+		"was to have installed Talos": {func(f *facts) {
+			f.installs = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-installation.Within)}
+		}, try, "1 of 1", defaultTimeout},
+		"cluster is paused":       {func(f *facts) { f.cluster.Spec.Paused = new(true) }, leave, "", 0},
+		"machine is paused":       {func(f *facts) { f.machine.Annotations = map[string]string{clusterv1.PausedAnnotation: ""} }, leave, "", 0},
+		"remediation is paused":   {func(f *facts) { f.remediation.Annotations = map[string]string{clusterv1.PausedAnnotation: ""} }, leave, "", 0},
+		"nobody knows the health": {func(f *facts) { judged(f, metav1.ConditionUnknown) }, try, "1 of 1", defaultTimeout},
 	} {
 		got := next(unhealthy(c.change))
 		if got.action != c.action || got.after != c.after || !strings.Contains(got.message, c.message) {

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/installation"
 )
 
 // TestDocumentOfReasons holds the table of docs/control-plane.md to the reasons that there are.
@@ -22,7 +24,7 @@ func TestDocumentOfReasons(t *testing.T) {
 		t.Errorf("docs/control-plane.md tells %v, there are %v", told, reasons)
 	}
 
-	for _, name := range []string{talosWanted, talosTried, intention} {
+	for _, name := range []string{talosWanted, installation.Annotation, intention} {
 		if len(found(t, "../../../docs/control-plane.md", "("+regexp.QuoteMeta(name)+")")) == 0 {
 			t.Errorf("docs/control-plane.md does not tell %s", name)
 		}

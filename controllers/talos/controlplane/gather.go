@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	bootstrap "github.com/sidero-appliance/sidero-appliance/apiserver/apis/bootstrap/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/installation"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 )
@@ -116,7 +117,7 @@ func (r *reconciler) describe(ctx context.Context, s *scene) error {
 			name: m.Name, uid: string(m.UID), deleting: m.DeletionTimestamp != nil, held: hooked && m.DeletionTimestamp != nil, drained: drained(m),
 			flagged: flagged(m), located: address(m) != "", unready: unready(m),
 			outdated: differs || upgrading != "" || m.Spec.Version != spec.Version, differs: differs,
-			kubernetes: m.Spec.Version, upgrading: upgrading, try: parseTry(m.Annotations[talosTried]),
+			kubernetes: m.Spec.Version, upgrading: upgrading, try: installation.Parse(m.Annotations[installation.Annotation]),
 		})
 
 		// A Node tells that there has been an API, and so etcd, also where the status was lost, as in a move.

@@ -6,15 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/installation"
 	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 	"github.com/sidero-appliance/sidero-appliance/talosapi"
 )
@@ -23,39 +21,12 @@ const (
 	// talosWanted names the release of Talos that the machines of a TalosControlPlane are to run. It is an annotation, not a field, so
 	// that manifests stay those of upstream.
 	talosWanted = "controlplane.sidero.dev/talos-version"
-	// talosTried is at a Machine: the release that it was told to install, how often, and when.
-	talosTried = "controlplane.sidero.dev/installs-talos"
 	// kubernetesUpgrading is at a Machine that is brought to another version in place: that version. It is written before anything is
 	// done, and goes when the Machine is of that version.
 	kubernetesUpgrading = "controlplane.sidero.dev/upgrades-kubernetes"
 	// configurationKey is that of machine configurations in their Secrets.
 	configurationKey = "value"
 )
-
-// parseTry reads what is written at a Machine. What cannot be read is none.
-func parseTry(text string) try {
-	fields := strings.Fields(text)
-	if len(fields) != 3 { //nolint:mnd // as written
-		return try{}
-	}
-
-	times, err := strconv.Atoi(fields[1])
-	if err != nil {
-		return try{}
-	}
-
-	at, err := time.Parse(time.RFC3339, fields[2])
-	if err != nil {
-		return try{}
-	}
-
-	return try{to: fields[0], times: times, at: at}
-}
-
-// String is what is written at a Machine.
-func (t try) String() string {
-	return fmt.Sprintf("%s %d %s", t.to, t.times, t.at.UTC().Format(time.RFC3339))
-}
 
 // configure has a machine run a part of Kubernetes of the wanted version, after that has been written down.
 func (r *reconciler) configure(ctx context.Context, s *scene, d decision) error {
@@ -136,13 +107,13 @@ func (r *reconciler) keepConfiguration(ctx context.Context, m *clusterv1.Machine
 func (r *reconciler) install(ctx context.Context, s *scene, d decision) error {
 	m, wanted := s.machine(d.machine), s.facts.talos
 	was := s.fact(d.machine).try
-	counts := try{to: wanted, times: 1, at: s.facts.now}
+	counts := installation.Try{To: wanted, Times: 1, At: s.facts.now}
 
-	if was.to == wanted {
-		counts.times += was.times
+	if was.To == wanted {
+		counts.Times += was.Times
 	}
 
-	if err := r.write(ctx, m, map[string]any{talosTried: counts.String()}, nil); err != nil {
+	if err := r.write(ctx, m, map[string]any{installation.Annotation: counts.String()}, nil); err != nil {
 		return err
 	}
 
@@ -170,11 +141,11 @@ func (r *reconciler) install(ctx context.Context, s *scene, d decision) error {
 	}
 
 	var back any
-	if was.to != "" {
+	if was.To != "" {
 		back = was.String()
 	}
 
-	return errors.Join(err, r.write(ctx, m, map[string]any{talosTried: back}, nil))
+	return errors.Join(err, r.write(ctx, m, map[string]any{installation.Annotation: back}, nil))
 }
 
 // refusal is the error of what was certainly not done.
@@ -187,11 +158,11 @@ func (r refusal) Unwrap() error { return r.error }
 func (r *reconciler) recordTalos(ctx context.Context, s *scene, d decision) error {
 	m := s.machine(d.machine)
 
-	if fact := s.fact(d.machine); fact.talos == fact.try.to {
+	if fact := s.fact(d.machine); fact.talos == fact.try.To {
 		r.events.Eventf(s.plane, m, corev1.EventTypeNormal, "TalosUpgraded", "Upgrade", "machine %s runs Talos %s", m.Name, fact.talos)
 	}
 
-	return r.write(ctx, m, map[string]any{talosTried: nil}, nil)
+	return r.write(ctx, m, map[string]any{installation.Annotation: nil}, nil)
 }
 
 // write changes annotations and the spec of a Machine, unless somebody else has changed it. The Machine is then as it is stored.

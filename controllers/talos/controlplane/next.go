@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/installation"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
 )
 
@@ -84,7 +85,7 @@ type machine struct {
 	parts                 parts
 	// talos is the release that it runs, empty when that is not known, and try the last one to have it install another.
 	talos string
-	try   try
+	try   installation.Try
 }
 
 // facts are what a decision is made from. Machines are ordered by age, the oldest first.

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/installation"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
@@ -182,7 +183,7 @@ func TestNext(t *testing.T) {
 		"unhealthy and larger": {one(func(f *facts) { f.wanted, f.machines[0].flagged = 3, true }), create, "", ""},
 		"unhealthy, one goes":  {three(func(f *facts) { f.wanted, f.machines[1].flagged, f.machines[0].deleting = 2, true, true }), wait, "", "to be gone: a"},
 		"unhealthy, it is being upgraded": {three(func(f *facts) {
-			f.talos, f.machines[1].flagged, f.machines[1].try = "v1.13.6", true, try{"v1.13.6", 1, now}
+			f.talos, f.machines[1].flagged, f.machines[1].try = "v1.13.6", true, installation.Try{To: "v1.13.6", Times: 1, At: now}
 			off(&f.machines[1])
 		}), wait, "", v1alpha3.ReasonUpgradingTalos},
 
@@ -257,19 +258,29 @@ func TestNext(t *testing.T) {
 		"Talos, one is ill":       {three(func(f *facts) { f.talos = "v1.13.6"; f.machines[2].member.healthy = false }), wait, "", "the member of etcd of c is not healthy"},
 		"Talos, one is off":       {three(func(f *facts) { f.talos = "v1.13.6"; off(&f.machines[0]) }), wait, "", "a does not tell which Talos it runs"},
 		"Talos, API is away":      {three(func(f *facts) { f.talos, f.answers = "v1.13.6", false }), wait, "", "when the API of the cluster answers"},
-		"Talos, installs":         {three(func(f *facts) { f.talos, f.machines[1].try = "v1.13.6", try{"v1.13.6", 1, now.Add(-time.Minute)} }), wait, "", "machine b installs Talos v1.13.6 (try 1 of 2)"},
-		"Talos, installs another": {three(func(f *facts) { f.talos, f.machines[1].try = "v1.13.5", try{"v1.13.6", 1, now.Add(-time.Minute)} }), wait, "", "machine b installs Talos v1.13.6"},
+		"Talos, installs": {three(func(f *facts) {
+			f.talos, f.machines[1].try = "v1.13.6", installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
+		}), wait, "", "machine b installs Talos v1.13.6 (try 1 of 2)"},
+		"Talos, installs another": {three(func(f *facts) {
+			f.talos, f.machines[1].try = "v1.13.5", installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
+		}), wait, "", "machine b installs Talos v1.13.6"},
 		"Talos, installed": {three(func(f *facts) {
-			f.talos, f.machines[1].talos, f.machines[1].try = "v1.13.6", "v1.13.6", try{"v1.13.6", 1, now}
+			f.talos, f.machines[1].talos, f.machines[1].try = "v1.13.6", "v1.13.6", installation.Try{To: "v1.13.6", Times: 1, At: now}
 		}), recordTalos, "b", ""},
 		"Talos, not back": {three(func(f *facts) {
-			f.talos, f.machines[1].try = "v1.13.6", try{"v1.13.6", 1, now.Add(-time.Hour)}
+			f.talos, f.machines[1].try = "v1.13.6", installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Hour)}
 			off(&f.machines[1])
 		}), wait, "", "b has not come back"},
-		"Talos, again":              {three(func(f *facts) { f.talos, f.machines[1].try = "v1.13.6", try{"v1.13.6", 1, now.Add(-time.Hour)} }), install, "b", ""},
-		"Talos, not again":          {three(func(f *facts) { f.talos, f.machines[1].try = "v1.13.6", try{"v1.13.6", 2, now.Add(-time.Hour)} }), wait, "", "remove its annotation"},
-		"Talos, another by now":     {three(func(f *facts) { f.talos, f.machines[1].try = "v1.13.5", try{"v1.13.6", 2, now.Add(-time.Hour)} }), recordTalos, "b", ""},
-		"Talos, nobody asks by now": {three(func(f *facts) { f.machines[1].try = try{"v1.13.6", 2, now.Add(-time.Hour)} }), steady, "", ""},
+		"Talos, again": {three(func(f *facts) {
+			f.talos, f.machines[1].try = "v1.13.6", installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Hour)}
+		}), install, "b", ""},
+		"Talos, not again": {three(func(f *facts) {
+			f.talos, f.machines[1].try = "v1.13.6", installation.Try{To: "v1.13.6", Times: 2, At: now.Add(-time.Hour)}
+		}), wait, "", "remove its annotation"},
+		"Talos, another by now": {three(func(f *facts) {
+			f.talos, f.machines[1].try = "v1.13.5", installation.Try{To: "v1.13.6", Times: 2, At: now.Add(-time.Hour)}
+		}), recordTalos, "b", ""},
+		"Talos, nobody asks by now": {three(func(f *facts) { f.machines[1].try = installation.Try{To: "v1.13.6", Times: 2, At: now.Add(-time.Hour)} }), steady, "", ""},
 	} {
 		got := next(c.facts)
 		if got.action != c.action || got.machine != c.machine || !strings.Contains(got.reason+" "+got.message, c.told) {

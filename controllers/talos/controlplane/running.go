@@ -160,7 +160,7 @@ func (f facts) remediating() (decision, bool) {
 		return decision{}, false
 	}
 
-	at := slices.IndexFunc(active, func(m machine) bool { return m.flagged && !m.try.pending(f.now) })
+	at := slices.IndexFunc(active, func(m machine) bool { return m.flagged && !m.try.Pending(f.now) })
 	if at < 0 {
 		return decision{}, false
 	}

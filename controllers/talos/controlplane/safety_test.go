@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/installation"
 )
 
 // simulated is a machine with its node, as it is, and not as it is seen.
@@ -163,7 +165,7 @@ func (w *world) do(d decision) {
 	case install:
 		w.install(w.node(d.machine), lost)
 	case recordTalos:
-		w.node(d.machine).try = try{}
+		w.node(d.machine).try = installation.Try{}
 	case leave, wait, steady, clearAll, finish:
 	}
 }
@@ -200,11 +202,11 @@ func (w *world) install(n *simulated, lost bool) {
 	}
 
 	times := 1
-	if n.try.to == w.facts.talos {
-		times += n.try.times
+	if n.try.To == w.facts.talos {
+		times += n.try.Times
 	}
 
-	if n.try = (try{to: w.facts.talos, times: times, at: w.facts.now}); times > tries {
+	if n.try = (installation.Try{To: w.facts.talos, Times: times, At: w.facts.now}); times > tries {
 		w.fail("%s is tried once more: %+v", n.name, n.try)
 	}
 
@@ -294,7 +296,7 @@ func (w *world) disturb() {
 	case 11:
 		w.facts.spare = !w.facts.spare
 	case 12:
-		n.try = try{} // a person has it tried again
+		n.try = installation.Try{} // a person has it tried again
 	}
 }
 
@@ -342,8 +344,8 @@ func explore(t *testing.T, seed uint64) {
 		for _, n := range w.nodes {
 			n.up, n.sound = n.located && n.installing == "", true
 
-			if n.try.times == tries && !n.try.pending(w.facts.now) {
-				n.try = try{} // a person has seen what the condition says
+			if n.try.Times == tries && !n.try.Pending(w.facts.now) {
+				n.try = installation.Try{} // a person has seen what the condition says
 			}
 		}
 

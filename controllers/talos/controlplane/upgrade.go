@@ -4,21 +4,17 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"time"
 
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/compatibility"
 	"k8s.io/apimachinery/pkg/util/version"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/installation"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/v1alpha3"
 )
 
-const (
-	// installsWithin is how long a machine has for a release of Talos, with the restart and all that firmware does.
-	installsWithin = 10 * time.Minute
-	// tries is how often a machine is told to install one. Each counts before it is made, and none is made twice.
-	tries = 2
-)
+// tries is how often a machine is told to install a release of Talos. Each counts before it is made, and none is made twice.
+const tries = 2
 
 // releaseName is what a release of Talos is called.
 var releaseName = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
@@ -34,16 +30,6 @@ func partNames() [len(parts{})]string {
 	return [...]string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"}
 }
 
-// try is to have a machine install a release of Talos.
-type try struct {
-	to    string
-	times int
-	at    time.Time
-}
-
-// pending tells whether it may still be going on. A clock that was set back costs one wait.
-func (t try) pending(now time.Time) bool { return t.to != "" && now.Before(t.at.Add(installsWithin)) }
-
 // begun tells whether some part of the machine may have been told to run another version.
 func (m machine) begun() bool { return m.upgrading != "" && !m.differs }
 
@@ -51,8 +37,8 @@ func (m machine) begun() bool { return m.upgrading != "" && !m.differs }
 func (f facts) upgradingTalos(active []machine) (decision, bool) {
 	for _, m := range active {
 		switch {
-		case m.try.to == "" || m.try.to == f.talos && m.talos != f.talos:
-		case m.try.to == m.talos, f.talos != "" && !m.try.pending(f.now):
+		case m.try.To == "" || m.try.To == f.talos && m.talos != f.talos:
+		case m.try.To == m.talos, f.talos != "" && !m.try.Pending(f.now):
 			return decision{action: recordTalos, machine: m.name}, true
 		}
 	}
@@ -66,8 +52,8 @@ func (f facts) upgradingTalos(active []machine) (decision, bool) {
 	}
 
 	for _, next := range []func(machine) bool{
-		func(m machine) bool { return m.try.pending(f.now) },
-		func(m machine) bool { return m.try.to != "" },
+		func(m machine) bool { return m.try.Pending(f.now) },
+		func(m machine) bool { return m.try.To != "" },
 		func(m machine) bool { return m.talos != f.talos },
 	} {
 		if at := slices.IndexFunc(active, next); at >= 0 {
@@ -81,17 +67,17 @@ func (f facts) upgradingTalos(active []machine) (decision, bool) {
 // installing has a machine install Talos, or waits for it.
 func (f facts) installing(active []machine, m machine) decision {
 	switch {
-	case m.try.pending(f.now):
-		return waiting(v1alpha3.ReasonUpgradingTalos, "machine %s installs Talos %s (try %d of %d)", m.name, m.try.to, m.try.times, tries)
-	case m.talos == "" && m.try.to != "":
+	case m.try.Pending(f.now):
+		return waiting(v1alpha3.ReasonUpgradingTalos, "machine %s installs Talos %s (try %d of %d)", m.name, m.try.To, m.try.Times, tries)
+	case m.talos == "" && m.try.To != "":
 		return waiting(v1alpha3.ReasonUpgradeFailed, "machine %s has not come back with Talos %s for %s: look at its console, power-cycle it",
-			m.name, f.talos, installsWithin)
+			m.name, f.talos, installation.Within)
 	case m.talos == "":
 		return waiting(v1alpha3.ReasonUpgradingTalos, "machine %s does not tell which Talos it runs: the others wait for it", m.name)
-	case m.try.times >= tries:
+	case m.try.Times >= tries:
 		return waiting(v1alpha3.ReasonUpgradeFailed,
 			"machine %s still runs Talos %s after %d tries to install %s: see what `talosctl dmesg` tells, and remove its annotation %s to try again",
-			m.name, m.talos, m.try.times, f.talos, talosTried)
+			m.name, m.talos, m.try.Times, f.talos, installation.Annotation)
 	}
 
 	if err := unreachable(m.talos, f.talos); err != nil {

@@ -33,6 +33,10 @@ const (
 	ReasonWaitingForPerson = "WaitingForPerson"
 	// ReasonServerPaused is that of a machine whose server is paused by itself, and of its remediation: a person may work on it.
 	ReasonServerPaused = "ServerPaused"
+	// ReasonServerBack is that of a remediation of a machine whose server was paused by itself, and is not any more.
+	ReasonServerBack = "ServerBack"
+	// ReasonInstallsTalos is that of a remediation of a machine that was told to install a release of Talos, and restarts with it.
+	ReasonInstallsTalos = "InstallsTalos"
 	// ReasonPowerCycled is that of a remediation that waits for what a power cycle does that was asked for.
 	ReasonPowerCycled = "PowerCycled"
 	// ReasonNoServer is that of a remediation of a machine without a server.

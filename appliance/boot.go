@@ -61,7 +61,7 @@ func newBootServers(s site, cache client.Reader, kept *store.Store, to *registra
 			return nil, err
 		}
 	}
-	web, err := b.http(allocations{machines{cache}, s.MetadataAccess, configs.key}, bootFiles{b.catalogue, cache, kept}, registration.NewServer(to.service, configs.link.offer()), configs)
+	web, err := b.http(allocations{machines{cache}, s.MetadataAccess, configs.key, &returns{}}, bootFiles{b.catalogue, cache, kept}, registration.NewServer(to.service, configs.link.offer()), configs)
 	if err != nil {
 		return nil, err
 	}

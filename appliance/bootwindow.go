@@ -18,7 +18,8 @@ needed after "talosctl reset", or when a machine took too long. By itself the wi
 opens when a server is given to a cluster, and when the appliance starts its machine.
 
 A machine whose whole disk was wiped, as by "talosctl reset" without further flags,
-has to start Talos from the network: set spec.pxeBootAlways of its Server meanwhile.
+starts Talos from the network when it comes back from its disk meanwhile. Restart it
+if its firmware stops there: "sidero-appliance power cycle NAME".
 
 ` + howToName,
 		Example: `  sidero-appliance boot-window node-7`,

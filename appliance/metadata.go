@@ -111,8 +111,9 @@ func bootKey(path string) (boottoken.Key, error) {
 // allocations tell the boot server also what machines in use boot.
 type allocations struct {
 	machines
-	access metadata.Access
-	key    boottoken.Key
+	access  metadata.Access
+	key     boottoken.Key
+	returns *returns
 }
 
 // Server implements httpboot.Machines.
@@ -121,12 +122,12 @@ func (a allocations) Server(ctx context.Context, asks bootplan.Request) (bootpla
 	if err != nil || found.Name == "" || found.Disputed {
 		return found, err
 	}
-	found.Allocation, err = a.of(ctx, found.Name)
+	found.Allocation, err = a.of(ctx, found.Name, asks.MAC)
 	return found, err
 }
 
 // of is a server's allocation, nil if it is not in use.
-func (a allocations) of(ctx context.Context, name string) (*bootplan.Allocation, error) {
+func (a allocations) of(ctx context.Context, name, mac string) (*bootplan.Allocation, error) {
 	binding, server := &v1alpha3.ServerBinding{}, &v1alpha2.Server{}
 	if found, err := a.get(ctx, name, binding); !found || err != nil {
 		return nil, err
@@ -139,8 +140,9 @@ func (a allocations) of(ctx context.Context, name string) (*bootplan.Allocation,
 		Installed: installed, PXEBootAlways: server.Spec.PXEBootAlways,
 		Server: choices(server.Spec.EnvironmentRef, server.Spec.BootFromDiskMethod),
 	}
+	window, _ := bootwindow.Of(binding, server, time.Now())
+	allocation.Returned = a.returned(binding, window, *allocation, mac)
 	if a.access == metadata.AccessToken {
-		window, _ := bootwindow.Of(binding, server, time.Now())
 		allocation.Token = a.key.Mint(string(binding.UID), window.Generation).Text()
 	}
 	if ref := binding.Spec.ServerClassRef; ref != nil {
@@ -160,6 +162,15 @@ func (a allocations) of(ctx context.Context, name string) (*bootplan.Allocation,
 		allocation.Environment = bootplan.Environment{Exists: true, Ready: environment.Ready(), Initrd: environment.Spec.Initrd.URL != "", Args: environment.Spec.Kernel.Args}
 	}
 	return allocation, err
+}
+
+// returned tells whether a machine has come back from its disk, while a person lets it have its configuration again.
+func (a allocations) returned(b *v1alpha3.ServerBinding, w v1alpha3.BootWindow, it bootplan.Allocation, mac string) bool {
+	if !it.Installed || it.PXEBootAlways || w.OpenedBy != v1alpha3.OpenedByPerson || !bootwindow.Open(w, b.Status.ConfigurationLoadedAt, time.Now()) {
+		a.returns.forget(b.Name)
+		return false
+	}
+	return a.returns.again(b.Name, mac, personsWindow{b.UID, w.Generation})
 }
 
 func (a allocations) get(ctx context.Context, name string, into client.Object) (found bool, err error) {

@@ -106,8 +106,40 @@ func (c *clusters) checkBound(ctx context.Context, t *testing.T, before *v1alpha
 	}
 }
 
-// reset has real talosctl take from a worker what it knows. A person lets it have its configuration again, and it is a node again.
+// reset has real talosctl take from a worker what it knows, and not its boot loader.
 func (c *clusters) reset(ctx context.Context, t *testing.T) {
+	c.resetBy(ctx, t, nil, "--system-labels-to-wipe", "STATE,EPHEMERAL")
+}
+
+// resetDisk has real talosctl wipe the disk of a worker, and the person restart it, whose firmware may have stopped there.
+func (c *clusters) resetDisk(ctx context.Context, t *testing.T) {
+	c.resetBy(ctx, t, func(m *managed, began time.Time) {
+		m.until(ctx, t, "sent to its disk", func(s *v1alpha2.Server) bool { return asked(s, "starting it from its disk", began) })
+
+		said, err := c.Tool(ctx, "", "sidero-appliance", "power", "cycle", m.name)
+		t.Log(must(t, said, err))
+
+		m.until(ctx, t, "back from its disk", func(s *v1alpha2.Server) bool { return asked(s, "came back from its disk", began) })
+	})
+}
+
+// asked tells whether a machine that asked what to boot was told so.
+func asked(s *v1alpha2.Server, what string, since time.Time) bool {
+	for _, boot := range s.Status.Boots {
+		for _, step := range boot.Steps {
+			if step.Step == timeline.IPXE && strings.Contains(step.Detail, what) && !step.Time.Time.Before(since.Truncate(time.Second)) {
+				return true
+			}
+		}
+	}
+
+	return false
+}
+
+// resetBy resets a worker. A person lets it have its configuration again, may do more, and it is a node again.
+func (c *clusters) resetBy(ctx context.Context, t *testing.T, more func(*managed, time.Time), flags ...string) {
+	t.Helper()
+
 	m := c.worker(ctx, t)
 
 	before := c.binding(ctx, t, m.name)
@@ -119,8 +151,12 @@ func (c *clusters) reset(ctx context.Context, t *testing.T) {
 	t.Log(must(t, said, err))
 
 	began := time.Now()
-	said, err = c.talosctl(ctx, t, before.Spec.Addresses[0], "reset", "--graceful=false", "--reboot", "--wait=false", "--system-labels-to-wipe", "STATE,EPHEMERAL")
+	said, err = c.talosctl(ctx, t, before.Spec.Addresses[0], append([]string{"reset", "--graceful=false", "--reboot", "--wait=false"}, flags...)...)
 	must(t, said, err)
+
+	if more != nil {
+		more(m, began)
+	}
 
 	m.until(ctx, t, "told its configuration again", func(s *v1alpha2.Server) bool { return s.Status.HasStep(timeline.Load, began) })
 	c.untilBeats(ctx, t, m.name)

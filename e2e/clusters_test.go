@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	clustersWithin = 55 * time.Minute
+	clustersWithin = 65 * time.Minute
 	// machinesWithin is for a boot of the agent and a wipe, on each of the machines at once.
 	machinesWithin = 5 * time.Minute
 	// clusterWithin is for two boots of each machine, etcd and an API server, all emulated on two processors.
@@ -65,6 +65,7 @@ func TestClusters(t *testing.T) {
 		{"two workers", clusterWithin, c.scale("machinedeployment/lab-workers", 2, 3)},
 		{"one worker again", clusterWithin, c.scale("machinedeployment/lab-workers", 1, 2)},
 		{"a worker that is reset gets its configuration again", clusterWithin, c.reset},
+		{"a worker whose disk is reset gets its configuration again", clusterWithin, c.resetDisk},
 		{"a worker that is off is remediated", clusterWithin, c.remediate},
 		{"three of a control plane", 2 * clusterWithin, c.scale("taloscontrolplane/lab-cp", 3, 4)},
 		{"one of a control plane", clusterWithin, c.scale("taloscontrolplane/lab-cp", 1, 2)},

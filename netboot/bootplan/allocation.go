@@ -33,6 +33,9 @@ type Allocation struct {
 	Installed bool
 	// PXEBootAlways boots it from the network nevertheless.
 	PXEBootAlways bool
+	// Returned tells that it was sent to its disk, and is back, while a person lets it have its configuration again: nothing there
+	// starts, as after a "talosctl reset" of the whole disk.
+	Returned bool
 	// Server and Class are what these say; Class is empty when the server was taken by its name.
 	Server, Class Choices
 	// MissingClass is the name of the class that the server was taken from, when there is no such class.
@@ -57,6 +60,14 @@ func (a Allocation) EnvironmentName() string {
 	return cmp.Or(a.Server.Environment, a.Class.Environment, DefaultEnvironment)
 }
 
+// back is what is said of a machine that came back from its disk.
+func (a Allocation) back() string {
+	if a.Installed && a.Returned && !a.PXEBootAlways {
+		return ", and came back from its disk"
+	}
+	return ""
+}
+
 // Talos says where nodes report to. What is empty is left out of their kernel arguments.
 type Talos struct {
 	// API is SideroLink's HOST:PORT, Logs a URL and Events a HOST:PORT.
@@ -67,7 +78,7 @@ type Talos struct {
 func allocated(facts Facts) Plan {
 	a, name := *facts.Server.Allocation, facts.Server.Allocation.EnvironmentName()
 	switch {
-	case a.Installed && !a.PXEBootAlways:
+	case a.Installed && !a.PXEBootAlways && !a.Returned:
 		return Plan{
 			Action: BootFromDisk, FromDisk: cmp.Or(a.Server.FromDisk, a.Class.FromDisk, facts.FromDisk, IPXEExit),
 			Reason: "This machine is in use and has an operating system: starting it from its disk",
@@ -83,7 +94,7 @@ func allocated(facts Facts) Plan {
 	}
 	plan := Plan{
 		Action: BootEnvironment, Environment: name,
-		Reason: fmt.Sprintf("This machine is in use: starting Environment %s", name),
+		Reason: fmt.Sprintf("This machine is in use%s: starting Environment %s", a.back(), name),
 		Args:   talosArgs(a, facts),
 	}
 	if a.Environment.Initrd {

@@ -28,29 +28,27 @@ func allocatedFacts(edit func(*bootplan.Facts)) bootplan.Facts {
 // TestAllocated goes through every combination of what is decided by for a machine in use (sidero-behaviour.md §3.5).
 func TestAllocated(t *testing.T) {
 	names, methods := []string{"", "own"}, []bootplan.FromDisk{"", bootplan.IPXEExit, bootplan.HTTP404, bootplan.IPXESANBoot}
-	flags := []bool{false, true}
 	count := 0
-	for _, installed := range flags {
-		for _, always := range flags {
-			for _, serverEnv := range names {
-				for _, classEnv := range names {
-					for _, missing := range names {
-						for _, env := range []bootplan.Environment{{}, {Exists: true}, {Exists: true, Ready: true}, {Exists: true, Ready: true, Initrd: true}} {
-							for _, serverDisk := range methods {
-								for _, classDisk := range methods {
-									for _, global := range methods {
-										count++
-										server, class := prefixed("server-", serverEnv), prefixed("class-", classEnv)
-										f := allocatedFacts(func(f *bootplan.Facts) {
-											f.FromDisk = global
-											*f.Server.Allocation = bootplan.Allocation{
-												Installed: installed, PXEBootAlways: always, MissingClass: missing, Environment: env,
-												Server: bootplan.Choices{Environment: server, FromDisk: serverDisk},
-												Class:  bootplan.Choices{Environment: class, FromDisk: classDisk},
-											}
-										})
-										checkAllocated(t, f)
-									}
+	for i := range 8 {
+		installed, always, returned := i&1 != 0, i&2 != 0, i&4 != 0
+		for _, serverEnv := range names {
+			for _, classEnv := range names {
+				for _, missing := range names {
+					for _, env := range []bootplan.Environment{{}, {Exists: true}, {Exists: true, Ready: true}, {Exists: true, Ready: true, Initrd: true}} {
+						for _, serverDisk := range methods {
+							for _, classDisk := range methods {
+								for _, global := range methods {
+									count++
+									server, class := prefixed("server-", serverEnv), prefixed("class-", classEnv)
+									f := allocatedFacts(func(f *bootplan.Facts) {
+										f.FromDisk = global
+										*f.Server.Allocation = bootplan.Allocation{
+											Installed: installed, PXEBootAlways: always, Returned: returned, MissingClass: missing, Environment: env,
+											Server: bootplan.Choices{Environment: server, FromDisk: serverDisk},
+											Class:  bootplan.Choices{Environment: class, FromDisk: classDisk},
+										}
+									})
+									checkAllocated(t, f)
 								}
 							}
 						}
@@ -59,7 +57,7 @@ func TestAllocated(t *testing.T) {
 			}
 		}
 	}
-	if count != 2*2*2*2*2*4*4*4*4 {
+	if count != 2*2*2*2*2*2*4*4*4*4 {
 		t.Errorf("%d combinations", count)
 	}
 }
@@ -87,7 +85,7 @@ func checkAllocated(t *testing.T, f bootplan.Facts) {
 		want.Initrds = []string{"initramfs.xz"}
 	}
 	switch {
-	case a.Installed && !a.PXEBootAlways:
+	case a.Installed && !a.PXEBootAlways && !a.Returned:
 		want = bootplan.Plan{Action: bootplan.BootFromDisk, FromDisk: bootplan.FromDisk(first(string(a.Server.FromDisk), string(a.Class.FromDisk), string(f.FromDisk), "ipxe-exit"))}
 	case a.MissingClass != "" && a.Server.Environment == "", !a.Environment.Exists:
 		want = bootplan.Plan{Action: bootplan.NotFound}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -129,69 +128,6 @@ func TestAllocations(t *testing.T) {
 				t.Errorf("another machine with its UUID: %+v, %v", other, err)
 			}
 		})
-	}
-}
-
-// TestReturns: a machine that comes back from its disk boots from the network while a person lets it have its configuration again, and
-// at no other time.
-func TestReturns(t *testing.T) {
-	const uuid, mac, second = "4c4c4544-0042-3510-8051-b4c04f564432", "00:25:90:00:00:0a", "00:25:90:00:00:0b"
-	window := func(generation int64, by v1alpha3.BootWindowOpener, ago time.Duration) *v1alpha3.BootWindow {
-		return &v1alpha3.BootWindow{Generation: generation, OpenedBy: by, OpenedAt: metav1.NewMicroTime(time.Now().Add(-ago))}
-	}
-	known := &returns{}
-	for _, step := range []struct {
-		name   string
-		window *v1alpha3.BootWindow
-		mac    string
-		edit   func(*v1alpha2.Server, *v1alpha3.ServerBinding)
-		want   bool
-	}{
-		{name: "nobody has opened it", window: window(3, v1alpha3.OpenedByPower, 0), mac: mac},
-		{name: "nobody has opened it, again", window: window(3, v1alpha3.OpenedByPower, 0), mac: mac},
-		{name: "a person has", window: window(4, v1alpha3.OpenedByPerson, 0), mac: mac},
-		{name: "the firmware tries another adapter", window: window(4, v1alpha3.OpenedByPerson, 0), mac: second},
-		{name: "it comes back", window: window(4, v1alpha3.OpenedByPerson, time.Minute), mac: mac, want: true},
-		{name: "and once more", window: window(4, v1alpha3.OpenedByPerson, time.Minute), mac: second, want: true},
-		{name: "it boots from the network anyway", window: window(4, v1alpha3.OpenedByPerson, 0), mac: mac,
-			edit: func(s *v1alpha2.Server, _ *v1alpha3.ServerBinding) { s.Spec.PXEBootAlways = true }},
-		{name: "that was forgotten", window: window(4, v1alpha3.OpenedByPerson, 0), mac: mac},
-		{name: "another window", window: window(5, v1alpha3.OpenedByPerson, 0), mac: mac},
-		{name: "back in that", window: window(5, v1alpha3.OpenedByPerson, 0), mac: mac, want: true},
-		{name: "too late", window: window(5, v1alpha3.OpenedByPerson, time.Hour), mac: mac},
-		{name: "in use by another machine", window: window(5, v1alpha3.OpenedByPerson, 0), mac: mac,
-			edit: func(_ *v1alpha2.Server, b *v1alpha3.ServerBinding) { b.UID = "uid-2" }},
-		{name: "its configuration is loaded", window: window(5, v1alpha3.OpenedByPerson, time.Minute), mac: mac,
-			edit: func(_ *v1alpha2.Server, b *v1alpha3.ServerBinding) {
-				b.UID, b.Status.ConfigurationLoadedAt = "uid-2", new(metav1.NowMicro())
-			}},
-		{name: "nothing is installed", window: window(5, v1alpha3.OpenedByPerson, 0), mac: mac,
-			edit: func(s *v1alpha2.Server, _ *v1alpha3.ServerBinding) { s.Status.Conditions = nil }},
-	} {
-		server := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: uuid}}
-		server.Status.Identity = &v1alpha2.MachineIdentity{MACs: []string{mac, second}, BootMAC: mac, ToldAt: metav1.NewTime(time.Now().Add(-time.Hour))}
-		server.Status.Conditions = v1alpha2.Conditions{{Type: v1alpha2.ConditionPXEBooted, Status: corev1.ConditionTrue}}
-		binding := &v1alpha3.ServerBinding{ObjectMeta: metav1.ObjectMeta{Name: uuid, UID: "uid-1"}}
-		binding.Status.BootWindow = step.window
-		if step.edit != nil {
-			step.edit(server, binding)
-		}
-		a := allocations{machines{cacheOf(t, nil, server, binding)}, metadata.AccessToken, boottoken.NewKey(), known}
-		got, err := a.Server(t.Context(), bootplan.Request{UUID: uuid, MAC: step.mac})
-		if err != nil || got.Allocation == nil || got.Allocation.Returned != step.want {
-			t.Errorf("%s: %+v, %v, want returned %t", step.name, got.Allocation, err, step.want)
-		}
-	}
-}
-
-// TestReturnsAreFew: who asks with addresses of its own making takes no more memory than a machine with many adapters.
-func TestReturnsAreFew(t *testing.T) {
-	known := &returns{}
-	for i := range 1000 {
-		known.again("s", strconv.Itoa(i), personsWindow{"uid", 1})
-	}
-	if got := len(known.sent["s"].macs); got != maxAdapters {
-		t.Errorf("%d addresses are remembered, want %d", got, maxAdapters)
 	}
 }
 

@@ -18,8 +18,9 @@ needed after "talosctl reset", or when a machine took too long. By itself the wi
 opens when a server is given to a cluster, and when the appliance starts its machine.
 
 A machine whose whole disk was wiped, as by "talosctl reset" without further flags,
-starts Talos from the network when it comes back from its disk meanwhile. Restart it
-if its firmware stops there: "sidero-appliance power cycle NAME".
+has to start Talos from the network: it does when the appliance switches it on
+meanwhile ("sidero-appliance power cycle NAME"), or when it comes back from the disk
+two minutes or more after it was sent there.
 
 ` + howToName,
 		Example: `  sidero-appliance boot-window node-7`,

@@ -140,9 +140,8 @@ func (a allocations) of(ctx context.Context, name, mac string) (*bootplan.Alloca
 		Installed: installed, PXEBootAlways: server.Spec.PXEBootAlways,
 		Server: choices(server.Spec.EnvironmentRef, server.Spec.BootFromDiskMethod),
 	}
-	window, _ := bootwindow.Of(binding, server, time.Now())
-	allocation.Returned = a.returned(binding, window, *allocation, mac)
 	if a.access == metadata.AccessToken {
+		window, _ := bootwindow.Of(binding, server, time.Now())
 		allocation.Token = a.key.Mint(string(binding.UID), window.Generation).Text()
 	}
 	if ref := binding.Spec.ServerClassRef; ref != nil {
@@ -161,16 +160,10 @@ func (a allocations) of(ctx context.Context, name, mac string) (*bootplan.Alloca
 	if found {
 		allocation.Environment = bootplan.Environment{Exists: true, Ready: environment.Ready(), Initrd: environment.Spec.Initrd.URL != "", Args: environment.Spec.Kernel.Args}
 	}
-	return allocation, err
-}
-
-// returned tells whether a machine has come back from its disk, while a person lets it have its configuration again.
-func (a allocations) returned(b *v1alpha3.ServerBinding, w v1alpha3.BootWindow, it bootplan.Allocation, mac string) bool {
-	if !it.Installed || it.PXEBootAlways || w.OpenedBy != v1alpha3.OpenedByPerson || !bootwindow.Open(w, b.Status.ConfigurationLoadedAt, time.Now()) {
-		a.returns.forget(b.Name)
-		return false
+	if err == nil && allocation.Disk() {
+		allocation.Anew = a.returns.anew(binding, server, mac, time.Now())
 	}
-	return a.returns.again(b.Name, mac, personsWindow{b.UID, w.Generation})
+	return allocation, err
 }
 
 func (a allocations) get(ctx context.Context, name string, into client.Object) (found bool, err error) {

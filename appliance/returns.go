@@ -1,58 +1,80 @@
 package appliance
 
 import (
-	"slices"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/bootwindow"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 )
 
-// maxAdapters is of how many network adapters of a machine it is remembered that they were answered.
-const maxAdapters = 16
+const (
+	// diskWithin is how long firmware needs to come to the disk after it was sent there, with all that it boots from before: UEFI
+	// may try HTTP after PXE, by the same adapter. What asks later than that has found nothing on the disk that starts.
+	diskWithin = 2 * time.Minute
+	// maxAdapters is of how many network adapters of a machine it is remembered that they were answered.
+	maxAdapters = 16
+)
 
-// personsWindow is one that a person has opened for a machine, and the binding that it is of.
+// personsWindow is one that a person has opened, and the binding that it is of.
 type personsWindow struct {
 	binding    types.UID
 	generation int64
 }
 
-// sentToDisk is which adapters of a machine have been told within a window to start it from its disk.
+// sentToDisk is when each adapter of a machine was first told within a window to start it from its disk.
 type sentToDisk struct {
 	window personsWindow
-	macs   []string
+	first  map[string]time.Time
 }
 
-// returns remember which machines were sent to their disks, to know those that come back: there is nothing on the disk that starts.
-// It is known of the time in which a person lets a machine have its configuration again, and not beyond a restart of the appliance,
-// which costs the machine one more way to its disk.
+// returns remember which machines in use were sent to their disks while a person lets them have their configuration again, to know those
+// that come back. A restart of the appliance costs such a machine one more way to its disk.
 type returns struct {
 	mu   sync.Mutex
 	sent map[string]sentToDisk
 }
 
-// again tells whether a machine that asks what to boot was sent to its disk before within the same window. The adapter counts: firmware
-// tries all that it boots from before the disk.
-func (r *returns) again(server, mac string, window personsWindow) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	before := r.sent[server]
-	if before.window != window {
-		before = sentToDisk{window: window}
+// anew tells whether a machine that has an operating system is to boot from the network nevertheless: a person lets it have its
+// configuration again, it has not fetched that yet, and it was started since by its power control, or has come back from its disk.
+func (r *returns) anew(b *v1alpha3.ServerBinding, s *v1alpha2.Server, mac string, now time.Time) bool {
+	window, open := bootwindow.ByPerson(b, s, now)
+	if !open || s.Status.HasStep(v1alpha2.StepConfig, window.OpenedAt.Time) {
+		r.forget(b.Name)
+		return false
 	}
-	if slices.Contains(before.macs, mac) {
+	// A start while the window is open opens it once more, and leaves it a person's.
+	if started := s.Status.StartedAt; started != nil && !started.Before(&window.OpenedAt) {
 		return true
 	}
-	if len(before.macs) < maxAdapters {
-		before.macs = append(before.macs, mac)
+	return r.again(b.Name, mac, personsWindow{b.UID, window.Generation}, now)
+}
+
+// again tells whether a machine that asks what to boot was sent to its disk within the same window, and has been there.
+func (r *returns) again(server, mac string, window personsWindow, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.sent[server]
+	if known.window != window {
+		known = sentToDisk{window: window, first: map[string]time.Time{}}
+	}
+	if first, ok := known.first[mac]; ok {
+		return now.Sub(first) >= diskWithin
+	}
+	if len(known.first) < maxAdapters {
+		known.first[mac] = now
 	}
 	if r.sent == nil {
 		r.sent = map[string]sentToDisk{}
 	}
-	r.sent[server] = before
+	r.sent[server] = known
 	return false
 }
 
-// forget is for a machine whose disk is nobody's question.
+// forget is for a machine that nobody lets have its configuration again.
 func (r *returns) forget(server string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

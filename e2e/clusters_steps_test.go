@@ -106,25 +106,30 @@ func (c *clusters) checkBound(ctx context.Context, t *testing.T, before *v1alpha
 	}
 }
 
-// reset has real talosctl take from a worker what it knows, and not its boot loader.
+// reset has real talosctl take from a worker what it knows, and not its boot loader: it starts from its disk.
 func (c *clusters) reset(ctx context.Context, t *testing.T) {
-	c.resetBy(ctx, t, nil, "--system-labels-to-wipe", "STATE,EPHEMERAL")
+	began := time.Now()
+
+	m := c.resetBy(ctx, t, nil, "--system-labels-to-wipe", "STATE,EPHEMERAL")
+	if s := m.server(ctx, t); s.Status.HasStep(timeline.Kernel, began) {
+		t.Errorf("it was started from the network: %+v", s.Status.Boots)
+	}
 }
 
 // resetDisk has real talosctl wipe the disk of a worker, and the person restart it, whose firmware may have stopped there.
 func (c *clusters) resetDisk(ctx context.Context, t *testing.T) {
 	c.resetBy(ctx, t, func(m *managed, began time.Time) {
-		m.until(ctx, t, "sent to its disk", func(s *v1alpha2.Server) bool { return asked(s, "starting it from its disk", began) })
+		m.until(ctx, t, "sent to its disk", func(s *v1alpha2.Server) bool { return wasTold(s, "starting it from its disk", began) })
 
 		said, err := c.Tool(ctx, "", "sidero-appliance", "power", "cycle", m.name)
 		t.Log(must(t, said, err))
 
-		m.until(ctx, t, "back from its disk", func(s *v1alpha2.Server) bool { return asked(s, "came back from its disk", began) })
+		m.until(ctx, t, "started from the network", func(s *v1alpha2.Server) bool { return wasTold(s, "to have its configuration again", began) })
 	})
 }
 
-// asked tells whether a machine that asked what to boot was told so.
-func asked(s *v1alpha2.Server, what string, since time.Time) bool {
+// wasTold tells whether a machine that asked what to boot was told so.
+func wasTold(s *v1alpha2.Server, what string, since time.Time) bool {
 	for _, boot := range s.Status.Boots {
 		for _, step := range boot.Steps {
 			if step.Step == timeline.IPXE && strings.Contains(step.Detail, what) && !step.Time.Time.Before(since.Truncate(time.Second)) {
@@ -137,7 +142,7 @@ func asked(s *v1alpha2.Server, what string, since time.Time) bool {
 }
 
 // resetBy resets a worker. A person lets it have its configuration again, may do more, and it is a node again.
-func (c *clusters) resetBy(ctx context.Context, t *testing.T, more func(*managed, time.Time), flags ...string) {
+func (c *clusters) resetBy(ctx context.Context, t *testing.T, more func(*managed, time.Time), flags ...string) *managed {
 	t.Helper()
 
 	m := c.worker(ctx, t)
@@ -163,6 +168,8 @@ func (c *clusters) resetBy(ctx context.Context, t *testing.T, more func(*managed
 	c.untilWhole(ctx, t, 2)
 
 	c.checkBound(ctx, t, before)
+
+	return m
 }
 
 // untilBeats waits until the node of a server has told once more that it lives.

@@ -33,9 +33,9 @@ type Allocation struct {
 	Installed bool
 	// PXEBootAlways boots it from the network nevertheless.
 	PXEBootAlways bool
-	// Returned tells that it was sent to its disk, and is back, while a person lets it have its configuration again: nothing there
-	// starts, as after a "talosctl reset" of the whole disk.
-	Returned bool
+	// Anew tells that a person lets it have its configuration again, and that what is on its disk has not fetched it: as after a
+	// "talosctl reset" of the whole disk it has to start from the network, also when it was installed.
+	Anew bool
 	// Server and Class are what these say; Class is empty when the server was taken by its name.
 	Server, Class Choices
 	// MissingClass is the name of the class that the server was taken from, when there is no such class.
@@ -60,10 +60,27 @@ func (a Allocation) EnvironmentName() string {
 	return cmp.Or(a.Server.Environment, a.Class.Environment, DefaultEnvironment)
 }
 
-// back is what is said of a machine that came back from its disk.
-func (a Allocation) back() string {
-	if a.Installed && a.Returned && !a.PXEBootAlways {
-		return ", and came back from its disk"
+// Disk tells whether it starts from its disk, as a rule.
+func (a Allocation) Disk() bool { return a.Installed && !a.PXEBootAlways }
+
+// lacks is the plan of a machine for which there is not what it is to boot.
+func (a Allocation) lacks(environment string) (Plan, bool) {
+	switch {
+	case a.MissingClass != "" && a.Server.Environment == "":
+		return Plan{Action: NotFound, Reason: fmt.Sprintf("There is no ServerClass %s, which this machine was taken from", a.MissingClass)}, true
+	case !a.Environment.Exists:
+		return Plan{Action: NotFound, Reason: fmt.Sprintf("There is no Environment %s, which this machine is to boot", environment)}, true
+	case !a.Environment.Ready:
+		return Plan{Action: NotReady, Reason: fmt.Sprintf("The files of Environment %s are not here yet", environment)}, true
+	default:
+		return Plan{}, false
+	}
+}
+
+// anew is what is said of a machine that is not sent to its disk.
+func (a Allocation) anew() string {
+	if a.Disk() && a.Anew {
+		return " and to have its configuration again"
 	}
 	return ""
 }
@@ -77,24 +94,21 @@ type Talos struct {
 // allocated decides for a machine in use.
 func allocated(facts Facts) Plan {
 	a, name := *facts.Server.Allocation, facts.Server.Allocation.EnvironmentName()
+	lacking, lacks := a.lacks(name)
 	switch {
-	case a.Installed && !a.PXEBootAlways && !a.Returned:
+	case a.Disk() && (!a.Anew || lacks):
 		return Plan{
 			Action: BootFromDisk, FromDisk: cmp.Or(a.Server.FromDisk, a.Class.FromDisk, facts.FromDisk, IPXEExit),
 			Reason: "This machine is in use and has an operating system: starting it from its disk",
 		}
-	case a.MissingClass != "" && a.Server.Environment == "":
-		return Plan{Action: NotFound, Reason: fmt.Sprintf("There is no ServerClass %s, which this machine was taken from", a.MissingClass)}
-	case !a.Environment.Exists:
-		return Plan{Action: NotFound, Reason: fmt.Sprintf("There is no Environment %s, which this machine is to boot", name)}
-	case !a.Environment.Ready:
-		return Plan{Action: NotReady, Reason: fmt.Sprintf("The files of Environment %s are not here yet", name)}
+	case lacks:
+		return lacking
 	case facts.Request.Loader.outdated():
 		return newerIPXE(facts.Request.Arch)
 	}
 	plan := Plan{
 		Action: BootEnvironment, Environment: name,
-		Reason: fmt.Sprintf("This machine is in use%s: starting Environment %s", a.back(), name),
+		Reason: fmt.Sprintf("This machine is in use%s: starting Environment %s", a.anew(), name),
 		Args:   talosArgs(a, facts),
 	}
 	if a.Environment.Initrd {

@@ -30,7 +30,7 @@ func TestAllocated(t *testing.T) {
 	names, methods := []string{"", "own"}, []bootplan.FromDisk{"", bootplan.IPXEExit, bootplan.HTTP404, bootplan.IPXESANBoot}
 	count := 0
 	for i := range 8 {
-		installed, always, returned := i&1 != 0, i&2 != 0, i&4 != 0
+		installed, always, anew := i&1 != 0, i&2 != 0, i&4 != 0
 		for _, serverEnv := range names {
 			for _, classEnv := range names {
 				for _, missing := range names {
@@ -43,7 +43,7 @@ func TestAllocated(t *testing.T) {
 									f := allocatedFacts(func(f *bootplan.Facts) {
 										f.FromDisk = global
 										*f.Server.Allocation = bootplan.Allocation{
-											Installed: installed, PXEBootAlways: always, Returned: returned, MissingClass: missing, Environment: env,
+											Installed: installed, PXEBootAlways: always, Anew: anew, MissingClass: missing, Environment: env,
 											Server: bootplan.Choices{Environment: server, FromDisk: serverDisk},
 											Class:  bootplan.Choices{Environment: class, FromDisk: classDisk},
 										}
@@ -84,13 +84,17 @@ func checkAllocated(t *testing.T, f bootplan.Facts) {
 	if a.Environment.Initrd {
 		want.Initrds = []string{"initramfs.xz"}
 	}
+	missing := a.MissingClass != "" && a.Server.Environment == "" || !a.Environment.Exists
 	switch {
-	case a.Installed && !a.PXEBootAlways && !a.Returned:
+	case a.Installed && !a.PXEBootAlways && !(a.Anew && !missing && a.Environment.Ready):
 		want = bootplan.Plan{Action: bootplan.BootFromDisk, FromDisk: bootplan.FromDisk(first(string(a.Server.FromDisk), string(a.Class.FromDisk), string(f.FromDisk), "ipxe-exit"))}
-	case a.MissingClass != "" && a.Server.Environment == "", !a.Environment.Exists:
+	case missing:
 		want = bootplan.Plan{Action: bootplan.NotFound}
 	case !a.Environment.Ready:
 		want = bootplan.Plan{Action: bootplan.NotReady}
+	}
+	if again := strings.Contains(got.Reason, "to have its configuration again"); again != (a.Installed && !a.PXEBootAlways && want.Action == bootplan.BootEnvironment) {
+		t.Errorf("%+v: it is told %q", a, got.Reason)
 	}
 	got.Reason, got.Args = "", nil
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -97,7 +97,7 @@ func next(f facts) decision {
 	switch given := givenBack(f); {
 	case given > 0 && f.server != "":
 		return decision{wait, phaseWaiting, v1alpha3.ReasonServerBack, fmt.Sprintf(
-			"the pause of server %s has ended; waits for the Node of Machine %s to become healthy", f.server, f.machine.Name,
+			"server %s has been left alone until now; waits for the Node of Machine %s to become healthy", f.server, f.machine.Name,
 		), given}
 	case left > 0:
 		return decision{wait, phaseWaiting, v1alpha3.ReasonPowerCycled, f.asked("was", status.RetryCount) +
@@ -160,7 +160,8 @@ func limitOf(r *v1alpha3.MetalRemediation) int64 {
 	return ptr.Deref(r.Spec.Strategy.RetryLimit, defaultLimit)
 }
 
-// remaining is what is left of the time that a machine has after a try. A clock that was set back costs no more than one timeout.
+// remaining is what is left of the time that a machine has after a try. It is never more than the whole, so that a clock that was set back
+// is looked at again in time.
 func remaining(f facts) time.Duration {
 	last := f.remediation.Status.LastRemediated
 	if last == nil {
@@ -172,13 +173,13 @@ func remaining(f facts) time.Duration {
 	return min(last.Add(whole).Sub(f.now), whole)
 }
 
-// givenBack is what is left of the time that a machine has when its server's pause has ended: whoever had it in hand has just
-// switched it on. What was said last tells when that was.
+// givenBack is what is left of the time that a machine has when it need not be left alone any more: whoever had its server in hand has just
+// switched it on, or its Talos has just come back. What was said last tells when that was.
 func givenBack(f facts) time.Duration {
 	whole := timeout(f.remediation)
 
 	switch said, _ := f.remediation.Status.Conditions.Find(v1alpha3.ConditionReady); said.Reason {
-	case v1alpha3.ReasonServerPaused:
+	case v1alpha3.ReasonServerPaused, v1alpha3.ReasonInstallsTalos:
 		return whole
 	case v1alpha3.ReasonServerBack:
 		return min(said.LastTransitionTime.Add(whole).Sub(f.now), whole)

@@ -11,6 +11,7 @@ import (
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/installation"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
+	"github.com/sidero-appliance/sidero-appliance/controllers/contract"
 )
 
 var now = time.Unix(1_800_000_000, 0)
@@ -116,14 +117,14 @@ func TestNext(t *testing.T) {
 		"server's pause has ended": {func(f *facts) {
 			tried(f, 1, time.Hour)
 			said(f, v1alpha3.ReasonServerPaused, time.Hour)
-		}, wait, "the pause of server s has ended; waits for the Node of Machine m", defaultTimeout},
+		}, wait, "server s has been left alone until now; waits for the Node of Machine m", defaultTimeout},
 		"server's pause ended a minute ago": {func(f *facts) {
 			tried(f, 1, time.Hour)
 			said(f, v1alpha3.ReasonServerBack, time.Minute)
-		}, wait, "the pause of server s has ended", 4 * time.Minute},
+		}, wait, "has been left alone until now", 4 * time.Minute},
 		"server's pause ended before the clock was set back": {func(f *facts) {
 			said(f, v1alpha3.ReasonServerBack, -time.Hour)
-		}, wait, "the pause of server s has ended", defaultTimeout},
+		}, wait, "has been left alone until now", defaultTimeout},
 		"server's pause ended, which did not help": {func(f *facts) {
 			tried(f, 1, time.Hour)
 			said(f, v1alpha3.ReasonServerBack, defaultTimeout)
@@ -135,6 +136,9 @@ func TestNext(t *testing.T) {
 			tried(f, 1, defaultTimeout)
 			f.installs = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
 		}, wait, "Machine m installs Talos v1.13.6", 9 * time.Minute},
+		"has installed Talos just now": {func(f *facts) {
+			said(f, v1alpha3.ReasonInstallsTalos, 7*time.Minute)
+		}, wait, "has been left alone until now", defaultTimeout},
 		"was to have installed Talos": {func(f *facts) {
 			f.installs = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-installation.Within)}
 		}, try, "1 of 1", defaultTimeout},
@@ -151,5 +155,35 @@ func TestNext(t *testing.T) {
 		if whole := got.action == leave || got.phase != "" && got.reason != "" && got.message != ""; !whole {
 			t.Errorf("%s: the decision lacks a part: %+v", name, got)
 		}
+	}
+}
+
+// TestGivenBack has the time run once from when the server is not paused any more, however often it is looked at.
+func TestGivenBack(t *testing.T) {
+	f := unhealthy(func(f *facts) { f.serverPaused = true })
+
+	tell := func() decision {
+		d := next(f)
+		f.remediation.Status.Conditions = contract.Conditions(f.remediation.Status.Conditions, d.condition())
+
+		return d
+	}
+	tell()
+
+	f.serverPaused = false
+	tell()
+
+	since, _ := f.remediation.Status.Conditions.Find(v1alpha3.ConditionReady)
+	since.LastTransitionTime = metav1.Time{Time: now.Add(-time.Minute)}
+	f.remediation.Status.Conditions = f.remediation.Status.Conditions.With(since)
+
+	for range 2 {
+		if d := tell(); d.reason != v1alpha3.ReasonServerBack || d.after != defaultTimeout-time.Minute {
+			t.Errorf("a minute after its pause has ended: %+v", d)
+		}
+	}
+
+	if f.now = now.Add(defaultTimeout); tell().action != try {
+		t.Errorf("nothing is done when that has not helped: %+v", f.remediation.Status.Conditions)
 	}
 }

@@ -79,6 +79,8 @@ type Facts struct {
 	// Bound and Installed are what its ServerBinding says: that there is one, and that Talos is installed.
 	Bound     bool
 	Installed bool
+	// Anew tells that a person lets its machine have its configuration again, as after a reset of its disk.
+	Anew bool
 
 	// Asked is what a person has asked for, once.
 	Asked Action
@@ -220,7 +222,7 @@ func (d *Decision) ask(f Facts) {
 	}
 
 	if d.Request {
-		d.Plain = f.Installed
+		d.Plain = f.Installed && !f.Anew
 		d.Marks = d.Marks && d.Action != TurnOff
 	}
 }

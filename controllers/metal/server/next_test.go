@@ -131,6 +131,9 @@ func TestNext(t *testing.T) {
 		"asked for off": {given(installed, asking(TurnOff)), Decision{
 			InUse: true, Ready: true, Action: TurnOff, Request: true, Plain: true, Phase: InUse, Again: powerAgain,
 		}},
+		"asked for a restart, to have its configuration again": {given(installed, func(f *Facts) { f.Anew = true }, asking(Restart)), Decision{
+			InUse: true, Ready: true, Action: Restart, Request: true, Phase: InUse, Again: powerAgain,
+		}},
 		"asked for a restart, off": {given(clean, off, asking(Restart)), Decision{IsClean: true, Ready: true, Action: TurnOn, Request: true, Phase: Clean}},
 		"asked while paused":       {given(paused, asking(TurnOn)), Decision{Action: TurnOn, Request: true, Phase: Paused}},
 		"asked for nonsense": {given(installed, asking("reboot")), Decision{

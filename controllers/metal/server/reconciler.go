@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/bootwindow"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/membership"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
@@ -344,6 +345,7 @@ func facts(s *v1alpha2.Server, binding *v1alpha3.ServerBinding, v view, timeout 
 
 	if binding != nil {
 		f.Bound = true
+		_, f.Anew = bootwindow.ByPerson(binding, s, f.Now)
 
 		for _, c := range binding.Status.Conditions {
 			f.Installed = f.Installed || c.Type == v1alpha3.ConditionTalosInstalled && c.Status == corev1.ConditionTrue

@@ -261,6 +261,18 @@ func TestNext(t *testing.T) {
 		"Talos, installs": {three(func(f *facts) {
 			f.talos, f.machines[1].try = "v1.13.6", installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
 		}), wait, "", "machine b installs Talos v1.13.6 (try 1 of 2)"},
+		"Talos, came back, its Node has not": {three(func(f *facts) {
+			f.talos, f.machines[1].talos, f.machines[1].unready = "v1.13.6", "v1.13.6", true
+			f.machines[1].try = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
+		}), wait, "", "machine b installs Talos v1.13.6"},
+		"Talos, came back, and is judged unhealthy still": {three(func(f *facts) {
+			f.talos, f.machines[1].talos, f.machines[1].flagged = "v1.13.6", "v1.13.6", true
+			f.machines[1].try = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
+		}), wait, "", "machine b installs Talos v1.13.6"},
+		"Talos, came back long ago, its Node has not": {three(func(f *facts) {
+			f.talos, f.machines[1].talos, f.machines[1].unready = "v1.13.6", "v1.13.6", true
+			f.machines[1].try = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Hour)}
+		}), recordTalos, "b", ""},
 		"Talos, installs another": {three(func(f *facts) {
 			f.talos, f.machines[1].try = "v1.13.5", installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
 		}), wait, "", "machine b installs Talos v1.13.6"},

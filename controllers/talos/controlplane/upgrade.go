@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"time"
 
 	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/compatibility"
@@ -30,6 +31,10 @@ func partNames() [len(parts{})]string {
 	return [...]string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"}
 }
 
+// restarts tells whether the machine may not have come back yet with the release that it was told to install: its Talos answers before its
+// Node is ready, and until then who finds it unhealthy is to leave it alone.
+func (m machine) restarts(now time.Time) bool { return (m.unready || m.flagged) && m.try.Pending(now) }
+
 // begun tells whether some part of the machine may have been told to run another version.
 func (m machine) begun() bool { return m.upgrading != "" && !m.differs }
 
@@ -38,7 +43,7 @@ func (f facts) upgradingTalos(active []machine) (decision, bool) {
 	for _, m := range active {
 		switch {
 		case m.try.To == "" || m.try.To == f.talos && m.talos != f.talos:
-		case m.try.To == m.talos, f.talos != "" && !m.try.Pending(f.now):
+		case m.try.To == m.talos && !m.restarts(f.now), f.talos != "" && !m.try.Pending(f.now):
 			return decision{action: recordTalos, machine: m.name}, true
 		}
 	}

@@ -51,7 +51,8 @@ func (t Try) String() string {
 	return fmt.Sprintf("%s %d %s", t.To, t.Times, t.At.UTC().Format(time.RFC3339))
 }
 
-// Left is how long it may still be going on; 0 when it cannot be. A clock that was set back costs one wait.
+// Left is how long it may still be going on; 0 when it cannot be. It is never more than Within, so that a clock that was set back is
+// looked at again in time.
 func (t Try) Left(now time.Time) time.Duration {
 	if t.To == "" {
 		return 0

@@ -75,6 +75,13 @@ func Open(w v1alpha3.BootWindow, loaded *metav1.MicroTime, now time.Time) bool {
 	return age < Duration && age >= -skew
 }
 
+// ByPerson is the window of a binding as it is now, if it is open and a person has opened it.
+func ByPerson(binding *v1alpha3.ServerBinding, server *metal.Server, now time.Time) (v1alpha3.BootWindow, bool) {
+	window, _ := Of(binding, server, now)
+
+	return window, window.OpenedBy == v1alpha3.OpenedByPerson && Open(window, binding.Status.ConfigurationLoadedAt, now)
+}
+
 // Accepts tells whether a machine may come with the token of a generation. A person who opens a window means a machine that
 // asks, as one does after a reset: with the token that it was installed with.
 func Accepts(w v1alpha3.BootWindow, generation int64) bool {

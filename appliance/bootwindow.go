@@ -20,7 +20,7 @@ opens when a server is given to a cluster, and when the appliance starts its mac
 A machine whose whole disk was wiped, as by "talosctl reset" without further flags,
 has to start Talos from the network: it does when the appliance switches it on
 meanwhile ("sidero-appliance power cycle NAME"), or when it comes back from the disk
-two minutes or more after it was sent there.
+five minutes or more after it was sent there.
 
 ` + howToName,
 		Example: `  sidero-appliance boot-window node-7`,

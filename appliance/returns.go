@@ -13,8 +13,9 @@ import (
 
 const (
 	// diskWithin is how long firmware needs to come to the disk after it was sent there, with all that it boots from before: UEFI
-	// may try HTTP after PXE, by the same adapter. What asks later than that has found nothing on the disk that starts.
-	diskWithin = 2 * time.Minute
+	// may try HTTP after PXE, by the same adapter, and each of several adapters takes a minute. What asks later than that has found
+	// nothing on the disk that starts.
+	diskWithin = 5 * time.Minute
 	// maxAdapters is of how many network adapters of a machine it is remembered that they were answered.
 	maxAdapters = 16
 )

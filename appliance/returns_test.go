@@ -50,26 +50,26 @@ func TestReturns(t *testing.T) {
 		want       bool
 	}{
 		{name: "nobody has opened it", generation: 3, by: v1alpha3.OpenedByPower, mac: firstAdapter},
-		{name: "nobody has opened it, again", generation: 3, by: v1alpha3.OpenedByPower, after: 5 * time.Minute, mac: firstAdapter},
+		{name: "nobody has opened it, again", generation: 3, by: v1alpha3.OpenedByPower, after: diskWithin, mac: firstAdapter},
 		{name: "a person has", generation: 4, after: 5 * time.Minute, mac: firstAdapter},
 		{name: "its script asks again", generation: 4, after: 5*time.Minute + time.Second, mac: firstAdapter},
 		{name: "the firmware tries another adapter", generation: 4, after: 6 * time.Minute, mac: anyAdapter},
 		{name: "the firmware tries HTTP", generation: 4, after: 6*time.Minute + 30*time.Second, mac: firstAdapter},
-		{name: "it comes back", generation: 4, after: 7 * time.Minute, mac: firstAdapter, want: true},
-		{name: "and asks again", generation: 4, after: 7*time.Minute + time.Second, mac: firstAdapter, want: true},
-		{name: "the firmware tries another adapter again", generation: 4, after: 7*time.Minute + 30*time.Second, mac: anyAdapter},
-		{name: "another machine's", generation: 4, after: 8 * time.Minute, mac: firstAdapter, edit: func(w wiped) { w.binding.UID = "uid-2" }},
-		{name: "another window", generation: 5, after: 8 * time.Minute, mac: firstAdapter},
-		{name: "back in that", generation: 5, after: 10 * time.Minute, mac: firstAdapter, want: true},
-		{name: "it has fetched its configuration", generation: 5, after: 10 * time.Minute, mac: firstAdapter, edit: func(w wiped) {
-			w.server.Status.Boots = []v1alpha2.Boot{{Steps: []v1alpha2.BootStep{{Step: v1alpha2.StepConfig, Time: metav1.NewTime(begun.Add(9 * time.Minute))}}}}
+		{name: "it comes back", generation: 4, after: 10 * time.Minute, mac: firstAdapter, want: true},
+		{name: "and asks again", generation: 4, after: 10*time.Minute + time.Second, mac: firstAdapter, want: true},
+		{name: "the firmware tries another adapter again", generation: 4, after: 10*time.Minute + 30*time.Second, mac: anyAdapter},
+		{name: "another machine's", generation: 4, after: 11 * time.Minute, mac: firstAdapter, edit: func(w wiped) { w.binding.UID = "uid-2" }},
+		{name: "another window", generation: 5, after: 11 * time.Minute, mac: firstAdapter},
+		{name: "back in that", generation: 5, after: 16 * time.Minute, mac: firstAdapter, want: true},
+		{name: "it has fetched its configuration", generation: 5, after: 16 * time.Minute, mac: firstAdapter, edit: func(w wiped) {
+			w.server.Status.Boots = []v1alpha2.Boot{{Steps: []v1alpha2.BootStep{{Step: v1alpha2.StepConfig, Time: metav1.NewTime(begun.Add(15 * time.Minute))}}}}
 		}},
-		{name: "that was forgotten", generation: 5, after: 11 * time.Minute, mac: firstAdapter},
-		{name: "back again", generation: 5, after: 13 * time.Minute, mac: firstAdapter, want: true},
-		{name: "its configuration is loaded", generation: 5, after: 13 * time.Minute, mac: firstAdapter, edit: func(w wiped) {
+		{name: "that was forgotten", generation: 5, after: 17 * time.Minute, mac: firstAdapter},
+		{name: "back again", generation: 5, after: 22 * time.Minute, mac: firstAdapter, want: true},
+		{name: "its configuration is loaded", generation: 5, after: 22 * time.Minute, mac: firstAdapter, edit: func(w wiped) {
 			w.binding.Status.ConfigurationLoadedAt = new(metav1.NewMicroTime(begun.Add(12 * time.Minute)))
 		}},
-		{name: "that was forgotten as well", generation: 5, after: 13 * time.Minute, mac: firstAdapter},
+		{name: "that was forgotten as well", generation: 5, after: 23 * time.Minute, mac: firstAdapter},
 		{name: "too late", generation: 5, after: time.Hour, mac: firstAdapter},
 		{name: "started in its window", generation: 5, after: 13 * time.Minute, mac: firstAdapter, want: true, edit: func(w wiped) {
 			w.server.Status.StartedAt = new(metav1.NewMicroTime(begun.Add(12 * time.Minute)))

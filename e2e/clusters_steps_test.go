@@ -118,13 +118,18 @@ func (c *clusters) reset(ctx context.Context, t *testing.T) {
 
 // resetDisk has real talosctl wipe the disk of a worker, and the person restart it, whose firmware may have stopped there.
 func (c *clusters) resetDisk(ctx context.Context, t *testing.T) {
-	c.resetBy(ctx, t, func(m *managed, began time.Time) {
+	m := c.resetBy(ctx, t, func(m *managed, began time.Time) {
 		m.until(ctx, t, "sent to its disk", func(s *v1alpha2.Server) bool { return wasTold(s, "starting it from its disk", began) })
 
 		said, err := c.Tool(ctx, "", "sidero-appliance", "power", "cycle", m.name)
 		t.Log(must(t, said, err))
 
 		m.until(ctx, t, "started from the network", func(s *v1alpha2.Server) bool { return wasTold(s, "to have its configuration again", began) })
+	})
+
+	// It was installed, and then started from its disk: in its last boot no kernel was loaded.
+	m.until(ctx, t, "started from its disk", func(s *v1alpha2.Server) bool {
+		return wasTold(&v1alpha2.Server{Status: v1alpha2.ServerStatus{Boots: s.Status.Boots[:1]}}, "starting it from its disk", time.Time{})
 	})
 }
 

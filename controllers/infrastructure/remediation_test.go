@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/cluster-api/util/conditions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/controlplane/installation"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/apis/infrastructure/v1alpha3"
 	metal "github.com/sidero-appliance/sidero-appliance/apiserver/apis/metal/v1alpha2"
 	"github.com/sidero-appliance/sidero-appliance/apiserver/clustertest"
@@ -70,8 +71,14 @@ func (a *api) remediate(owner *clusterv1.Machine) {
 			APIVersion: clusterv1.GroupVersion.String(), Kind: "Machine", Name: owner.Name, UID: owner.UID,
 		}},
 	}}
+	// It installs Talos in place.
+	before := owner.DeepCopy()
+	metav1.SetMetaDataAnnotation(&owner.ObjectMeta, installation.Annotation, installation.Try{To: "v1.13.6", Times: 1, At: time.Now()}.String())
+	clustertest.Must(a.t, a.Patch(a.t.Context(), owner, client.MergeFrom(before)))
+
 	r.Spec.Strategy = v1alpha3.RemediationStrategy{RetryLimit: new(int64(2)), Timeout: &metav1.Duration{Duration: 2 * time.Second}}
 	clustertest.Must(a.t, a.Create(a.t.Context(), r))
+	a.leftAlone(owner, r)
 
 	for range 2 {
 		s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "of-" + owner.Name}}
@@ -89,4 +96,27 @@ func (a *api) remediate(owner *clusterv1.Machine) {
 
 		return r.Status.Phase == "Failed" && r.Status.RetryCount == 2 && strings.Contains(c.Message, "after 2 of 2 power cycles")
 	})
+}
+
+// leftAlone wants nothing to be done for a machine that installs Talos in place, and has that end.
+func (a *api) leftAlone(owner *clusterv1.Machine, r *v1alpha3.MetalRemediation) {
+	a.t.Helper()
+
+	told := func(reason string) {
+		clustertest.Until(a.API, r, "it is told "+reason, func(r *v1alpha3.MetalRemediation) bool {
+			c, _ := r.Status.Conditions.Find(v1alpha3.ConditionReady)
+
+			return c.Reason == reason
+		})
+	}
+	told(v1alpha3.ReasonInstallsTalos)
+
+	if r.Status.RetryCount != 0 {
+		a.t.Errorf("its power was cycled: %+v", r.Status)
+	}
+
+	before := owner.DeepCopy()
+	delete(owner.Annotations, installation.Annotation)
+	clustertest.Must(a.t, a.Patch(a.t.Context(), owner, client.MergeFrom(before)))
+	told(v1alpha3.ReasonServerBack)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -97,7 +98,7 @@ func next(f facts) decision {
 	switch given := givenBack(f); {
 	case given > 0 && f.server != "":
 		return decision{wait, phaseWaiting, v1alpha3.ReasonServerBack, fmt.Sprintf(
-			"server %s has been left alone until now; waits for the Node of Machine %s to become healthy", f.server, f.machine.Name,
+			"Machine %s was left alone until now; waits for its Node to become healthy", f.machine.Name,
 		), given}
 	case left > 0:
 		return decision{wait, phaseWaiting, v1alpha3.ReasonPowerCycled, f.asked("was", status.RetryCount) +
@@ -174,14 +175,17 @@ func remaining(f facts) time.Duration {
 }
 
 // givenBack is what is left of the time that a machine has when it need not be left alone any more: whoever had its server in hand has just
-// switched it on, or its Talos has just come back. What was said last tells when that was.
+// switched it on, its Talos has just come back, or nobody has judged its health during a pause. What was said last tells when that was.
 func givenBack(f facts) time.Duration {
-	whole := timeout(f.remediation)
+	whole, told := timeout(f.remediation), f.remediation.Status.Conditions
+	said, _ := told.Find(v1alpha3.ConditionReady)
 
-	switch said, _ := f.remediation.Status.Conditions.Find(v1alpha3.ConditionReady); said.Reason {
-	case v1alpha3.ReasonServerPaused, v1alpha3.ReasonInstallsTalos:
+	switch {
+	case told.Is(contract.ConditionPaused, corev1.ConditionTrue):
 		return whole
-	case v1alpha3.ReasonServerBack:
+	case said.Reason == v1alpha3.ReasonServerPaused, said.Reason == v1alpha3.ReasonInstallsTalos:
+		return whole
+	case said.Reason == v1alpha3.ReasonServerBack:
 		return min(said.LastTransitionTime.Add(whole).Sub(f.now), whole)
 	default:
 		return 0

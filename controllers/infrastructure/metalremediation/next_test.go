@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
@@ -117,14 +118,18 @@ func TestNext(t *testing.T) {
 		"server's pause has ended": {func(f *facts) {
 			tried(f, 1, time.Hour)
 			said(f, v1alpha3.ReasonServerPaused, time.Hour)
-		}, wait, "server s has been left alone until now; waits for the Node of Machine m", defaultTimeout},
+		}, wait, "Machine m was left alone until now; waits for its Node", defaultTimeout},
+		"its cluster's pause has ended": {func(f *facts) {
+			tried(f, 1, time.Hour)
+			f.remediation.Status.Conditions = metal.Conditions{{Type: contract.ConditionPaused, Status: corev1.ConditionTrue}}
+		}, wait, "Machine m was left alone until now", defaultTimeout},
 		"server's pause ended a minute ago": {func(f *facts) {
 			tried(f, 1, time.Hour)
 			said(f, v1alpha3.ReasonServerBack, time.Minute)
-		}, wait, "has been left alone until now", 4 * time.Minute},
+		}, wait, "was left alone until now", 4 * time.Minute},
 		"server's pause ended before the clock was set back": {func(f *facts) {
 			said(f, v1alpha3.ReasonServerBack, -time.Hour)
-		}, wait, "has been left alone until now", defaultTimeout},
+		}, wait, "was left alone until now", defaultTimeout},
 		"server's pause ended, which did not help": {func(f *facts) {
 			tried(f, 1, time.Hour)
 			said(f, v1alpha3.ReasonServerBack, defaultTimeout)
@@ -138,7 +143,7 @@ func TestNext(t *testing.T) {
 		}, wait, "Machine m installs Talos v1.13.6", 9 * time.Minute},
 		"has installed Talos just now": {func(f *facts) {
 			said(f, v1alpha3.ReasonInstallsTalos, 7*time.Minute)
-		}, wait, "has been left alone until now", defaultTimeout},
+		}, wait, "was left alone until now", defaultTimeout},
 		"was to have installed Talos": {func(f *facts) {
 			f.installs = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-installation.Within)}
 		}, try, "1 of 1", defaultTimeout},

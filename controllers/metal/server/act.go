@@ -95,13 +95,17 @@ func refused(err error) error {
 	return err
 }
 
-// startsAgain is how long a start need not be written again that is repeated because it failed.
+// startsAgain is how long a start need not be written again that is repeated because it failed. What is asked for is done once.
 const startsAgain = time.Minute
 
 // starts writes that a machine in use is about to be started, before that is done: it may then fetch its configuration.
 func (r *Reconciler) starts(ctx context.Context, s *v1alpha2.Server, d Decision) error {
+	if !d.InUse || d.Action == TurnOff {
+		return nil
+	}
+
 	last := s.Status.StartedAt
-	if !d.InUse || d.Action == TurnOff || last != nil && time.Since(last.Time) < startsAgain && time.Since(last.Time) >= 0 {
+	if !d.Request && last != nil && time.Since(last.Time) < startsAgain && time.Since(last.Time) >= 0 {
 		return nil
 	}
 

@@ -222,7 +222,7 @@ func (d *Decision) ask(f Facts) {
 	}
 
 	if d.Request {
-		d.Plain = f.Installed && !f.Anew
+		d.Plain = f.Installed && !f.Anew && d.Action != TurnOff
 		d.Marks = d.Marks && d.Action != TurnOff
 	}
 }

@@ -129,7 +129,10 @@ func TestNext(t *testing.T) {
 		"paused and clean":             {given(paused, clean), Decision{IsClean: true, Phase: Paused}},
 		"paused and in use":            {given(paused, bound, off), Decision{InUse: true, Phase: Paused}},
 		"asked for off": {given(installed, asking(TurnOff)), Decision{
-			InUse: true, Ready: true, Action: TurnOff, Request: true, Plain: true, Phase: InUse, Again: powerAgain,
+			InUse: true, Ready: true, Action: TurnOff, Request: true, Phase: InUse, Again: powerAgain,
+		}},
+		"asked for a restart": {given(installed, asking(Restart)), Decision{
+			InUse: true, Ready: true, Action: Restart, Request: true, Plain: true, Phase: InUse, Again: powerAgain,
 		}},
 		"asked for a restart, to have its configuration again": {given(installed, func(f *Facts) { f.Anew = true }, asking(Restart)), Decision{
 			InUse: true, Ready: true, Action: Restart, Request: true, Phase: InUse, Again: powerAgain,

@@ -66,6 +66,26 @@ func TestStartIsWrittenFirst(t *testing.T) {
 	}
 }
 
+// TestHasItsConfigurationAgain: a machine that a person lets have its configuration again is not started plainly.
+func TestHasItsConfigurationAgain(t *testing.T) {
+	s := &v1alpha2.Server{ObjectMeta: metav1.ObjectMeta{Name: "a"}}
+	binding := &v1alpha3.ServerBinding{ObjectMeta: metav1.ObjectMeta{Name: "a", CreationTimestamp: metav1.Now()}}
+
+	if facts(s, binding, view{}, timeout).Anew {
+		t.Error("its window has opened with its binding")
+	}
+
+	s.Annotations = map[string]string{v1alpha2.BootWindowAnnotation: "today"}
+	if !facts(s, binding, view{}, timeout).Anew {
+		t.Error("a person has opened its window")
+	}
+
+	binding.Status.ConfigurationLoadedAt = new(metav1.NewMicroTime(time.Now().Add(time.Second)))
+	if binding.Status.BootWindow = new(v1alpha3.BootWindow{OpenedBy: v1alpha3.OpenedByPerson, OpenedAt: metav1.NowMicro(), Request: "today"}); facts(s, binding, view{}, timeout).Anew {
+		t.Error("it has loaded its configuration")
+	}
+}
+
 // starter is a driver that looks what is known while it turns a machine on.
 type starter struct {
 	recorder
@@ -96,6 +116,7 @@ func TestWhatCountsAsAStart(t *testing.T) {
 		"off":                      {Decision{InUse: true, Action: TurnOff}, nil, false},
 		"for its wipe":             {Decision{Action: Restart}, nil, false},
 		"again at once":            {Decision{InUse: true, Action: TurnOn}, ago(time.Second), false},
+		"again, somebody asks":     {Decision{InUse: true, Action: Restart, Request: true}, ago(time.Second), true},
 		"again":                    {Decision{InUse: true, Action: TurnOn}, ago(startsAgain), true},
 		"by a clock that is ahead": {Decision{InUse: true, Action: TurnOn}, ago(-time.Hour), true},
 	} {

@@ -264,11 +264,11 @@ func TestNext(t *testing.T) {
 		"Talos, came back, its Node has not": {three(func(f *facts) {
 			f.talos, f.machines[1].talos, f.machines[1].unready = "v1.13.6", "v1.13.6", true
 			f.machines[1].try = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
-		}), wait, "", "machine b installs Talos v1.13.6"},
+		}), wait, "", "machine b runs Talos v1.13.6: waits for its Node"},
 		"Talos, came back, and is judged unhealthy still": {three(func(f *facts) {
 			f.talos, f.machines[1].talos, f.machines[1].flagged = "v1.13.6", "v1.13.6", true
 			f.machines[1].try = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
-		}), wait, "", "machine b installs Talos v1.13.6"},
+		}), wait, "", "machine b runs Talos v1.13.6: waits for its Node"},
 		"Talos, came back long ago, its Node has not": {three(func(f *facts) {
 			f.talos, f.machines[1].talos, f.machines[1].unready = "v1.13.6", "v1.13.6", true
 			f.machines[1].try = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Hour)}

@@ -23,6 +23,7 @@ type simulated struct {
 
 	runs       string // release of Talos
 	installing string // that it restarts into
+	lags       bool   // its Node is not ready yet after that
 }
 
 // world is a control plane whose machines and etcd obey rules, with a person and faults that do as they like.
@@ -47,7 +48,7 @@ func (w *world) look() facts {
 		m := n.machine
 		m.held, m.located, m.reached, m.pristine = n.hooked && m.deleting, n.up || m.located, n.up, n.up && !n.data
 		m.drained = m.held // what is not drained waits
-		m.member, m.unready = member{}, n.located && !n.up
+		m.member, m.unready = member{}, n.located && (!n.up || n.lags)
 		m.outdated = m.differs || m.upgrading != "" || m.kubernetes != f.kubernetes
 
 		if m.talos = ""; n.up {
@@ -256,7 +257,9 @@ func (w *world) settle(n *simulated) {
 			n.runs = n.installing
 		}
 
-		n.up, n.installing = true, ""
+		n.up, n.installing, n.lags = true, "", true
+	} else if n.lags {
+		n.lags = w.random.IntN(2) == 0
 	}
 
 	for p := range n.parts {

@@ -72,6 +72,8 @@ func (f facts) upgradingTalos(active []machine) (decision, bool) {
 // installing has a machine install Talos, or waits for it.
 func (f facts) installing(active []machine, m machine) decision {
 	switch {
+	case m.try.To == m.talos && m.restarts(f.now):
+		return waiting(v1alpha3.ReasonUpgradingTalos, "machine %s runs Talos %s: waits for its Node to be ready and healthy", m.name, m.talos)
 	case m.try.Pending(f.now):
 		return waiting(v1alpha3.ReasonUpgradingTalos, "machine %s installs Talos %s (try %d of %d)", m.name, m.try.To, m.try.Times, tries)
 	case m.talos == "" && m.try.To != "":

@@ -33,8 +33,8 @@ const (
 	ReasonWaitingForPerson = "WaitingForPerson"
 	// ReasonServerPaused is that of a machine whose server is paused by itself, and of its remediation: a person may work on it.
 	ReasonServerPaused = "ServerPaused"
-	// ReasonServerBack is that of a remediation of a machine that was left alone, as ReasonServerPaused and ReasonInstallsTalos tell, and
-	// need not be any more.
+	// ReasonServerBack is that of a remediation of a machine that was left alone, for a pause or as ReasonInstallsTalos tells, and need not
+	// be any more.
 	ReasonServerBack = "ServerBack"
 	// ReasonInstallsTalos is that of a remediation of a machine that was told to install a release of Talos, and restarts with it.
 	ReasonInstallsTalos = "InstallsTalos"

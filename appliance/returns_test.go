@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	wipedServer              = "4c4c4544-0042-3510-8051-b4c04f564432"
-	firstAdapter, anyAdapter = "00:25:90:00:00:0a", "00:25:90:00:00:0b"
+	wipedServer                 = "4c4c4544-0042-3510-8051-b4c04f564432"
+	firstAdapter, secondAdapter = "00:25:90:00:00:0a", "00:25:90:00:00:0b"
 )
 
 // wiped is a machine in use that is installed, as far as is known, and the window in which it may fetch its configuration.
@@ -29,7 +29,7 @@ type wiped struct {
 func newWiped(generation int64, by v1alpha3.BootWindowOpener, openedAt time.Time) wiped {
 	w := wiped{&v1alpha2.Server{}, &v1alpha3.ServerBinding{}}
 	w.server.Name, w.binding.Name, w.binding.UID = wipedServer, wipedServer, "uid-1"
-	w.server.Status.Identity = &v1alpha2.MachineIdentity{MACs: []string{firstAdapter, anyAdapter}, BootMAC: firstAdapter, ToldAt: metav1.NewTime(openedAt.Add(-time.Hour))}
+	w.server.Status.Identity = &v1alpha2.MachineIdentity{MACs: []string{firstAdapter, secondAdapter}, BootMAC: firstAdapter, ToldAt: metav1.NewTime(openedAt.Add(-time.Hour))}
 	w.server.Status.Conditions = v1alpha2.Conditions{{Type: v1alpha2.ConditionPXEBooted, Status: corev1.ConditionTrue}}
 	w.binding.Status.BootWindow = &v1alpha3.BootWindow{Generation: generation, OpenedBy: by, OpenedAt: metav1.NewMicroTime(openedAt)}
 	return w
@@ -53,11 +53,11 @@ func TestReturns(t *testing.T) {
 		{name: "nobody has opened it, again", generation: 3, by: v1alpha3.OpenedByPower, after: diskWithin, mac: firstAdapter},
 		{name: "a person has", generation: 4, after: 5 * time.Minute, mac: firstAdapter},
 		{name: "its script asks again", generation: 4, after: 5*time.Minute + time.Second, mac: firstAdapter},
-		{name: "the firmware tries another adapter", generation: 4, after: 6 * time.Minute, mac: anyAdapter},
+		{name: "the firmware tries another adapter", generation: 4, after: 6 * time.Minute, mac: secondAdapter},
 		{name: "the firmware tries HTTP", generation: 4, after: 6*time.Minute + 30*time.Second, mac: firstAdapter},
 		{name: "it comes back", generation: 4, after: 10 * time.Minute, mac: firstAdapter, want: true},
 		{name: "and asks again", generation: 4, after: 10*time.Minute + time.Second, mac: firstAdapter, want: true},
-		{name: "the firmware tries another adapter again", generation: 4, after: 10*time.Minute + 30*time.Second, mac: anyAdapter},
+		{name: "the firmware tries another adapter again", generation: 4, after: 10*time.Minute + 30*time.Second, mac: secondAdapter},
 		{name: "another machine's", generation: 4, after: 11 * time.Minute, mac: firstAdapter, edit: func(w wiped) { w.binding.UID = "uid-2" }},
 		{name: "another window", generation: 5, after: 11 * time.Minute, mac: firstAdapter},
 		{name: "back in that", generation: 5, after: 16 * time.Minute, mac: firstAdapter, want: true},
@@ -74,7 +74,7 @@ func TestReturns(t *testing.T) {
 		{name: "started in its window", generation: 5, after: 13 * time.Minute, mac: firstAdapter, want: true, edit: func(w wiped) {
 			w.server.Status.StartedAt = new(metav1.NewMicroTime(begun.Add(12 * time.Minute)))
 		}},
-		{name: "started before its window", generation: 5, after: 13 * time.Minute, mac: anyAdapter, edit: func(w wiped) {
+		{name: "started before its window", generation: 5, after: 13 * time.Minute, mac: secondAdapter, edit: func(w wiped) {
 			w.server.Status.StartedAt = new(metav1.NewMicroTime(begun.Add(-time.Minute)))
 		}},
 	} {

@@ -118,24 +118,28 @@ func (c *clusters) reset(ctx context.Context, t *testing.T) {
 
 // resetDisk has real talosctl wipe the disk of a worker, and the person restart it, whose firmware may have stopped there.
 func (c *clusters) resetDisk(ctx context.Context, t *testing.T) {
-	m := c.resetBy(ctx, t, func(m *managed, began time.Time) {
-		m.until(ctx, t, "sent to its disk", func(s *v1alpha2.Server) bool { return wasTold(s, "starting it from its disk", began) })
+	began := time.Now()
+
+	m := c.resetBy(ctx, t, func(m *managed) {
+		m.until(ctx, t, "sent to its disk", func(s *v1alpha2.Server) bool { return wasTold(s.Status.Boots, "starting it from its disk", began) })
 
 		said, err := c.Tool(ctx, "", "sidero-appliance", "power", "cycle", m.name)
 		t.Log(must(t, said, err))
 
-		m.until(ctx, t, "started from the network", func(s *v1alpha2.Server) bool { return wasTold(s, "to have its configuration again", began) })
+		m.until(ctx, t, "started from the network", func(s *v1alpha2.Server) bool {
+			return wasTold(s.Status.Boots, "to have its configuration again", began)
+		})
 	})
 
 	// It was installed, and then started from its disk: in its last boot no kernel was loaded.
 	m.until(ctx, t, "started from its disk", func(s *v1alpha2.Server) bool {
-		return wasTold(&v1alpha2.Server{Status: v1alpha2.ServerStatus{Boots: s.Status.Boots[:1]}}, "starting it from its disk", time.Time{})
+		return wasTold(s.Status.Boots[:1], "starting it from its disk", began)
 	})
 }
 
-// wasTold tells whether a machine that asked what to boot was told so.
-func wasTold(s *v1alpha2.Server, what string, since time.Time) bool {
-	for _, boot := range s.Status.Boots {
+// wasTold tells whether a machine that asked what to boot was told so, in any of its boots.
+func wasTold(boots []v1alpha2.Boot, what string, since time.Time) bool {
+	for _, boot := range boots {
 		for _, step := range boot.Steps {
 			if step.Step == timeline.IPXE && strings.Contains(step.Detail, what) && !step.Time.Time.Before(since.Truncate(time.Second)) {
 				return true
@@ -147,7 +151,7 @@ func wasTold(s *v1alpha2.Server, what string, since time.Time) bool {
 }
 
 // resetBy resets a worker. A person lets it have its configuration again, may do more, and it is a node again.
-func (c *clusters) resetBy(ctx context.Context, t *testing.T, more func(*managed, time.Time), flags ...string) *managed {
+func (c *clusters) resetBy(ctx context.Context, t *testing.T, more func(*managed), flags ...string) *managed {
 	t.Helper()
 
 	m := c.worker(ctx, t)
@@ -165,7 +169,7 @@ func (c *clusters) resetBy(ctx context.Context, t *testing.T, more func(*managed
 	must(t, said, err)
 
 	if more != nil {
-		more(m, began)
+		more(m)
 	}
 
 	m.until(ctx, t, "told its configuration again", func(s *v1alpha2.Server) bool { return s.Status.HasStep(timeline.Load, began) })

@@ -65,17 +65,17 @@ func TestRemediation(t *testing.T) {
 func (a *api) remediate(owner *clusterv1.Machine) {
 	a.t.Helper()
 
+	// It installs Talos in place.
+	before := owner.DeepCopy()
+	metav1.SetMetaDataAnnotation(&owner.ObjectMeta, installation.Annotation, installation.Try{To: "v1.13.6", Times: 1, At: time.Now()}.String())
+	clustertest.Must(a.t, a.Patch(a.t.Context(), owner, client.MergeFrom(before)))
+
 	r := &v1alpha3.MetalRemediation{ObjectMeta: metav1.ObjectMeta{
 		Name: owner.Name, Namespace: owner.Namespace,
 		OwnerReferences: []metav1.OwnerReference{{
 			APIVersion: clusterv1.GroupVersion.String(), Kind: "Machine", Name: owner.Name, UID: owner.UID,
 		}},
 	}}
-	// It installs Talos in place.
-	before := owner.DeepCopy()
-	metav1.SetMetaDataAnnotation(&owner.ObjectMeta, installation.Annotation, installation.Try{To: "v1.13.6", Times: 1, At: time.Now()}.String())
-	clustertest.Must(a.t, a.Patch(a.t.Context(), owner, client.MergeFrom(before)))
-
 	r.Spec.Strategy = v1alpha3.RemediationStrategy{RetryLimit: new(int64(2)), Timeout: &metav1.Duration{Duration: 2 * time.Second}}
 	clustertest.Must(a.t, a.Create(a.t.Context(), r))
 	a.leftAlone(owner, r)

@@ -64,14 +64,14 @@ func (a Allocation) EnvironmentName() string {
 func (a Allocation) Disk() bool { return a.Installed && !a.PXEBootAlways }
 
 // lacks is the plan of a machine for which there is not what it is to boot.
-func (a Allocation) lacks(environment string) (Plan, bool) {
+func (a Allocation) lacks() (Plan, bool) {
 	switch {
 	case a.MissingClass != "" && a.Server.Environment == "":
 		return Plan{Action: NotFound, Reason: fmt.Sprintf("There is no ServerClass %s, which this machine was taken from", a.MissingClass)}, true
 	case !a.Environment.Exists:
-		return Plan{Action: NotFound, Reason: fmt.Sprintf("There is no Environment %s, which this machine is to boot", environment)}, true
+		return Plan{Action: NotFound, Reason: fmt.Sprintf("There is no Environment %s, which this machine is to boot", a.EnvironmentName())}, true
 	case !a.Environment.Ready:
-		return Plan{Action: NotReady, Reason: fmt.Sprintf("The files of Environment %s are not here yet", environment)}, true
+		return Plan{Action: NotReady, Reason: fmt.Sprintf("The files of Environment %s are not here yet", a.EnvironmentName())}, true
 	default:
 		return Plan{}, false
 	}
@@ -94,7 +94,7 @@ type Talos struct {
 // allocated decides for a machine in use.
 func allocated(facts Facts) Plan {
 	a, name := *facts.Server.Allocation, facts.Server.Allocation.EnvironmentName()
-	lacking, lacks := a.lacks(name)
+	lacking, lacks := a.lacks()
 	switch {
 	case a.Disk() && (!a.Anew || lacks):
 		return Plan{

@@ -40,6 +40,15 @@ func three(change func(*facts)) facts {
 	return f
 }
 
+// cameBack are those of a control plane of which b runs the release of Talos that it was told to install a while ago.
+func cameBack(ago time.Duration, change func(*machine)) facts {
+	return three(func(f *facts) {
+		f.talos, f.machines[1].talos = "v1.13.6", "v1.13.6"
+		f.machines[1].try = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-ago)}
+		change(&f.machines[1])
+	})
+}
+
 // one are those of a control plane of one machine.
 func one(change func(*facts)) facts {
 	return three(func(f *facts) {
@@ -261,24 +270,17 @@ func TestNext(t *testing.T) {
 		"Talos, installs": {three(func(f *facts) {
 			f.talos, f.machines[1].try = "v1.13.6", installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
 		}), wait, "", "machine b installs Talos v1.13.6 (try 1 of 2)"},
-		"Talos, came back, its Node has not": {three(func(f *facts) {
-			f.talos, f.machines[1].talos, f.machines[1].unready = "v1.13.6", "v1.13.6", true
-			f.machines[1].try = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
-		}), wait, "", "machine b runs Talos v1.13.6: waits for its Node"},
-		"Talos, came back, and is judged unhealthy still": {three(func(f *facts) {
-			f.talos, f.machines[1].talos, f.machines[1].flagged = "v1.13.6", "v1.13.6", true
-			f.machines[1].try = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
-		}), wait, "", "machine b runs Talos v1.13.6: waits for its Node"},
-		"Talos, came back long ago, its Node has not": {three(func(f *facts) {
-			f.talos, f.machines[1].talos, f.machines[1].unready = "v1.13.6", "v1.13.6", true
-			f.machines[1].try = installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Hour)}
-		}), recordTalos, "b", ""},
+		"Talos, came back, its Node has not": {
+			cameBack(time.Minute, func(m *machine) { m.unready = true }), wait, "", "machine b runs Talos v1.13.6: waits for its Node",
+		},
+		"Talos, came back, and is judged unhealthy still": {
+			cameBack(time.Minute, func(m *machine) { m.flagged = true }), wait, "", "machine b runs Talos v1.13.6: waits for its Node",
+		},
+		"Talos, came back long ago, its Node has not": {cameBack(time.Hour, func(m *machine) { m.unready = true }), recordTalos, "b", ""},
 		"Talos, installs another": {three(func(f *facts) {
 			f.talos, f.machines[1].try = "v1.13.5", installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Minute)}
 		}), wait, "", "machine b installs Talos v1.13.6"},
-		"Talos, installed": {three(func(f *facts) {
-			f.talos, f.machines[1].talos, f.machines[1].try = "v1.13.6", "v1.13.6", installation.Try{To: "v1.13.6", Times: 1, At: now}
-		}), recordTalos, "b", ""},
+		"Talos, installed": {cameBack(0, func(*machine) {}), recordTalos, "b", ""},
 		"Talos, not back": {three(func(f *facts) {
 			f.talos, f.machines[1].try = "v1.13.6", installation.Try{To: "v1.13.6", Times: 1, At: now.Add(-time.Hour)}
 			off(&f.machines[1])
